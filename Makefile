@@ -1,0 +1,39 @@
+# The verbs of this project; .ci/run and people call the same ones.
+PYTHON = .venv/bin/python
+PYTEST = $(PYTHON) -m pytest
+
+.PHONY: env demo test quick check lint docs bench lock clean
+
+env:                     ## make .venv hold exactly what requirements.lock lists, and this checkout
+	@sh scripts/env.sh
+
+demo: env                ## a scene made from a seed -> chips -> model -> map -> polygons -> report
+	@$(PYTHON) -m geoseg demo demo
+
+test: env check          ## everything CI runs
+	$(PYTEST)
+
+quick: env               ## the tests that take seconds
+	$(PYTEST) -m "not slow"
+
+check: env lint          ## format, lint, strict types, doctests, architecture
+	$(PYTHON) -m mypy
+	$(PYTEST) -q geoseg tests/test_architecture.py
+
+lint: env                ## format and lint
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check .
+
+docs: env                ## the option tables in docs/, from the code
+	$(PYTHON) scripts/option_tables.py
+
+bench: env               ## side by side with what a user would pick instead; prints ratios
+	$(PYTHON) -m bench
+
+lock:                    ## resolve the pins again
+	uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.12 \
+		--generate-hashes --no-annotate --no-emit-index-url --upgrade \
+		--custom-compile-command "make lock" -o requirements.lock
+
+clean:                   ## remove what the other verbs made
+	rm -rf .venv .uv .mypy_cache .pytest_cache .ruff_cache demo runs dist site

@@ -1,0 +1,67 @@
+"""Land-cover and flood maps from satellite, aerial and drone rasters.
+
+Every command of the ``geoseg`` program is a function here, with the same name and arguments.
+Nothing heavy is loaded before a function is used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from geoseg.classes import ClassScheme
+    from geoseg.config import run
+    from geoseg.demo import demo
+    from geoseg.errors import GeosegError
+    from geoseg.raster import open_scene
+    from geoseg.steps.evaluate import EvaluateOptions, evaluate
+    from geoseg.steps.info import info
+    from geoseg.steps.predict import PredictOptions, predict
+    from geoseg.steps.tile import TileOptions, tile
+    from geoseg.steps.train import TrainOptions, train
+    from geoseg.steps.vectorize import VectorizeOptions, vectorize
+
+_HOMES = {
+    "ClassScheme": "classes",
+    "EvaluateOptions": "steps.evaluate",
+    "GeosegError": "errors",
+    "PredictOptions": "steps.predict",
+    "TileOptions": "steps.tile",
+    "TrainOptions": "steps.train",
+    "VectorizeOptions": "steps.vectorize",
+    "demo": "demo",
+    "evaluate": "steps.evaluate",
+    "info": "steps.info",
+    "open_scene": "raster",
+    "predict": "steps.predict",
+    "run": "config",
+    "tile": "steps.tile",
+    "train": "steps.train",
+    "vectorize": "steps.vectorize",
+}
+
+__all__ = [
+    "ClassScheme",
+    "EvaluateOptions",
+    "GeosegError",
+    "PredictOptions",
+    "TileOptions",
+    "TrainOptions",
+    "VectorizeOptions",
+    "demo",
+    "evaluate",
+    "info",
+    "open_scene",
+    "predict",
+    "run",
+    "tile",
+    "train",
+    "vectorize",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'geoseg' has no attribute {name!r}")
+    return getattr(import_module(f"geoseg.{_HOMES[name]}"), name)

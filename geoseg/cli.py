@@ -1,0 +1,280 @@
+"""The command line: parse, call one function, print the paths."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+from pydantic import ValidationError
+
+from geoseg.errors import GeosegError
+from geoseg.steps.evaluate import EvaluateOptions, evaluate
+from geoseg.steps.info import InfoOptions, info
+from geoseg.steps.predict import PredictOptions, predict
+from geoseg.steps.tile import TileOptions, tile
+from geoseg.steps.train import TrainOptions, train
+from geoseg.steps.vectorize import VectorizeOptions, vectorize
+
+app = App(
+    name="geoseg",
+    help="Land-cover and flood maps from satellite, aerial and drone rasters.",
+    version=lambda: version("geoseg"),
+    default_parameter=Parameter(negative_iterable=()),
+    result_action="return_value",
+)
+catalog_app = App(name="catalog", help="The data sets that configs and pipelines name.")
+app.command(catalog_app)
+
+Out = Annotated[Path, Parameter(alias="-o")]
+AsJson = Annotated[bool, Parameter(name="--json", negative=())]
+
+
+@app.command(name="demo")
+def demo_(folder: Path = Path("demo"), /, *, seed: int = 0) -> None:
+    """Make a scene from a seed and take it all the way to a map, polygons and a report.
+
+    Parameters
+    ----------
+    folder:
+        Where everything goes.
+    seed:
+        Another seed makes another landscape.
+    """
+    from geoseg.demo import demo
+
+    _print(demo(folder, seed=seed))
+
+
+@app.command(name="info")
+def info_(
+    paths: list[Path],
+    /,
+    *,
+    as_json: AsJson = False,
+    options: Annotated[InfoOptions, Parameter(name="*")] = InfoOptions(),
+) -> int:
+    """Show what geoseg sees in rasters, vectors, chips, models and maps.
+
+    Parameters
+    ----------
+    paths:
+        Files or folders.
+    as_json:
+        Print JSON.
+    """
+    from geoseg.steps.info import describe
+
+    entries = info(paths, options=options)
+    print(json.dumps(entries, indent=2) if as_json else describe(entries))
+    return 2 if any(entry["kind"] == "unknown" for entry in entries) else 0
+
+
+@app.command(name="tile")
+def tile_(
+    scenes: list[str],
+    /,
+    *,
+    labels: str,
+    classes: Path,
+    out: Out,
+    options: Annotated[TileOptions, Parameter(name="*")] = TileOptions(),
+) -> None:
+    """Cut scenes and rasterized labels into training chips.
+
+    Parameters
+    ----------
+    scenes:
+        Rasters, folders of single-band rasters, YAML files of bands, or patterns.
+    labels:
+        Polygon layer, label raster, or a folder or pattern of label rasters.
+    classes:
+        Class file: YAML, QML, styled GeoPackage or coloured GeoTIFF.
+    out:
+        Chip directory to write.
+    """
+    _print([tile(scenes, labels, out, classes=classes, options=options)])
+
+
+@app.command(name="train")
+def train_(
+    chips: Path,
+    /,
+    *,
+    out: Out,
+    options: Annotated[TrainOptions, Parameter(name="*")] = TrainOptions(),
+) -> None:
+    """Fit a torchgeo segmentation network to chips.
+
+    Parameters
+    ----------
+    chips:
+        Chip directory.
+    out:
+        Model directory to write.
+    """
+    _print([train(chips, out, options=options)])
+
+
+@app.command(name="predict")
+def predict_(
+    scenes: list[str],
+    /,
+    *,
+    model: Path,
+    out: Out,
+    options: Annotated[PredictOptions, Parameter(name="*")] = PredictOptions(),
+) -> None:
+    """Map scenes with a model.
+
+    Parameters
+    ----------
+    scenes:
+        Rasters, folders of single-band rasters, YAML files of bands, or patterns.
+    model:
+        Model directory.
+    out:
+        Map directory to write; several scenes get a folder each in it.
+    """
+    folders = predict(scenes, model, out, options=options)
+    _print([folder / name for folder in folders for name in ("classes.tif", "confidence.tif")])
+
+
+@app.command(name="vectorize")
+def vectorize_(
+    classes: Path,
+    /,
+    *,
+    out: Out,
+    options: Annotated[VectorizeOptions, Parameter(name="*")] = VectorizeOptions(),
+) -> None:
+    """Turn a class raster into polygons.
+
+    Parameters
+    ----------
+    classes:
+        Class raster, such as MAP/classes.tif.
+    out:
+        .gpkg, .geojson, .fgb or .parquet file to write.
+    """
+    _print([vectorize(classes, out, options=options)])
+
+
+@app.command(name="evaluate")
+def evaluate_(
+    mapped: Path,
+    /,
+    *,
+    truth: str,
+    as_json: AsJson = False,
+    options: Annotated[EvaluateOptions, Parameter(name="*")] = EvaluateOptions(),
+) -> None:
+    """Say how right a map is.
+
+    Parameters
+    ----------
+    mapped:
+        Map directory, class raster, or polygons with a class_id.
+    truth:
+        Polygons, a label raster, or a folder of label rasters.
+    as_json:
+        Print JSON.
+    """
+    report = evaluate(mapped, truth, options=options)
+    print(json.dumps(report, indent=2) if as_json else _table(report))
+
+
+@app.command(name="run")
+def run_(
+    config: Path, /, *, settings: Annotated[list[str] | None, Parameter(name="--set")] = None
+) -> None:
+    """Run a whole pipeline from one YAML file; unchanged steps are skipped.
+
+    Parameters
+    ----------
+    config:
+        The YAML file.
+    settings:
+        a.b=value replaces what the file says.
+    """
+    from geoseg.config import run
+
+    _print(run(config, overrides=settings or []))
+
+
+def main() -> None:
+    """Run the program and leave with its exit code."""
+    sys.exit(_main(sys.argv[1:]))
+
+
+def _main(arguments: list[str]) -> int:
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    logging.basicConfig(
+        level=logging.WARNING,
+        format="%(message)s",
+        stream=sys.stderr,
+    )
+    logging.getLogger("geoseg").setLevel(logging.DEBUG if debug else logging.INFO)
+    try:
+        result = app(arguments, exit_on_error=False, print_error=False)
+        return result if isinstance(result, int) else 0
+    except KeyboardInterrupt:
+        return _fail("interrupted; the same command goes on where this one stopped", 130, debug)
+    except GeosegError as error:
+        return _fail(f"{type(error).__name__}: {error}", error.exit_code, debug)
+    except CycloptsError as error:
+        return _fail(_usage(error), 2, debug)
+    except MemoryError:
+        return _fail("out of memory: use a smaller --window or --region, or fewer workers", 3, debug)
+    except Exception as error:
+        hint = "this is a bug in geoseg; --debug shows where"
+        return _fail(f"{type(error).__name__}: {error} ({hint})", 1, debug)
+
+
+def _fail(message: str, code: int, debug: bool) -> int:
+    if debug:
+        logging.getLogger("geoseg").exception("")
+    print(f"geoseg: {message}", file=sys.stderr)
+    return code
+
+
+def _usage(error: CycloptsError) -> str:
+    cause = error.__cause__ or error.__context__
+    if isinstance(cause, ValidationError):
+        each = cause.errors()[0]
+        flag = "--" + "-".join(str(part) for part in each["loc"]).replace("_", "-")
+        return f"{flag}: {each['msg']}; got {each['input']}"
+    return " ".join(str(error).split())
+
+
+def _print(paths: Iterable[Path]) -> None:
+    for path in paths:
+        print(path)
+
+
+def _table(report: dict[str, Any]) -> str:
+    """Scores as a table that stays readable in a log file."""
+    width = max(len(each["name"]) for each in report["classes"])
+    lines = [f"{'class':{width}}     IoU      F1  precision  recall      pixels"]
+    for each in report["classes"]:
+        iou, f1, precision, recall = (
+            "   -" if each[key] is None else f"{100 * each[key]:5.1f}"
+            for key in ("iou", "f1", "precision", "recall")
+        )
+        lines.append(
+            f"{each['name']:{width}} {iou:>7} {f1:>7} {precision:>10} {recall:>7} "
+            f"{each['support']:11,}"
+        )
+    majority = report["majority"]
+    lines += [
+        f"mean IoU {100 * report['miou']:.1f} %, overall accuracy "
+        f"{100 * report['overall_accuracy']:.1f} %, {report['n_pixels']:,} pixels",
+        f"always {majority['name']}: mean IoU {100 * majority['miou']:.1f} %",
+    ]
+    return "\n".join(lines)

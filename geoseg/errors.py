@@ -1,0 +1,125 @@
+"""Every error geoseg raises on purpose.
+
+    GeosegError
+    ├── InputError            exit 2   something you gave has to change first
+    │   ├── GridError                  grids, windows, resolutions that do not fit together
+    │   ├── ClassError                 the class scheme, or label codes it does not know
+    │   ├── RasterError                a raster that is broken, unsupported or lacks georeferencing
+    │   ├── VectorError                a polygon layer that is broken or unusable
+    │   ├── ChipsError                 a chip directory, or a split that would leak
+    │   ├── ModelError                 a model directory, or a scene the model was not made for
+    │   ├── CatalogError               an entry of the data catalog
+    │   ├── ConfigError                a YAML file or an option
+    │   └── UnsafeError                refused for safety: remote or code-carrying sources
+    ├── OutputError           exit 2   the output place cannot be used
+    └── RetryError            exit 3   run the same command again: finished work is kept
+
+Each error says what is wrong, where, what was got, what was wanted, and the next move.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class GeosegError(Exception):
+    """An error a user can act on; its text is one line.
+
+    Args:
+        what: what is wrong, as a clause.
+        where: the file (or option, or window) it is wrong in.
+        got: what was found.
+        wanted: what would have been right.
+        fix: the next move, as an imperative.
+
+    Example:
+        >>> print(RasterError("has no CRS", where="scene.tif", fix="pass --crs EPSG:32633"))
+        scene.tif: has no CRS. Next: pass --crs EPSG:32633
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str | Path | None = None,
+        got: object = None,
+        wanted: object = None,
+        fix: str | None = None,
+    ) -> None:
+        self.what, self.where, self.got, self.wanted, self.fix = what, where, got, wanted, fix
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where is not None else self.what
+        if self.got is not None:
+            text += f"; got {self.got}"
+        if self.wanted is not None:
+            text += f"; wanted {self.wanted}"
+        if self.fix is not None:
+            text += f". Next: {self.fix}"
+        return text.replace("\n", "\\n")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.what, self.where, self.got, self.wanted, self.fix))
+
+
+def _rebuild(
+    kind: type[GeosegError], what: str, where: str, got: object, wanted: object, fix: str
+) -> GeosegError:
+    return kind(what, where=where, got=got, wanted=wanted, fix=fix)
+
+
+class InputError(GeosegError):
+    """Something the user gave has to change first."""
+
+    exit_code = 2
+
+
+class GridError(InputError):
+    """Grids, windows or resolutions that do not fit together."""
+
+
+class ClassError(InputError):
+    """The class scheme, or label codes it does not know."""
+
+
+class RasterError(InputError):
+    """A raster that is broken, unsupported or lacks georeferencing."""
+
+
+class VectorError(InputError):
+    """A polygon layer that is broken or unusable."""
+
+
+class ChipsError(InputError):
+    """A chip directory that cannot be used, or a split that would leak."""
+
+
+class ModelError(InputError):
+    """A model directory that cannot be used, or a scene the model was not made for."""
+
+
+class CatalogError(InputError):
+    """An entry of the data catalog."""
+
+
+class ConfigError(InputError):
+    """A YAML file or an option."""
+
+
+class UnsafeError(InputError):
+    """Refused for safety."""
+
+
+class OutputError(GeosegError):
+    """The output place cannot be used."""
+
+    exit_code = 2
+
+
+class RetryError(GeosegError):
+    """Run the same command again: what was finished is kept."""
+
+    exit_code = 3

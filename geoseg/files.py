@@ -1,0 +1,126 @@
+"""Files that appear whole or not at all, and the hashes that name their content."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from geoseg.errors import OutputError, RetryError
+
+UNUSABLE = (
+    errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST,
+)  # fmt: skip
+
+
+@contextmanager
+def whole(final: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``final`` that replaces it when the block succeeds.
+
+    The temporary name keeps the final suffix, so that drivers that look at it still work. On any
+    exception the temporary file is removed and what stood under the final name stays.
+
+    Args:
+        final: the path that the file (or directory) shall have.
+
+    Raises:
+        OutputError: the folder cannot be written to.
+        RetryError: the disk is full.
+
+    Example:
+        >>> import tempfile
+        >>> target = Path(tempfile.mkdtemp()) / "note.txt"
+        >>> with whole(target) as temporary:
+        ...     _ = temporary.write_text("done", encoding="utf-8")
+        >>> target.read_text(encoding="utf-8"), len(list(target.parent.iterdir()))
+        ('done', 1)
+    """
+    with _disk_errors(final):
+        final.parent.mkdir(parents=True, exist_ok=True)
+    temporary = final.with_name(f".{final.stem}.{uuid.uuid4().hex[:8]}.part{final.suffix}")
+    try:
+        with _disk_errors(final):
+            yield temporary
+            _sync(temporary)
+            if temporary.is_dir() and final.is_dir():
+                shutil.rmtree(final)
+            os.replace(temporary, final)
+            _sync(final.parent)
+    finally:
+        remove(temporary)
+
+
+def write_bytes(final: Path, data: bytes) -> str:
+    """Write ``data`` under ``final``, whole or not at all, and return its sha256."""
+    with whole(final) as temporary:
+        temporary.write_bytes(data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def write_json(final: Path, value: Any) -> None:
+    """Write ``value`` as indented UTF-8 JSON, whole or not at all."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    write_bytes(final, (text + "\n").encode())
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a directory tree, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def sha256(path: Path) -> str:
+    """The sha256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def fingerprint(value: Any) -> str:
+    """A sha256 over a JSON value, the same for equal values.
+
+    Example:
+        >>> fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+        True
+    """
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@contextmanager
+def _disk_errors(final: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            free = shutil.disk_usage(final.parent).free
+            raise RetryError(
+                "the disk is full",
+                where=final,
+                got=f"{free / 1e6:.0f} MB free",
+                fix="free some space and run the same command again",
+            ) from error
+        if error.errno in UNUSABLE:
+            raise OutputError(
+                "cannot be written", where=final, got=error.strerror, fix="choose another -o"
+            ) from error
+        raise
+
+
+def _sync(path: Path) -> None:
+    """Flush a file, or what a directory lists, to the disk; Windows has no directory handles."""
+    if path.is_dir() and os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,21 @@
+"""Work that lasts: a run directory that survives kills, and one way to spread work over Dask."""
+
+from geoseg.job.ledger import Ledger
+from geoseg.job.once import once
+from geoseg.job.pool import WorkerOptions, spread
+from geoseg.job.record import Record, describe_inputs, read_record, step_key, write_record
+from geoseg.job.run import Run, open_run
+
+__all__ = [
+    "Ledger",
+    "Record",
+    "Run",
+    "WorkerOptions",
+    "describe_inputs",
+    "once",
+    "open_run",
+    "read_record",
+    "spread",
+    "step_key",
+    "write_record",
+]

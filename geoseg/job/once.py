@@ -1,0 +1,68 @@
+"""Steps whose result is a few files: done once, and again only when something changed."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from geoseg import files
+from geoseg.job.record import (
+    Record,
+    describe_inputs,
+    read_record,
+    step_key,
+    versions,
+    write_record,
+)
+
+logger = logging.getLogger(__name__)
+
+
+def once(
+    step: str,
+    record: Path,
+    *,
+    inputs: Iterable[Path],
+    options: Mapping[str, Any],
+    outputs: Sequence[Path],
+    work: Callable[[], object],
+) -> None:
+    """Call ``work`` unless its outputs stand and were made from these inputs and options.
+
+    Args:
+        step: the step's name.
+        record: file that remembers what the outputs were made from.
+        inputs: files (or folders) the outputs are made from.
+        options: everything else they are made from, as JSON values.
+        outputs: files that ``work`` leaves.
+        work: makes them.
+    """
+    described = describe_inputs(inputs)
+    key = step_key(step, described, {**options, "outputs": [path.as_posix() for path in outputs]})
+    known = read_record(record)
+    if known and known.stands(record.parent, key):
+        logger.info("%s: unchanged, skipped", ", ".join(str(path) for path in outputs))
+        return
+    started = time.monotonic()
+    work()
+    write_record(
+        record,
+        Record(
+            step=step,
+            key=key,
+            inputs=described,
+            options=options,
+            outputs={_relative(path, record.parent): files.sha256(path) for path in outputs},
+            seconds=round(time.monotonic() - started, 2),
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            versions=versions(),
+        ),
+    )
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return path.resolve().relative_to(folder.resolve(), walk_up=True).as_posix()

@@ -1,0 +1,87 @@
+"""What a step was made from and what it left: the record that decides "unchanged"."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from geoseg import files
+
+PACKAGES = ("geoseg", "torch", "torchgeo", "rasterio", "shapely", "numpy", "dask")
+
+
+@dataclass(frozen=True)
+class Record:
+    """A finished step.
+
+    Attributes:
+        step: its name.
+        key: hash of everything that made it.
+        inputs: path, size in bytes and sha256 of each input file.
+        options: the resolved options.
+        outputs: sha256 by path, relative to the record's folder.
+        counts: what was done and what was skipped.
+        seconds: wall time.
+        finished: UTC time.
+        versions: of Python, geoseg and what it stands on.
+    """
+
+    step: str
+    key: str
+    inputs: list[dict[str, Any]]
+    options: Mapping[str, Any]
+    outputs: Mapping[str, str]
+    counts: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    finished: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def stands(self, folder: Path, key: str) -> bool:
+        """Whether the outputs in ``folder`` are those of ``key``, byte for byte."""
+        return self.key == key and all(
+            (folder / name).is_file() and files.sha256(folder / name) == digest
+            for name, digest in self.outputs.items()
+        )
+
+
+def describe_inputs(paths: Iterable[Path]) -> list[dict[str, Any]]:
+    """Path, size and sha256 of each input file; folders stand for the files in them."""
+    found: list[Path] = []
+    for path in paths:
+        found += sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    return [
+        {"path": path.as_posix(), "bytes": path.stat().st_size, "sha256": files.sha256(path)}
+        for path in found
+    ]
+
+
+def step_key(step: str, inputs: Iterable[Mapping[str, Any]], options: Mapping[str, Any]) -> str:
+    """The hash of everything that makes a step's result; where the inputs lie does not matter."""
+    digests = [each["sha256"] for each in inputs]
+    version = importlib.metadata.version("geoseg")
+    return files.fingerprint([step, version, digests, options])
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, geoseg and what it stands on."""
+    return {"python": platform.python_version()} | {
+        name: importlib.metadata.version(name) for name in PACKAGES
+    }
+
+
+def read_record(path: Path) -> Record | None:
+    """The record at ``path``, or None where there is none that can be read."""
+    try:
+        return Record(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Write a record as JSON."""
+    files.write_json(path, asdict(record))

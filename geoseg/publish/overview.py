@@ -1,0 +1,240 @@
+"""One picture of a run: scene, truth, map, polygons, legend and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import geopandas as gpd
+import numpy as np
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+
+from geoseg import files, grid
+from geoseg.chips import ChipSet, LabelLayer, open_labels
+from geoseg.classes import IGNORE, ClassScheme
+from geoseg.raster import FileSource, RasterSource, WarpSource
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LONG_SIDE_PX = 1400
+PAPER, INK, EMPTY = "#ffffff", "#1f2933", "#d9dee3"
+HELD_OUT = "#111111"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What an overview shows.
+
+    Attributes:
+        title: the heading.
+        source: the scene.
+        labels: the truth.
+        classes: the class raster.
+        polygons: the polygons of the map.
+        chips: the chips, whose held-out blocks are outlined.
+        report: what `geoseg.evaluate` returned.
+    """
+
+    title: str
+    source: RasterSource
+    labels: LabelLayer
+    classes: Path
+    polygons: Path
+    chips: ChipSet
+    report: Mapping[str, Any]
+
+
+def write_overview(subject: Subject, out: Path) -> None:
+    """Draw the overview and save it as PNG.
+
+    Args:
+        subject: what to show.
+        out: the PNG to write.
+    """
+    import matplotlib
+
+    with matplotlib.rc_context({"font.family": "DejaVu Sans", "font.size": 9, "text.color": INK}):
+        figure = _draw(subject)
+        with files.whole(out) as temporary:
+            figure.savefig(temporary, dpi=110, facecolor=PAPER, metadata={"Software": None})
+
+
+def _draw(subject: Subject) -> Figure:
+    from matplotlib.figure import Figure
+
+    small = _shrink(subject.source.geobox)
+    scheme = subject.labels.scheme
+    panels = {
+        "Scene": _picture(subject.source, small),
+        "Truth": _painted(_truth(subject, small), scheme),
+        "Map": _painted(_classes(subject.classes, small), scheme),
+    }
+    height, width = small.shape
+    panel = 6.2
+    rows = panel * min(1.3, height / width)
+    figure = Figure(figsize=(2 * panel + 3.4, 2 * rows + 1.2), layout="constrained")
+    layout = figure.add_gridspec(2, 3, width_ratios=(panel, panel, 3.2))
+    figure.suptitle(subject.title, fontsize=15, fontweight="bold", x=0.012, ha="left")
+    for place, (name, picture) in enumerate(panels.items()):
+        axes = figure.add_subplot(layout[place // 2, place % 2])
+        axes.imshow(picture, interpolation="nearest")
+        _frame(axes, name)
+        if name == "Truth":
+            _outline_held_out(axes, subject, small)
+    axes = figure.add_subplot(layout[1, 1])
+    axes.imshow(_picture(subject.source, small), interpolation="nearest", alpha=0.45)
+    _polygons(axes, subject.polygons, scheme, small)
+    _frame(axes, "Polygons")
+    _figures(figure.add_subplot(layout[:, 2]), subject, small)
+    return figure
+
+
+def _shrink(geobox: GeoBox) -> GeoBox:
+    """The scene's grid with its long side at most LONG_SIDE_PX."""
+    return geobox.zoom_out(max(1.0, max(geobox.shape) / LONG_SIDE_PX))
+
+
+def _picture(source: RasterSource, small: GeoBox) -> NDArray[np.uint8]:
+    """Red, green and blue, stretched between the 2nd and 98th percentile; grey for less bands."""
+    names = [band.name.lower() for band in source.bands]
+    wanted = [("red", "b04"), ("green", "b03"), ("blue", "b02")]
+    chosen = [next((i for i, n in enumerate(names) if n in alike), None) for alike in wanted]
+    if any(each is None for each in chosen):
+        chosen = [0, 1, 2] if len(names) >= 3 else [0, 0, 0]
+    picked = tuple(int(each) for each in chosen if each is not None)
+    block = WarpSource(source.take(picked), small, "average").read(grid.whole(small.shape))
+    rgb = np.stack([_stretch(band.astype(float), block.valid) for band in block.pixels], axis=-1)
+    rgb[~block.valid] = 255
+    return rgb.astype(np.uint8)
+
+
+def _stretch(band: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
+    if not valid.any():
+        return np.full(band.shape, 255.0)
+    low, high = np.percentile(band[valid], (2, 98))
+    stretched: NDArray[np.float64] = np.clip((band - low) / max(high - low, 1e-9), 0, 1) ** 0.85 * 255
+    return stretched
+
+
+def _truth(subject: Subject, small: GeoBox) -> NDArray[np.uint8]:
+    ids = open_labels(subject.labels, small).read(grid.whole(small.shape))
+    valid = WarpSource(subject.source.take((0,)), small, "nearest")
+    ids[~valid.read(grid.whole(small.shape)).valid] = IGNORE
+    return ids
+
+
+def _classes(path: Path, small: GeoBox) -> NDArray[np.uint8]:
+    block = WarpSource(FileSource(path), small, "mode").read(grid.whole(small.shape))
+    ids: NDArray[np.uint8] = np.where(block.valid, block.pixels[0], IGNORE).astype(np.uint8)
+    return ids
+
+
+def _painted(ids: NDArray[np.uint8], scheme: ClassScheme) -> NDArray[np.uint8]:
+    table = np.full((256, 3), 255, dtype=np.uint8)
+    table[IGNORE] = [int(EMPTY[i : i + 2], 16) for i in (1, 3, 5)]
+    for index, each in enumerate(scheme.classes):
+        table[index] = _opaque(each.rgba)
+    painted: NDArray[np.uint8] = table[ids]
+    return painted
+
+
+def _opaque(rgba: tuple[int, int, int, int]) -> tuple[int, int, int]:
+    """The colour over white paper."""
+    share = rgba[3] / 255
+    red, green, blue = (round(share * channel + (1 - share) * 255) for channel in rgba[:3])
+    return red, green, blue
+
+
+def _frame(axes: Axes, name: str) -> None:
+    axes.set_title(name, loc="left", fontsize=11, fontweight="bold")
+    axes.set(xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set_color("#9aa5b1")
+
+
+def _outline_held_out(axes: Axes, subject: Subject, small: GeoBox) -> None:
+    """The chips that only evaluation saw, on the first scene of the chips."""
+    from matplotlib.patches import Rectangle
+
+    scale = small.shape[1] / subject.source.geobox.shape[1]
+    for index, scene in enumerate(subject.chips.spec.scenes):
+        if grid.misfit(scene.geobox, subject.source.geobox) is None:
+            for window in subject.chips.windows(index, "test"):
+                axes.add_patch(
+                    Rectangle(
+                        (window.col * scale, window.row * scale), window.width * scale,
+                        window.height * scale, fill=False, hatch="..", lw=0, ec=HELD_OUT, alpha=0.5,
+                    )
+                )  # fmt: skip
+
+
+def _polygons(axes: Axes, path: Path, scheme: ClassScheme, small: GeoBox) -> None:
+    frame = gpd.read_file(path).to_crs(grid.crs_of(small).to_wkt())
+    inverse = ~small.affine
+    matrix = [inverse.a, inverse.b, inverse.d, inverse.e, inverse.c, inverse.f]
+    frame = frame.set_geometry(frame.geometry.affine_transform(matrix))
+    colours = {index: each.color[:7] for index, each in enumerate(scheme.classes)}
+    visible = frame[frame["class_id"].map(lambda i: scheme.classes[i].rgba[3] > 0)]
+    if len(visible):
+        paint = visible["class_id"].map(colours)
+        visible.plot(ax=axes, color=paint, alpha=0.6, edgecolor="none")
+        visible.boundary.plot(ax=axes, color=paint, lw=0.35)
+    height, width = small.shape
+    axes.set(xlim=(0, width), ylim=(height, 0), aspect="equal", xlabel="", ylabel="")
+
+
+def _figures(axes: Axes, subject: Subject, small: GeoBox) -> None:
+    """Legend, scores by class and the facts of the scene, as one column of text."""
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    axes.axis("off")
+    report = subject.report
+    y = 0.985
+    axes.text(0.0, y, "Held-out accuracy", fontsize=11, fontweight="bold", va="top")
+    rows = [
+        ("mean IoU", _percent(report["miou"])),
+        ("overall accuracy", _percent(report["overall_accuracy"])),
+        (f"always {report['majority']['name']}: mIoU", _percent(report["majority"]["miou"])),
+        ("pixels compared", f"{report['n_pixels']:,}"),
+    ]
+    for name, value in rows:
+        y -= 0.034
+        axes.text(0.0, y, name, va="top")
+        axes.text(1.0, y, value, va="top", ha="right")
+    y -= 0.075
+    axes.text(0.0, y, "Class", fontsize=11, fontweight="bold", va="top")
+    axes.text(1.0, y, "IoU", fontsize=11, fontweight="bold", va="top", ha="right")
+    for each, land_class in zip(report["classes"], subject.labels.scheme.classes, strict=True):
+        y -= 0.042
+        _swatch(axes, y, land_class.color)
+        axes.text(0.13, y, each["name"], va="center")
+        axes.text(1.0, y, _percent(each["iou"]), va="center", ha="right")
+    for colour, name, hatch in ((EMPTY, "no data, or unlabelled", ""), (PAPER, "held out", "...")):
+        y -= 0.042
+        _swatch(axes, y, colour, hatch)
+        axes.text(0.13, y, name, va="center", color="#52606d")
+    height, width = subject.source.geobox.shape
+    gsd = grid.gsd_m(subject.source.geobox)
+    facts = f"{width} x {height} px of {gsd:.3g} m\n{_crs_name(subject.source.geobox)}"
+    axes.text(0.0, y - 0.05, facts, va="top", color="#52606d", fontsize=8, linespacing=1.5)
+
+
+def _swatch(axes: Axes, y: float, colour: str, hatch: str = "") -> None:
+    from matplotlib.patches import Rectangle
+
+    axes.add_patch(
+        Rectangle((0.0, y - 0.012), 0.09, 0.024, fc=colour, ec="#7b8794", lw=0.6, hatch=hatch)
+    )
+
+
+def _crs_name(geobox: GeoBox) -> str:
+    epsg = grid.crs_of(geobox).epsg
+    return f"EPSG:{epsg}" if epsg else str(grid.crs_of(geobox).proj.name)
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"

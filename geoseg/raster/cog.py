@@ -1,0 +1,158 @@
+"""Parts of a raster to one Cloud Optimized GeoTIFF that is checked before it appears."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+from xml.sax.saxutils import escape, quoteattr
+
+import numpy as np
+import rasterio
+import rasterio.shutil
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import RasterioError
+from rasterio.io import MemoryFile
+
+from geoseg import files, grid
+from geoseg.errors import RetryError
+from geoseg.grid import Window
+
+BLOCK = 512
+"""Side of the blocks of every raster geoseg writes; regions are aligned to it."""
+
+
+@dataclass(frozen=True)
+class CogSettings:
+    """What a band of a map carries besides its pixels.
+
+    Attributes:
+        description: the band's name.
+        overviews: "MODE" for classes, "AVERAGE" for measurements.
+        colours: red, green, blue, opacity by pixel value, for a colour table.
+        tags: metadata of the file.
+    """
+
+    description: str
+    overviews: Literal["MODE", "AVERAGE"]
+    colours: Mapping[int, tuple[int, int, int, int]] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def encode_part(values: NDArray[np.uint8], geobox: GeoBox) -> bytes:
+    """A part of a map, (bands, height, width), as the bytes of a tiled GeoTIFF."""
+    profile = _profile(geobox) | {"count": len(values)}
+    with MemoryFile() as memory:
+        with memory.open(**profile) as dataset:
+            dataset.write(values)
+        return bytes(memory.getbuffer())
+
+
+def write_vrt(path: Path, parts: Mapping[Window, Path], geobox: GeoBox, band: int,
+              settings: CogSettings) -> None:
+    """A VRT over one band of the parts; QGIS opens it while a run goes on.
+
+    Args:
+        path: the VRT; parts are named relative to it.
+        parts: the part that holds each window.
+        geobox: the grid of the whole map.
+        band: 1-based band of the parts.
+        settings: name and colours.
+    """
+    height, width = geobox.shape
+    sources = "".join(_vrt_source(path, part, window, band) for window, part in parts.items())
+    transform = ", ".join(repr(float(value)) for value in geobox.affine.to_gdal())
+    files.write_bytes(
+        path,
+        f'<VRTDataset rasterXSize="{width}" rasterYSize="{height}">'
+        f"<SRS>{escape(grid.crs_of(geobox).to_wkt())}</SRS><GeoTransform>{transform}</GeoTransform>"
+        f"<Metadata>{_vrt_tags(settings)}</Metadata>"
+        f'<VRTRasterBand dataType="Byte" band="1" blockXSize="{BLOCK}" blockYSize="{BLOCK}">'
+        f"<Description>{escape(settings.description)}</Description>"
+        f"<NoDataValue>255</NoDataValue>{_vrt_colours(settings)}{sources}"
+        f"</VRTRasterBand></VRTDataset>".encode(),
+    )
+
+
+def write_cog(vrt: Path, final: Path, settings: CogSettings) -> str:
+    """Write the COG of a VRT, compare it with the VRT block by block, and let it appear.
+
+    Returns:
+        The sha256 of the file. The same pixels give the same bytes.
+
+    Raises:
+        RetryError: a part cannot be read, the disk is full, or what stands on the disk differs
+            from what was written.
+    """
+    with files.whole(final) as temporary:
+        options = {"OVERVIEW_RESAMPLING": settings.overviews, "BLOCKSIZE": str(BLOCK)}
+        try:
+            rasterio.shutil.copy(
+                vrt, temporary, driver="COG", COMPRESS="DEFLATE", BIGTIFF="IF_SAFER",
+                NUM_THREADS="ALL_CPUS", **options,
+            )  # fmt: skip
+            files.remove(temporary.with_name(temporary.name + ".aux.xml"))
+            _compare(vrt, temporary, final)
+        except (CPLE_BaseError, RasterioError) as error:  # copy raises GDAL's errors as they are
+            raise RetryError(
+                "cannot be put together from its parts",
+                where=final,
+                got=error,
+                fix="check free space and the disk, then run the same command again",
+            ) from error
+        digest = files.sha256(temporary)
+    return digest
+
+
+def _compare(vrt: Path, written: Path, final: Path) -> None:
+    with rasterio.open(vrt) as wanted, rasterio.open(written, driver="GTiff") as got:
+        for window in grid.split(grid.whole(wanted.shape), 4 * BLOCK):
+            at = rasterio.windows.Window(window.col, window.row, window.width, window.height)
+            if not np.array_equal(wanted.read(1, window=at), got.read(1, window=at)):
+                raise RetryError(
+                    "the file on the disk differs from what was written",
+                    where=final,
+                    got=f"other pixels in rows {window.row}-{window.stop[0]}",
+                    fix="check free space and the disk, then run the same command again",
+                )
+
+
+def _profile(geobox: GeoBox) -> dict[str, Any]:
+    height, width = geobox.shape
+    return {
+        "driver": "GTiff", "height": height, "width": width, "dtype": "uint8", "nodata": 255,
+        "crs": grid.crs_of(geobox).to_wkt(), "transform": geobox.affine, "compress": "deflate", "zlevel": 1,
+        "tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "interleave": "band",
+    }  # fmt: skip
+
+
+def _vrt_source(vrt: Path, part: Path, window: Window, band: int) -> str:
+    size = f'xSize="{window.width}" ySize="{window.height}"'
+    return (
+        f'<SimpleSource><SourceFilename relativeToVRT="1">{escape(_relative(part, vrt))}'
+        f"</SourceFilename><SourceBand>{band}</SourceBand>"
+        f'<SrcRect xOff="0" yOff="0" {size}/>'
+        f'<DstRect xOff="{window.col}" yOff="{window.row}" {size}/></SimpleSource>'
+    )
+
+
+def _relative(part: Path, vrt: Path) -> str:
+    return part.relative_to(vrt.parent).as_posix()
+
+
+def _vrt_tags(settings: CogSettings) -> str:
+    return "".join(
+        f"<MDI key={quoteattr(key)}>{escape(value)}</MDI>" for key, value in settings.tags.items()
+    )
+
+
+def _vrt_colours(settings: CogSettings) -> str:
+    if not settings.colours:
+        return "<ColorInterp>Gray</ColorInterp>"
+    nothing = (0, 0, 0, 0)
+    rows: Sequence[tuple[int, ...]] = [settings.colours.get(i, nothing) for i in range(256)]
+    entries = "".join(f'<Entry c1="{r}" c2="{g}" c3="{b}" c4="{a}"/>' for r, g, b, a in rows)
+    return f"<ColorInterp>Palette</ColorInterp><ColorTable>{entries}</ColorTable>"

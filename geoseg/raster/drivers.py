@@ -1,0 +1,145 @@
+"""Which files may be opened, decided by their first bytes and never by their name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+from geoseg.errors import RasterError, UnsafeError
+
+MAGIC = (
+    (b"II*\0", "GTiff"),
+    (b"MM\0*", "GTiff"),
+    (b"II+\0", "GTiff"),
+    (b"MM\0+", "GTiff"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "JP2OpenJPEG"),
+    (b"\xff\x4f\xff\x51", "JP2OpenJPEG"),
+)
+SUFFIXES = (".tif", ".tiff", ".gtif", ".gtiff", ".vrt", ".jp2", ".png", ".jpg", ".jpeg")
+MAX_VRT_BYTES = 16 << 20
+HEAD_BYTES = 1024
+"""As much as GDAL looks at to choose a driver."""
+XML_DATASET = re.compile(rb"<(VRTDataset|GDAL_WMS|OGRVRT|WMS_)")
+
+
+def driver_of(path: Path) -> str:
+    """The GDAL driver a file may be opened with.
+
+    A VRT is accepted when it only arranges local rasters that are themselves accepted.
+
+    Raises:
+        RasterError: the file is missing, empty, or of no accepted format.
+        UnsafeError: a VRT that runs code, reads raw bytes or names remote sources.
+    """
+    return _driver_of(path, depth=0)
+
+
+def _driver_of(path: Path, depth: int) -> str:
+    head = _head(path)
+    _check_sidecars(path, depth)
+    for magic, driver in MAGIC:
+        if head.startswith(magic):
+            if XML_DATASET.search(head):
+                raise UnsafeError("is an image and a GDAL description at once", where=path)
+            return driver
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if text.startswith((b"<VRTDataset", b"<?xml")) and b"<VRTDataset" in head:
+        _check_vrt(path, depth)
+        return "VRT"
+    raise RasterError(
+        "is not a raster geoseg reads",
+        where=path,
+        got=_describe(text),
+        wanted="GeoTIFF, COG, VRT, JPEG 2000, PNG or JPEG",
+        fix=_advice(text),
+    )
+
+
+def require_local(path: Path) -> None:
+    """Refuse what names no file of this machine.
+
+    Raises:
+        UnsafeError: a URL, a GDAL virtual file, or a description instead of a name.
+    """
+    if re.match(r"/vsi|[a-zA-Z][a-zA-Z0-9+.-]+:/|<|\{", str(path)):
+        raise UnsafeError("only local files are read", got=path, fix="download it first")
+
+
+def _head(path: Path) -> bytes:
+    require_local(path)
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(HEAD_BYTES)
+    except OSError as error:
+        raise RasterError("cannot be read", where=path, got=error.strerror) from error
+    if not head:
+        raise RasterError("is empty (0 bytes)", where=path, fix="fetch it again")
+    return head
+
+
+def _check_sidecars(path: Path, depth: int) -> None:
+    """GDAL opens overviews and masks beside a file with any driver, one that calls out included."""
+    for suffix in (".ovr", ".OVR", ".msk", ".MSK"):
+        sidecar = path.with_name(path.name + suffix)
+        if sidecar.is_file() and _driver_of(sidecar, depth) != "GTiff":
+            raise UnsafeError("a file of overviews or masks is no GeoTIFF", where=sidecar)
+
+
+def _describe(text: bytes) -> str:
+    if text[:1] == b"<":
+        return "HTML or XML"
+    if text.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer"
+    return f"a file that starts with {text[:8]!r}"
+
+
+def _advice(text: bytes) -> str:
+    if text.startswith(b"version https://git-lfs"):
+        return "git lfs pull"
+    return "fetch it again: this looks like a failed download" if text[:1] == b"<" else "convert it"
+
+
+def _check_vrt(path: Path, depth: int) -> None:
+    if depth > 4:
+        raise UnsafeError("VRTs are nested too deep", where=path)
+    if path.stat().st_size > MAX_VRT_BYTES:
+        raise UnsafeError("the VRT is too large", where=path, wanted=f"{MAX_VRT_BYTES} bytes")
+    text = path.read_text(encoding="utf-8")
+    if re.search(r"<!(?!--)|<\?(?!xml )", text):
+        raise UnsafeError("the VRT holds XML declarations", where=path)
+    try:
+        root = ElementTree.fromstring(text)  # noqa: S314  (no entities: checked above)
+    except ElementTree.ParseError as error:
+        raise RasterError("is not well-formed XML", where=path, got=error) from error
+    elements = [(_name(each.tag), each) for each in root.iter()]
+    kinds = {_attributes(each).get("subclass", "") for _, each in elements}
+    if kinds - {"", "VRTSourcedRasterBand"} or "gdalwarpoptions" in dict(elements):
+        raise UnsafeError(
+            "the VRT does more than arrange rasters",
+            where=path,
+            got=", ".join(sorted(kinds - {""})) or "GDALWarpOptions",
+            fix="write it to a GeoTIFF first, with gdal_translate",
+        )
+    for name, element in elements:
+        if name == "sourcefilename":
+            _check_vrt_source(path, element, depth)
+
+
+def _name(name: str) -> str:
+    """An XML name as GDAL compares it: without its namespace, upper and lower case alike."""
+    return name.rpartition("}")[2].lower()
+
+
+def _attributes(element: ElementTree.Element) -> dict[str, str]:
+    return {_name(name): value for name, value in element.items()}
+
+
+def _check_vrt_source(path: Path, element: ElementTree.Element, depth: int) -> None:
+    name = (element.text or "").strip()
+    if re.match(r"/vsi|[a-zA-Z][a-zA-Z0-9+.-]+:|<|\{", name):
+        raise UnsafeError("the VRT names a source that is no local file", where=path, got=name)
+    relative = _attributes(element).get("relativetovrt", "0") != "0"
+    _driver_of(path.parent / name if relative else Path(name), depth + 1)

@@ -1,0 +1,100 @@
+"""Say what geoseg sees in a raster, a vector file, a chip set, a model or a map."""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from geoseg.errors import GeosegError, InputError, UnsafeError
+from geoseg.options import Options
+from geoseg.progress import track
+from geoseg.steps.info.entry import Entry, Problem, plain, unknown
+from geoseg.steps.info.text import describe
+
+__all__ = ["InfoOptions", "describe", "info", "unreadable"]
+
+BROKEN = ("corrupt", "truncated")
+REMOTE = re.compile(r"/vsi|[A-Za-z][A-Za-z0-9+.-]+:/")
+"""One slash, because that is what a Path makes of https://; two letters, because C:/ is a disk."""
+
+
+class InfoOptions(Options):
+    """Options of `info`."""
+
+    deep: bool = False
+    """Read every block of a raster, every feature of a layer and every file of a model or map."""
+
+
+def info(
+    paths: str | Path | Iterable[str | Path], *, options: InfoOptions | None = None
+) -> list[dict[str, Any]]:
+    """Say what files are, and everything about them that could spoil a result.
+
+    A file that cannot be read is not an exception here: it becomes an entry of the kind "unknown"
+    whose problem says why.
+
+    Args:
+        paths: files, folders, or patterns such as ``2024/*.tif``.
+        options: how closely to look.
+
+    Returns:
+        One entry per path, made of JSON values: path, kind (raster, vector, chips, model, map,
+        scene or unknown), driver, crs, width, height, bands (their number), dtype, nodata, and
+        problems, each with code, level ("error": geoseg refuses it, "warning": results may be
+        wrong, "note"), message and fix. What does not apply is None; further keys depend on the
+        kind.
+
+    Example:
+        >>> entry, = info("nowhere.tif")
+        >>> entry["kind"], entry["problems"][0]["code"]
+        ('unknown', 'missing')
+    """
+    options = options or InfoOptions()
+    given = [paths] if isinstance(paths, str | Path) else paths
+    found = [each for path in given for each in _expand(str(path))]
+    shown = track(found, label="looking", total=len(found))
+    return [plain(_entry(path, options)) for path in shown]
+
+
+def unreadable(entries: Sequence[Entry]) -> list[str]:
+    """The paths of what could not be read; the command exits with 2 when there are any."""
+    return [each["path"] for each in entries if any(_stops(each, row) for row in each["problems"])]
+
+
+def _stops(each: Entry, row: Problem) -> bool:
+    return row["code"] in BROKEN or (each["kind"] == "unknown" and row["level"] == "error")
+
+
+def _expand(path: str) -> list[str]:
+    if not glob.has_magic(path) or Path(path).exists():
+        return [path]
+    return sorted(glob.glob(path, recursive=True)) or [path]  # noqa: PTH207  (absolute ones too)
+
+
+def _entry(path: str, options: InfoOptions) -> Entry:
+    try:
+        return _look(path, options)
+    except GeosegError as error:
+        return unknown(path, error)
+    except (OSError, ValueError) as error:
+        return unknown(path, InputError("cannot be read", where=path, got=error))
+
+
+def _look(path: str, options: InfoOptions) -> Entry:
+    if REMOTE.match(path):
+        raise UnsafeError("only local files are read", got=path, fix="download it first")
+    there = Path(path)
+    if not there.exists():
+        raise InputError(
+            "is not there", where=path, got=f"current folder {Path.cwd()}", fix="check the path"
+        )
+    if there.is_dir() or there.suffix.lower() in (".yaml", ".yml"):
+        from geoseg.steps.info.folders import look_into
+
+        return look_into(there, deep=options.deep)
+    from geoseg.steps.info.formats import look_at
+
+    return look_at(there, deep=options.deep)

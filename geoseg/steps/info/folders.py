@@ -1,0 +1,227 @@
+"""What a folder or a YAML file is: chips, a model, a map, or the bands of a scene."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from geoseg import classes, files, grid, yamlfile
+from geoseg.classes import ClassScheme
+from geoseg.errors import GeosegError, InputError
+from geoseg.raster import drivers, open_scene
+from geoseg.raster.drivers import SUFFIXES
+from geoseg.steps.info.entry import Entry, Problem, entry, problem, ranked, refusal, whole_number
+from geoseg.steps.info.quiet import quietly
+from geoseg.steps.info.raster import raster_entry
+
+CHIPS, MODEL, RUN, CLASSES, WEIGHTS = (
+    "chips.json",
+    "spec.json",
+    "run.json",
+    "classes.tif",
+    "model.safetensors",
+)
+
+
+def look_into(path: Path, *, deep: bool) -> Entry:
+    """Describe a folder or a YAML file by what is in it.
+
+    Raises:
+        GeosegError: it is none of what geoseg knows, or broken.
+    """
+    if (path / CHIPS).is_file():
+        return _chips(path)
+    if (path / MODEL).is_file() and ((path / WEIGHTS).is_file() or not (path / CLASSES).is_file()):
+        return _model(path)
+    if (path / CLASSES).is_file():
+        return _map(path, deep=deep)
+    if path.is_dir() and any(path.glob(".work-*")):
+        raise InputError(
+            "holds a run that has not finished", where=path, fix="run the same command again"
+        )
+    if path.is_dir() and not any(each.suffix.lower() in SUFFIXES for each in path.iterdir()):
+        inside = sorted(each.name for each in path.iterdir())
+        raise InputError(
+            "holds no scene, chips, model or map",
+            where=path,
+            got=", ".join(inside[:10]) or "an empty folder",
+            fix=f"look at what is in it: geoseg info {path}/*",
+        )
+    if path.is_file() and "classes" in yamlfile.read(path):
+        scheme = classes.load_yaml(path)
+        row = problem(
+            "class-file", "note", f"describes {len(scheme.classes)} classes, for --classes"
+        )
+        return entry(path, "unknown", [row], classes=_classes(scheme))
+    return _scene(path, deep=deep)
+
+
+def _chips(path: Path) -> Entry:
+    from geoseg.chips.store import open_chips
+
+    chips = open_chips(path)
+    spec = chips.spec
+    counts = {name: int(n) for name, n in chips.index["split"].value_counts().items()}
+    rows = _class_problems(spec.scheme, spec.pixels)
+    for split in ("train", "val"):
+        if not counts.get(split):
+            text, fix = f"no chip is in the split {split!r}", "geoseg tile with a smaller --block"
+            rows.append(problem("empty-split", "error", text, fix))
+    if spec.overlap_m2 > 0:
+        text = f"training and held-out chips share {spec.overlap_m2:g} m2"
+        rows.append(problem("leak", "error", text, "geoseg tile again"))
+    return entry(
+        path,
+        "chips",
+        rows,
+        width=spec.size,
+        height=spec.size,
+        bands=len(spec.bands),
+        dtype=spec.dtype,
+        band_names=[band.name for band in spec.bands],
+        gsd_m=spec.gsd_m,
+        chips=counts,
+        classes=_classes(spec.scheme),
+        pixels={name: list(n) for name, n in spec.pixels.items()},
+        scenes=[scene.name for scene in spec.scenes],
+        overlap_m2=spec.overlap_m2,
+    )
+
+
+def _class_problems(scheme: ClassScheme, pixels: dict[str, tuple[int, ...]]) -> list[Problem]:
+    rows = []
+    for split, counts in pixels.items():
+        absent = [name for name, n in zip(scheme.names, counts, strict=True) if not n]
+        if absent and sum(counts):
+            text = f"no pixel of {', '.join(absent)} is labelled in the split {split!r}"
+            rows.append(problem("class-missing", "warning", text, "label some, or change --seed"))
+    return rows
+
+
+def _model(path: Path) -> Entry:
+    from geoseg.models.store import read_spec
+
+    spec = read_spec(path)
+    rows = []
+    if not (path / WEIGHTS).is_file():
+        rows.append(
+            problem("no-weights", "error", f"{WEIGHTS} is not there", "copy the model again")
+        )
+    elif files.sha256(path / WEIGHTS) != spec.weights_sha256:
+        text = f"{WEIGHTS} is not the file that the spec was written for"
+        rows.append(problem("damaged", "error", text, "copy the model again"))
+    return entry(
+        path,
+        "model",
+        rows,
+        bands=len(spec.bands),
+        dtype=spec.dtype,
+        band_names=list(spec.bands),
+        gsd_m=spec.gsd_m,
+        architecture=spec.architecture,
+        backbone=spec.backbone,
+        stride=spec.stride,
+        halo=spec.halo,
+        classes=_classes(spec.scheme),
+        metrics=dict(spec.metrics),
+        versions=dict(spec.versions),
+    )
+
+
+def _map(path: Path, *, deep: bool) -> Entry:
+    """A map is its class raster, with what its record says."""
+    from geoseg.job.record import read_record
+
+    looked = raster_entry(path / CLASSES, drivers.driver_of(path / CLASSES), deep=deep)
+    record = read_record(path / RUN)
+    rows: list[Problem] = looked["problems"]
+    pixels: dict[str, int] = {}
+    if record is None:
+        text = f"no {RUN} says how it was made"
+        rows.append(problem("no-record", "warning", text, "make it with geoseg predict"))
+    else:
+        pixels = dict(record.counts.get("pixels", {}))
+        rows += _changed(path, dict(record.outputs), deep=deep)
+    if any(path.glob(".work-*")):
+        text = "it holds the parts of a run that has not finished"
+        rows.append(problem("unfinished", "warning", text, "run the same command again"))
+    total = sum(pixels.values()) or 1
+    shares = [{"name": name, "pixels": n, "share": n / total} for name, n in pixels.items()]
+    made = {} if record is None else {"finished": record.finished, "counts": dict(record.counts)}
+    described = {"path": str(path), "kind": "map", "classes": shares, **made}
+    return looked | described | {"problems": ranked(rows)}
+
+
+def _changed(path: Path, outputs: dict[str, str], *, deep: bool) -> list[Problem]:
+    """Files the record names and the folder lacks; with ``deep``, those with other bytes too."""
+    lost = [name for name in outputs if not (path / name).is_file()]
+    rows = []
+    if lost:
+        text = f"{', '.join(lost)} is not there"
+        rows.append(problem("output-missing", "error", text, "run the same command again"))
+    other = [
+        n for n, d in outputs.items() if deep and n not in lost and files.sha256(path / n) != d
+    ]
+    if other:
+        text = f"{', '.join(other)} has changed since it was made"
+        rows.append(problem("output-changed", "warning", text, "run the same command again"))
+    return rows
+
+
+def _scene(path: Path, *, deep: bool) -> Entry:
+    """A folder of bands or a YAML file; its files' problems are told once, not file by file."""
+    with quietly():
+        try:
+            source = open_scene(path)
+        except GeosegError as error:
+            if path.is_file():
+                raise
+            return _no_scene(path, error)
+        looked = [
+            raster_entry(each, drivers.driver_of(each), deep=deep)
+            for each in dict.fromkeys(source.paths)
+            if each.suffix.lower() in SUFFIXES
+        ]
+        gsd_m = grid.gsd_m(source.geobox)
+    finest = min(looked, key=lambda each: float(each["gsd_m"] or 0))
+    height, width = source.geobox.shape
+    return entry(
+        path,
+        "scene",
+        _merged(looked),
+        crs=finest["crs"],
+        crs_name=finest["crs_name"],
+        width=width,
+        height=height,
+        bands=len(source.bands),
+        dtype=str(source.dtype),
+        nodata=whole_number(source.bands[0].nodata),
+        band_names=[band.name for band in source.bands],
+        gsd_m=gsd_m,
+        files=[each["path"] for each in looked],
+    )
+
+
+def _no_scene(path: Path, error: GeosegError) -> Entry:
+    """A folder of rasters that are not the bands of one scene."""
+    inside = sorted(str(each) for each in path.iterdir() if each.suffix.lower() in SUFFIXES)
+    row = refusal(error, path)
+    row["fix"] = "; or ".join(filter(None, (row["fix"], f"look at each: geoseg info {path}/*")))
+    return entry(path, "unknown", [row], files=inside)
+
+
+def _merged(looked: list[Entry]) -> list[Problem]:
+    groups: dict[str, list[tuple[str, Problem]]] = {}
+    for each in looked:
+        for row in each["problems"]:
+            groups.setdefault(str(row["code"]), []).append((Path(each["path"]).name, row))
+    merged = []
+    for rows in groups.values():
+        name, row = rows[0]
+        others = f" (and {len(rows) - 1} more files)" * (len(rows) > 1)
+        merged.append(row | {"message": f"{name}: {row['message']}{others}"})
+    return merged
+
+
+def _classes(scheme: ClassScheme) -> list[dict[str, Any]]:
+    return [{"name": each.name, "color": each.color} for each in scheme.classes]

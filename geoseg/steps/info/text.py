@@ -1,0 +1,109 @@
+"""Entries of `geoseg info` as a few lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from geoseg.steps.info.entry import Entry
+
+MARKS = {"error": "x", "warning": "!", "note": "-"}
+MAX_NAMES = 12
+
+
+def describe(entries: Sequence[Entry]) -> str:
+    """Entries as text: what each is, then its problems, each with what to do about it.
+
+    Example:
+        >>> print(describe([{"path": "a.tif", "kind": "unknown", "problems": [
+        ...     {"level": "error", "message": "is empty (0 bytes)", "fix": "fetch it again"}]}]))
+        a.tif: unknown
+          x is empty (0 bytes)
+            -> fetch it again
+    """
+    return "\n".join(_printable(line) for each in entries for line in _lines(each))
+
+
+def _lines(each: Entry) -> Iterator[str]:
+    driver = f" ({each['driver']})" if each.get("driver") else ""
+    yield f"{each['path']}: {each['kind']}{driver}"
+    for line in (_size(each), _place(each), _bands(each), _rest(each)):
+        if line:
+            yield f"  {line}"
+    for layer in each.get("layers", []):
+        yield f"  {_layer(layer)}"
+    for row in each["problems"]:
+        yield f"  {MARKS[row['level']]} {row['message']}"
+        if row["fix"]:
+            yield f"    -> {row['fix']}"
+
+
+def _size(each: Entry) -> str:
+    parts = []
+    if each.get("width"):
+        parts.append(f"{each['width']} x {each['height']} px")
+    if each.get("bands"):
+        parts.append(f"{each['bands']} band{'s' * (each['bands'] > 1)}")
+    if each.get("dtype"):
+        parts.append(each["dtype"])
+    return ", ".join(parts)
+
+
+def _place(each: Entry) -> str:
+    parts = []
+    if each.get("gsd_m"):
+        parts.append(f"{_number(each['gsd_m'])} m pixels")
+    if each.get("crs"):
+        name, code = each.get("crs_name"), each["crs"]
+        parts.append(code if name is None else f"{code} {name}" if len(code) < 20 else name)
+    return ", ".join(parts)
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def _bands(each: Entry) -> str:
+    names = each.get("band_names") or []
+    parts = [f"bands {_some(names)}"] if names else []
+    if each.get("nodata") is not None or each.get("nodata_is_nan"):
+        parts.append(f"nodata {'NaN' if each.get('nodata_is_nan') else each['nodata']}")
+    if each.get("valid_share") is not None:
+        parts.append(f"{each['valid_share']:.1%} valid")
+    return "; ".join(parts)
+
+
+def _rest(each: Entry) -> str:
+    parts = []
+    if each.get("architecture"):
+        parts.append(f"{each['architecture']} with {each['backbone']}")
+    if each.get("chips"):
+        parts.append("chips " + ", ".join(f"{name} {n}" for name, n in each["chips"].items()))
+    if each.get("classes"):
+        parts.append(f"classes {_some([_class(one) for one in each['classes']])}")
+    for name, value in (each.get("metrics") or {}).items():
+        parts.append(f"{name} {'-' if value is None else format(value, '.3g')}")
+    return "; ".join(parts)
+
+
+def _class(one: dict[str, Any]) -> str:
+    share = one.get("share")
+    return str(one["name"]) if share is None else f"{one['name']} {share:.1%}"
+
+
+def _layer(layer: dict[str, Any]) -> str:
+    kinds = ", ".join(f"{count} {kind}" for kind, count in layer["geometry_types"].items())
+    text = f"layer {layer['name']}: {layer['features']} features ({kinds or 'not looked at'})"
+    crs = f", {layer['crs']}" if layer["crs"] else ""
+    columns = f"; columns {_some(layer['columns'])}" if layer["columns"] else ""
+    return text + crs + columns
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_NAMES} more" * (len(names) > MAX_NAMES)
+    return ", ".join(names[:MAX_NAMES]) + more
+
+
+def _printable(text: str) -> str:
+    """File names may hold line breaks and terminal codes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

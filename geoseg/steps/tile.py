@@ -1,0 +1,182 @@
+"""Cut scenes and their labels into training chips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from geoseg.errors import ChipsError
+from geoseg.job.pool import WorkerOptions
+from geoseg.options import ReadOptions
+
+if TYPE_CHECKING:
+    from geoseg.chips.cut import CutTask
+    from geoseg.classes import ClassScheme
+    from geoseg.raster import RasterSource, Scene
+    from geoseg.vector import Polygons
+
+REGION_PX = 2048
+MODEL_HALO_PX = 64
+
+
+class TileOptions(ReadOptions, WorkerOptions):
+    """Options of `tile`."""
+
+    size: int = Field(256, ge=32, le=4096, multiple_of=32)
+    """Side of a chip in pixels."""
+
+    min_labelled: float = Field(0.0, ge=0, lt=1)
+    """Chips of which a smaller share is labelled are left out."""
+
+    block: int = Field(0, ge=0)
+    """Side in pixels of the blocks that are held out whole; 0 for four chips."""
+
+    val: float = Field(0.15, gt=0, lt=1)
+    """Share of blocks that decide when training stops."""
+
+    test: float = Field(0.15, ge=0, lt=1)
+    """Share of blocks that only evaluation sees."""
+
+    buffer: int | None = Field(None, ge=0)
+    """Pixels between training chips and held-out ones; a chip and the model's halo by default."""
+
+    test_area: Path | None = None
+    """Polygons whose chips are the test split, instead of a share of the blocks."""
+
+    column: str | None = None
+    """Attribute with the label code; the class file's by default."""
+
+    layer: str | None = None
+    """Layer of the label file, where it has several."""
+
+    seed: int = 0
+    """Seed of the split."""
+
+
+def tile(
+    scenes: Scene | Sequence[Scene],
+    labels: str | Path,
+    out: str | Path,
+    *,
+    classes: str | Path | ClassScheme,
+    options: TileOptions | None = None,
+) -> Path:
+    """Cut scenes and rasterized labels into training chips.
+
+    Args:
+        scenes: one scene or several, all with the same bands.
+        labels: a polygon layer, a label raster, or a folder or pattern of label rasters.
+        out: the chip directory to write.
+        classes: the class scheme: a YAML, QML, styled GeoPackage or coloured GeoTIFF.
+        options: sizes, split, workers.
+
+    Returns:
+        The chip directory.
+
+    Raises:
+        InputError: scenes, labels or classes cannot be used; says which and why.
+        ChipsError: nothing is labelled, or the chips cannot be split without a leak.
+    """
+    from geoseg import raster, style
+    from geoseg.chips.labels import LabelLayer
+    from geoseg.classes import ClassScheme
+    from geoseg.job import open_run, spread
+
+    options = options or TileOptions()
+    folder = Path(out)
+    scheme = classes if isinstance(classes, ClassScheme) else style.load_scheme(Path(classes))
+    sources = raster.open_scenes(scenes, options)
+    _check_same_bands(sources)
+    layer = LabelLayer(str(labels), scheme, options.column, options.layer)
+    scene_paths = [path for source in sources for path in source.paths]
+    inputs = [*scene_paths, *layer.files(), *([options.test_area] if options.test_area else [])]
+    resolved = {
+        "scheme": scheme.model_dump(mode="json"),
+        **options.model_dump(mode="json", exclude={"workers", "cluster"}),
+    }
+    with open_run("tile", folder, inputs=inputs, options=resolved) as run:
+        if run.done:
+            return folder
+        ledger = run.ledger()
+        tasks = _tasks(sources, layer, options, run.work)
+        finished = ledger.parts()
+        todo = [task for task in tasks if task.name not in finished]
+        from geoseg.chips.cut import cut
+
+        for task, (digest, facts) in spread(cut, todo, options, label="cutting chips"):
+            ledger.add(task.name, digest, facts)
+            finished[task.name] = facts
+        for facts in finished.values():
+            run.counts = {name: run.counts.get(name, 0) + count for name, count in facts.items()}
+        outputs = _assemble(folder, tasks, sources, scheme, options)
+        run.finish(outputs)
+    return folder
+
+
+def _assemble(
+    folder: Path,
+    tasks: Sequence[CutTask],
+    sources: Sequence[RasterSource],
+    scheme: ClassScheme,
+    options: TileOptions,
+) -> list[str]:
+    from geoseg.chips.assemble import SplitRule, assemble
+    from geoseg.chips.store import ARRAYS, INDEX, SPEC
+
+    size = options.size
+    rule = SplitRule(
+        block=options.block or 4 * size,
+        val=options.val,
+        test=options.test,
+        buffer=size + MODEL_HALO_PX if options.buffer is None else options.buffer,
+        seed=options.seed,
+        test_areas=[_area(options.test_area, source) for source in sources],
+    )
+    parts = [(task.scene, task.folder / task.name) for task in sorted(tasks, key=lambda t: t.name)]
+    assemble(folder, parts, sources, scheme, size, rule)
+    return [*ARRAYS, INDEX, SPEC]
+
+
+def _tasks(
+    sources: Sequence[RasterSource], layer: Any, options: TileOptions, work: Path
+) -> list[CutTask]:
+    from geoseg import grid
+    from geoseg.chips.cut import CutTask
+
+    side = grid.round_up(REGION_PX, options.size)
+    return [
+        CutTask(index, source, layer, region, options.size, options.min_labelled, work)
+        for index, source in enumerate(sources)
+        for region in grid.split(grid.whole(source.geobox.shape), side)
+    ]
+
+
+def _area(path: Path | None, source: RasterSource) -> Polygons | None:
+    from geoseg import grid
+    from geoseg.classes import ClassScheme
+    from geoseg.vector import read_polygons
+
+    if path is None:
+        return None
+    everything = ClassScheme.model_validate(
+        {"classes": [{"name": "area", "color": "#000000", "values": "*", "burn": "touched"}]}
+    )
+    crs, bounds = grid.crs_of(source.geobox), grid.bounds(source.geobox)
+    return read_polygons(path, everything, crs=crs, bounds=bounds)
+
+
+def _check_same_bands(sources: Sequence[RasterSource]) -> None:
+    wanted = [band.name for band in sources[0].bands]
+    for source in sources[1:]:
+        got = [band.name for band in source.bands]
+        if got != wanted or source.dtype != sources[0].dtype:
+            raise ChipsError(
+                f"differs from {sources[0].name}",
+                where=source.name,
+                got=f"{', '.join(got)} ({source.dtype})",
+                wanted=f"{', '.join(wanted)} ({sources[0].dtype})",
+                fix="choose the common bands with --bands",
+            )

@@ -1,0 +1,302 @@
+"""Class names and colours to what QGIS and GDAL read, and back."""
+
+from __future__ import annotations
+
+import colorsys
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape, quoteattr
+
+from geoseg.classes import IGNORE, ClassScheme, load_yaml, parse
+from geoseg.errors import ClassError
+
+COLUMN = "class_id"
+"""The attribute of geoseg's polygons that the style is keyed on."""
+MAX_BYTES = 16 << 20
+QGIS_DOCTYPE = re.compile(r"<!DOCTYPE qgis PUBLIC '[^'<>\[\]]*' '[^'<>\[\]]*'>")
+VALUE, PIXELS, NAME, RED, GREEN, BLUE, ALPHA = 5, 1, 2, 6, 7, 8, 9
+"""Usages of the columns of a raster attribute table, GDAL's GDALRATFieldUsage."""
+INTEGER, TEXT = 0, 2
+"""Types of these columns, GDAL's GDALRATFieldType."""
+
+
+class _Entry(NamedTuple):
+    value: str
+    name: str
+    color: str
+
+
+def polygons_qml(scheme: ClassScheme) -> str:
+    """A QGIS style for polygons: one fill per ``class_id``, named and coloured as the classes.
+
+    Example:
+        >>> scheme = ClassScheme(classes=({"name": "water", "color": "#2b83ba"},))
+        >>> 'value="43,131,186,255"' in polygons_qml(scheme)
+        True
+    """
+    categories = "".join(
+        f'<category value="{i}" type="long" symbol="{i}" label={quoteattr(each.name)}'
+        ' render="true"/>'
+        for i, each in enumerate(scheme.classes)
+    )
+    symbols = "".join(_symbol(i, each.rgba) for i, each in enumerate(scheme.classes))
+    return (
+        '<qgis version="3.34.0" styleCategories="Symbology">'
+        f'<renderer-v2 type="categorizedSymbol" attr="{COLUMN}" symbollevels="0" forceraster="0"'
+        f' enableorderby="0"><categories>{categories}</categories><symbols>{symbols}</symbols>'
+        "</renderer-v2><blendMode>0</blendMode><featureBlendMode>0</featureBlendMode>"
+        "<layerGeometryType>2</layerGeometryType></qgis>\n"
+    )
+
+
+def raster_pam(scheme: ClassScheme, counts: Mapping[int, int] | None = None) -> str:
+    """What stands in ``<file>.tif.aux.xml``: class names and a raster attribute table.
+
+    GDAL and QGIS read it from beside the file; QGIS makes the legend of it.
+
+    Args:
+        scheme: the classes; ids are the pixel values.
+        counts: pixels per class id, for the table's Count column.
+
+    Example:
+        >>> scheme = ClassScheme(classes=({"name": "water", "color": "#2b83ba"},))
+        >>> "<Category>water</Category>" in raster_pam(scheme)
+        True
+    """
+    fields = [("Value", INTEGER, VALUE), ("Name", TEXT, NAME)]
+    fields += [("Red", INTEGER, RED), ("Green", INTEGER, GREEN), ("Blue", INTEGER, BLUE)]
+    rows: list[list[object]] = [
+        [i, each.name, *each.rgba[:3]] for i, each in enumerate(scheme.classes)
+    ]
+    if counts is not None:
+        fields.insert(1, ("Count", INTEGER, PIXELS))
+        for i, row in enumerate(rows):
+            row.insert(1, counts.get(i, 0))
+    return (
+        '<PAMDataset><PAMRasterBand band="1"><CategoryNames>'
+        + "".join(f"<Category>{escape(each.name)}</Category>" for each in scheme.classes)
+        + '</CategoryNames><GDALRasterAttributeTable tableType="thematic">'
+        + "".join(
+            f'<FieldDefn index="{i}"><Name>{name}</Name><Type>{kind}</Type><Usage>{usage}</Usage>'
+            "</FieldDefn>"
+            for i, (name, kind, usage) in enumerate(fields)
+        )
+        + "".join(
+            f'<Row index="{i}">{"".join(f"<F>{escape(str(cell))}</F>" for cell in row)}</Row>'
+            for i, row in enumerate(rows)
+        )
+        + "</GDALRasterAttributeTable></PAMRasterBand></PAMDataset>\n"
+    )
+
+
+def load_scheme(path: str | Path) -> ClassScheme:
+    """Read a class scheme from a class file, or from the style somebody gave a layer.
+
+    Args:
+        path: a YAML file; a QGIS style (.qml) of categorized polygons or of a paletted raster; a
+            GeoPackage with a default style; or a GeoTIFF with an attribute table, class names or
+            a colour table. What the style is keyed on becomes the values of the classes.
+
+    Raises:
+        ClassError: the file holds no classes, or is broken.
+        ConfigError: the YAML file is not valid YAML.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ClassError("there is no such class file", where=path)
+    suffix = path.suffix.lower()
+    if suffix in (".yaml", ".yml"):
+        return load_yaml(path)
+    if suffix == ".qml":
+        return _from_qml(_text(path), path)
+    if suffix == ".gpkg":
+        return _from_gpkg(path)
+    if suffix in (".tif", ".tiff", ".gtif"):
+        return _scheme(_raster_entries(path), None, path)
+    raise ClassError(
+        "is no class file", where=path, wanted="a .yaml, .qml, .gpkg or .tif file with classes"
+    )
+
+
+def _symbol(index: int, rgba: tuple[int, int, int, int]) -> str:
+    properties = {
+        "color": ",".join(map(str, rgba)),
+        "outline_color": "35,35,35,255",
+        "outline_style": "solid" if rgba[3] else "no",
+        "outline_width": "0.06",
+        "outline_width_unit": "MM",
+        "style": "solid",
+    }
+    options = "".join(
+        f'<Option name="{name}" type="QString" value="{value}"/>'
+        for name, value in properties.items()
+    )
+    return (
+        f'<symbol name="{index}" type="fill" alpha="1" clip_to_extent="1" force_rhr="0">'
+        '<layer class="SimpleFill" enabled="1" locked="0" pass="0">'
+        f'<Option type="Map">{options}</Option></layer></symbol>'
+    )
+
+
+def _text(path: Path) -> str:
+    if path.stat().st_size > MAX_BYTES:
+        raise ClassError("is too large for a style", where=path, wanted=f"{MAX_BYTES >> 20} MiB")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ClassError(f"is not UTF-8 at byte {error.start}", where=path) from error
+
+
+def _xml(text: str, where: Path) -> ElementTree.Element:
+    """Parse XML that declares nothing; QGIS's own empty DOCTYPE is taken off first."""
+    text = QGIS_DOCTYPE.sub("", text, count=1)
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise ClassError("the style declares XML entities", where=where, fix="save it from QGIS")
+    try:
+        return ElementTree.fromstring(text)  # no entities: checked above
+    except ElementTree.ParseError as error:
+        raise ClassError("is not well-formed XML", where=where, got=error) from error
+
+
+def _from_qml(text: str, where: Path) -> ClassScheme:
+    root = _xml(text, where)
+    renderer = root.find(".//renderer-v2[@type='categorizedSymbol']")
+    if renderer is not None:
+        column = re.sub(r'^"([^"]*)"$', r"\1", renderer.get("attr", "")) or None
+        return _scheme(_categories(renderer), column, where)
+    raster = root.find(".//rasterrenderer[@type='paletted']")
+    if raster is not None:
+        return _scheme(_palette(raster), None, where)
+    raise ClassError(
+        "the style has no classes",
+        where=where,
+        wanted="a categorized polygon style, or a paletted raster style",
+    )
+
+
+def _categories(renderer: ElementTree.Element) -> Iterator[_Entry]:
+    colours = {
+        symbol.get("name"): _symbol_colour(symbol) for symbol in renderer.findall("symbols/symbol")
+    }
+    for category in renderer.findall("categories/category"):
+        values = [val.get("value", "") for val in category.findall("val")]
+        for value in values or [category.get("value", "")]:
+            if value:
+                label = category.get("label") or value
+                yield _Entry(value, label, colours.get(category.get("symbol"), "#808080"))
+
+
+def _symbol_colour(symbol: ElementTree.Element) -> str:
+    found = symbol.find("layer//Option[@name='color']")
+    found = symbol.find("layer/prop[@k='color']") if found is None else found
+    text = "" if found is None else found.get("value") or found.get("v") or ""
+    numbers = re.match(r"(\d+),(\d+),(\d+),(\d+)", text)
+    if numbers is None:
+        return "#808080"
+    red, green, blue, alpha = (int(number) for number in numbers.groups())
+    return _hex(red, green, blue, round(alpha * float(symbol.get("alpha", "1"))))
+
+
+def _palette(renderer: ElementTree.Element) -> Iterator[_Entry]:
+    for entry in renderer.iter("paletteEntry"):
+        value = entry.get("value", "")
+        red, green, blue = bytes.fromhex(entry.get("color", "#808080").lstrip("#")[:6])
+        colour = _hex(red, green, blue, int(entry.get("alpha", "255")))
+        yield _Entry(value, entry.get("label") or value, colour)
+
+
+def _from_gpkg(path: Path) -> ClassScheme:
+    query = "SELECT styleQML FROM layer_styles ORDER BY useAsDefault DESC, rowid"
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+            rows = database.execute(query).fetchall()
+    except sqlite3.Error as error:
+        raise ClassError(
+            "has no style with classes", where=path, got=error, fix="save the style in QGIS first"
+        ) from error
+    if not rows:
+        raise ClassError("has no style with classes", where=path, got="an empty layer_styles")
+    return _from_qml(str(rows[0][0]), path)
+
+
+def _raster_entries(path: Path) -> list[_Entry]:
+    colours = _colour_table(path)
+    aux = path.with_name(path.name + ".aux.xml")
+    band = _xml(_text(aux), aux).find("PAMRasterBand[@band='1']") if aux.is_file() else None
+    if band is not None:
+        table = band.find("GDALRasterAttributeTable")
+        entries = [] if table is None else list(_table_entries(table, colours, aux))
+        entries = entries or [
+            _Entry(str(i), each.text, colours.get(i, _any_colour(i)))
+            for i, each in enumerate(band.findall("CategoryNames/Category"))
+            if each.text
+        ]
+        if entries:
+            return entries
+    return [_Entry(str(value), f"class {value}", colour) for value, colour in colours.items()]
+
+
+def _colour_table(path: Path) -> dict[int, str]:
+    """Colours by pixel value, without the black that pads every TIFF palette to 256."""
+    import rasterio
+    from rasterio.errors import RasterioIOError
+
+    try:
+        with rasterio.open(path, driver="GTiff") as dataset:
+            table, nodata = dataset.colormap(1), dataset.nodata
+    except RasterioIOError as error:
+        raise ClassError("cannot be read as a GeoTIFF", where=path, got=error) from error
+    except ValueError:
+        return {}
+    return {
+        v: _hex(*rgba) for v, rgba in table.items() if any(rgba[:3]) and v not in (IGNORE, nodata)
+    }
+
+
+def _table_entries(
+    table: ElementTree.Element, colours: Mapping[int, str], where: Path
+) -> Iterator[_Entry]:
+    usages = [int(field.findtext("Usage", "0")) for field in table.findall("FieldDefn")]
+    if VALUE not in usages or NAME not in usages:
+        return
+    for row in table.findall("Row"):
+        cells = dict(zip(usages, (cell.text or "" for cell in row.findall("F")), strict=False))
+        try:
+            value = int(float(cells[VALUE]))
+            rgba = [int(float(cells.get(usage, 255))) for usage in (RED, GREEN, BLUE, ALPHA)]
+        except (KeyError, ValueError) as error:
+            raise ClassError("its attribute table is broken", where=where, got=error) from error
+        fallback = colours.get(value, _any_colour(value))
+        colour = _hex(*rgba) if {RED, GREEN, BLUE} <= cells.keys() else fallback
+        yield _Entry(str(value), cells.get(NAME) or str(value), colour)
+
+
+def _scheme(entries: Iterable[_Entry], column: str | None, where: Path) -> ClassScheme:
+    """Classes in the order of the entries; entries of one name are one class."""
+    classes: dict[str, dict[str, object]] = {}
+    for value, name, colour in entries:
+        known = classes.setdefault(name, {"name": name, "color": colour, "values": []})
+        codes = known["values"]
+        assert isinstance(codes, list), "made so two lines above"
+        codes.append(int(value) if re.fullmatch(r"-?\d+", value) else value)
+    if not classes:
+        raise ClassError(
+            "names no classes", where=where, wanted="an attribute table, class names or colours"
+        )
+    return parse({"column": column, "classes": list(classes.values())}, where=where)
+
+
+def _any_colour(value: int) -> str:
+    """A colour for a class that has none: hues a golden angle apart."""
+    red, green, blue = colorsys.hsv_to_rgb(value * 0.381966 % 1, 0.6, 0.85)
+    return _hex(round(red * 255), round(green * 255), round(blue * 255))
+
+
+def _hex(red: int, green: int, blue: int, alpha: int = 255) -> str:
+    opacity = "" if alpha == 255 else f"{alpha:02x}"
+    return f"#{red:02x}{green:02x}{blue:02x}{opacity}"

@@ -1,0 +1,8 @@
+"""Polygon layers in and out, and onto the pixels of a grid."""
+
+from geoseg.vector.polygons import Polygons
+from geoseg.vector.rasterize import rasterize
+from geoseg.vector.read import read_polygons
+from geoseg.vector.write import check_suffix, write_polygons
+
+__all__ = ["Polygons", "check_suffix", "rasterize", "read_polygons", "write_polygons"]

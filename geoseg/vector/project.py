@@ -1,0 +1,91 @@
+"""Polygons from one CRS to another without bending what was straight."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyproj
+import shapely
+from numpy.typing import NDArray
+
+TOLERANCE_M = 0.001
+"""How far an edge may depart from its true course: a tenth of the finest drone mosaic's pixel."""
+SHORT_M = 50.0
+"""Edges up to this length bend by less than that (length^2 / 8 earth radii x tan(latitude))."""
+METRES_PER_DEGREE = 111_320.0
+
+
+def reproject(geometries: NDArray[Any], source: pyproj.CRS, target: pyproj.CRS) -> NDArray[Any]:
+    """Reproject polygons in one pass.
+
+    A straight edge in one CRS is a curve in another: long edges get vertices on the way, as many
+    as it takes to stay within a millimetre of the true course.
+
+    Args:
+        geometries: (n,) Polygons and MultiPolygons.
+        source: their CRS.
+        target: the CRS to go to.
+
+    Returns:
+        (n,) Polygons and MultiPolygons; coordinates are infinite where the target has none.
+    """
+    present = ~shapely.is_empty(geometries)
+    if not present.any():
+        return geometries
+    moved = geometries.copy()
+    moved[present] = _reproject(geometries[present], source, target)
+    return moved
+
+
+def _reproject(geometries: NDArray[Any], source: pyproj.CRS, target: pyproj.CRS) -> NDArray[Any]:
+    """As `reproject`, without empty geometries: shapely crashes on making them from arrays."""
+    transformer = pyproj.Transformer.from_crs(source, target, always_xy=True)
+    kind, points, offsets = shapely.to_ragged_array(geometries, include_z=False)
+    pieces = _pieces(points, offsets[0], transformer, source, target)
+    dense = _split(points, pieces)
+    starts = np.concatenate([[0], np.cumsum(pieces)])[offsets[0]]
+    moved = np.stack(transformer.transform(*dense.T), axis=1)
+    return np.asarray(shapely.from_ragged_array(kind, moved, (starts, *offsets[1:])))
+
+
+def metres_per_unit(crs: pyproj.CRS) -> float:
+    """How long a unit of a CRS's coordinates is, roughly for degrees."""
+    if crs.is_geographic:
+        return METRES_PER_DEGREE
+    return float(crs.axis_info[0].unit_conversion_factor)
+
+
+def _pieces(
+    points: NDArray[np.float64],
+    ring_starts: NDArray[np.integer[Any]],
+    transformer: pyproj.Transformer,
+    source: pyproj.CRS,
+    target: pyproj.CRS,
+) -> NDArray[np.intp]:
+    """Into how many pieces to cut the edge that starts at each point; 1 for a ring's last point."""
+    pieces = np.ones(len(points), dtype=np.intp)
+    starts = np.ones(len(points), dtype=bool)
+    starts[ring_starts[1:] - 1] = False
+    edge = np.flatnonzero(starts)
+    length = np.hypot(*(points[edge + 1] - points[edge]).T)
+    edge = edge[length * metres_per_unit(source) > SHORT_M]
+    first, last = points[edge], points[edge + 1]
+    ends = (np.stack(transformer.transform(*each.T)) for each in (first, last))
+    first_to, last_to = ends
+    bend = np.zeros(len(edge))
+    for share in (0.25, 0.5, 0.75):
+        course = np.stack(transformer.transform(*(first + share * (last - first)).T))
+        bend = np.fmax(bend, np.hypot(*(course - (first_to + share * (last_to - first_to)))))
+    bend[~np.isfinite(bend)] = 0
+    tolerance = TOLERANCE_M / metres_per_unit(target)
+    pieces[edge] = np.maximum(np.ceil(np.sqrt(bend / tolerance)), 1)
+    return pieces
+
+
+def _split(points: NDArray[np.float64], pieces: NDArray[np.intp]) -> NDArray[np.float64]:
+    start = np.repeat(np.arange(len(points)), pieces)
+    step = np.arange(len(start)) - (np.cumsum(pieces) - pieces)[start]
+    share = (step / pieces[start])[:, None]
+    following = points[np.minimum(start + 1, len(points) - 1)]
+    return np.where(share == 0, points[start], points[start] + share * (following - points[start]))

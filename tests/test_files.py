@@ -1,0 +1,125 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from geoseg import files
+from geoseg.errors import OutputError, RetryError
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_final_name_appears_only_when_the_block_is_done(tmp_path: Path) -> None:
+    final = tmp_path / "deep" / "map.tif"
+    with files.whole(final) as temporary:
+        temporary.write_bytes(b"new")
+        assert not final.exists()
+        assert temporary.parent == final.parent
+        assert temporary.suffix == ".tif"
+    assert final.read_bytes() == b"new"
+    assert names(final.parent) == ["map.tif"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, OSError])
+def test_an_exception_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    final = tmp_path / "map.tif"
+    final.write_bytes(b"old")
+    with pytest.raises(error), files.whole(final) as temporary:
+        temporary.write_bytes(b"half")
+        raise error
+    assert final.read_bytes() == b"old"
+    assert names(tmp_path) == ["map.tif"]
+
+
+def test_a_directory_replaces_a_directory_with_none_of_its_old_files(tmp_path: Path) -> None:
+    final = tmp_path / "chips"
+    final.mkdir()
+    (final / "old.npy").touch()
+    with files.whole(final) as temporary:
+        temporary.mkdir()
+        (temporary / "new.npy").touch()
+    assert names(final) == ["new.npy"]
+    assert names(tmp_path) == ["chips"]
+
+
+def test_a_directory_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
+    final = tmp_path / "chips"
+    final.mkdir()
+    (final / "old.npy").touch()
+    with pytest.raises(ValueError), files.whole(final) as temporary:
+        temporary.mkdir()
+        (temporary / "new.npy").touch()
+        raise ValueError
+    assert names(final) == ["old.npy"]
+    assert names(tmp_path) == ["chips"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_full_disk_says_how_much_is_free_and_to_run_again(tmp_path: Path, number: int) -> None:
+    final = tmp_path / "map.tif"
+    with pytest.raises(RetryError, match=r"map\.tif: the disk is full; got \d+ MB free"):
+        with files.whole(final) as temporary:
+            temporary.write_bytes(b"half")
+            raise OSError(number, os.strerror(number))
+    assert names(tmp_path) == []
+
+
+def test_a_parent_that_is_a_file_is_an_output_error(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    with pytest.raises(OutputError, match="choose another -o"):
+        files.write_bytes(tmp_path / "plain" / "a.tif", b"x")
+
+
+def test_a_folder_where_a_file_shall_go_is_an_output_error_and_stays(tmp_path: Path) -> None:
+    (tmp_path / "map.tif" / "mine").mkdir(parents=True)
+    with pytest.raises(OutputError, match="Is a directory"):
+        files.write_bytes(tmp_path / "map.tif", b"x")
+    assert names(tmp_path) == ["map.tif"]
+    assert names(tmp_path / "map.tif") == ["mine"]
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_folder_is_an_output_error(tmp_path: Path) -> None:
+    tmp_path.chmod(0o555)
+    with pytest.raises(OutputError, match="choose another"):
+        files.write_bytes(tmp_path / "a.tif", b"x")
+
+
+def test_write_bytes_returns_the_sha256_of_what_stands_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    assert files.write_bytes(path, b"abc") == hashlib.sha256(b"abc").hexdigest()
+    assert files.sha256(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_json_is_utf8_and_refuses_nan(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    files.write_json(path, {"name": "Fédé"})
+    assert path.read_bytes() == '{\n  "name": "Fédé"\n}\n'.encode()
+    with pytest.raises(ValueError):
+        files.write_json(path, float("nan"))
+    assert "Fédé" in path.read_text(encoding="utf-8")
+
+
+def test_a_fingerprint_depends_on_content_and_not_on_key_order() -> None:
+    one = files.fingerprint({"a": 1, "b": [1, 2]})
+    assert one == files.fingerprint({"b": [1, 2], "a": 1})
+    assert one != files.fingerprint({"a": 1, "b": [2, 1]})
+    assert one != files.fingerprint({"a": "1", "b": [1, 2]})
+
+
+def test_remove_takes_files_and_trees_and_does_not_mind_absence(tmp_path: Path) -> None:
+    (tmp_path / "tree" / "leaf").mkdir(parents=True)
+    (tmp_path / "file").touch()
+    for name in ("tree", "file", "nothing"):
+        files.remove(tmp_path / name)
+    assert names(tmp_path) == []
