@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from geoseg.errors import GeosegError
 from geoseg.steps.evaluate import EvaluateOptions, evaluate
-from geoseg.steps.info import InfoOptions, info
+from geoseg.steps.info import InfoOptions, describe, info, unreadable
 from geoseg.steps.predict import PredictOptions, predict
 from geoseg.steps.tile import TileOptions, tile
 from geoseg.steps.train import TrainOptions, train
@@ -68,11 +68,9 @@ def info_(
     as_json:
         Print JSON.
     """
-    from geoseg.steps.info import describe
-
     entries = info(paths, options=options)
     print(json.dumps(entries, indent=2) if as_json else describe(entries))
-    return 2 if any(entry["kind"] == "unknown" for entry in entries) else 0
+    return 2 if unreadable(entries) else 0
 
 
 @app.command(name="tile")
@@ -205,6 +203,57 @@ def run_(
     from geoseg.config import run
 
     _print(run(config, overrides=settings or []))
+
+
+@catalog_app.command(name="list")
+def list_(*, root: Path | None = None) -> None:
+    """List the data sets.
+
+    Parameters
+    ----------
+    root:
+        Another catalog folder than data_catalog/.
+    """
+    from geoseg.catalog import list_entries
+
+    for entry in list_entries(root):
+        print(f"{entry.id:18} {entry.license:14} {entry.title}")
+
+
+@catalog_app.command
+def show(name: str, /, *, root: Path | None = None) -> None:
+    """Show a data set as JSON: licence, bands, classes, how to fetch it.
+
+    Parameters
+    ----------
+    name:
+        Its id.
+    root:
+        Another catalog folder than data_catalog/.
+    """
+    from geoseg.catalog import show as entry_of
+
+    print(entry_of(root, name).model_dump_json(indent=2))
+
+
+@catalog_app.command
+def validate(*, root: Path | None = None) -> int:
+    """Check every entry: form, links, licences, checksums.
+
+    Parameters
+    ----------
+    root:
+        Another catalog folder than data_catalog/.
+    """
+    from geoseg.catalog import list_entries
+    from geoseg.catalog import validate as problems_of
+
+    problems = problems_of(root)
+    for problem in problems:
+        print(problem)
+    if not problems:
+        print(f"{len(list_entries(root))} entries are valid")
+    return 2 if problems else 0
 
 
 def main() -> None:

@@ -67,17 +67,18 @@ def assemble(
     Raises:
         ChipsError: no chip was kept, or the split cannot be made or would leak.
     """
-    survey = [_survey(scene, path, len(scheme.classes)) for scene, path in parts]
+    loaded = ((scene, load_part(path)) for scene, path in parts)
+    survey = [_survey(scene, part, len(scheme.classes)) for scene, part in loaded if part]
+    if not survey:
+        raise ChipsError(
+            "no chip holds a labelled pixel", where=folder, fix="check that labels and scenes meet"
+        )
     placed = Placed(
         scene=np.concatenate([each.scene for each in survey]),
         corners=np.concatenate([each.corners for each in survey]),
         size=size,
         pixels=np.concatenate([each.pixels for each in survey]),
     )
-    if not len(placed.scene):
-        raise ChipsError(
-            "no chip holds a labelled pixel", where=folder, fix="check that labels and scenes meet"
-        )
     blocks = blocks_of(placed, rule.block)
     held = _held(placed, sources, rule)
     shares = (rule.val, 0.0 if held is not None else rule.test)
@@ -115,12 +116,8 @@ class _Survey:
     moments: Moments
 
 
-def _survey(scene: int, path: Path, classes: int) -> _Survey:
+def _survey(scene: int, part: Part, classes: int) -> _Survey:
     """What the split and the statistics need to know of a part."""
-    part = load_part(path)
-    if part is None:
-        none = np.empty((0, 2), dtype=np.int64)
-        return _Survey(none[:, 0], none, np.empty((0, classes), np.int64), np.empty((0, 5, 0)))
     counts = [np.bincount(chip.ravel(), minlength=256)[:classes] for chip in part.labels]
     return _Survey(
         scene=np.full(len(part.corners), scene, dtype=np.int64),

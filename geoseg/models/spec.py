@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from geoseg import grid
 from geoseg.classes import ClassScheme
@@ -15,6 +16,7 @@ from geoseg.raster import RasterSource
 
 type Architecture = Literal["unet", "deeplabv3+", "fcn", "upernet", "segformer"]
 
+SPEC = "spec.json"
 GSD_TOLERANCE = 0.2
 
 
@@ -99,6 +101,20 @@ class ModelSpec(BaseModel):
                 wanted=f"{self.gsd_m:.3g} m",
                 fix="--gsd model resamples the scene, --gsd scene predicts it as it is",
             )
+
+
+def read_spec(folder: Path) -> ModelSpec:
+    """The spec of a model directory.
+
+    Raises:
+        ModelError: the folder is no model, or its spec is not one.
+    """
+    try:
+        return ModelSpec.model_validate_json((folder / SPEC).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise ModelError(
+            "is not a model directory", where=folder, got=error, fix="make one with geoseg train"
+        ) from error
 
 
 def _kind(dtype: np.dtype[np.generic]) -> str:

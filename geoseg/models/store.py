@@ -6,19 +6,16 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
 from geoseg import files
 from geoseg.errors import ModelError
 from geoseg.models.networks import build
 from geoseg.models.predictor import NetworkPredictor
-from geoseg.models.spec import ModelSpec
+from geoseg.models.spec import SPEC, ModelSpec, read_spec
 
 if TYPE_CHECKING:
     from torch import nn
 
 WEIGHTS = "model.safetensors"
-SPEC = "spec.json"
 
 
 def save_model(folder: Path, network: nn.Module, spec: ModelSpec) -> ModelSpec:
@@ -31,20 +28,6 @@ def save_model(folder: Path, network: nn.Module, spec: ModelSpec) -> ModelSpec:
     spec = spec.model_copy(update={"weights_sha256": files.sha256(folder / WEIGHTS)})
     files.write_bytes(folder / SPEC, spec.model_dump_json(indent=2).encode())
     return spec
-
-
-def read_spec(folder: Path) -> ModelSpec:
-    """The spec of a model directory.
-
-    Raises:
-        ModelError: the folder is no model, or its spec is not one.
-    """
-    try:
-        return ModelSpec.model_validate_json((folder / SPEC).read_bytes())
-    except (OSError, ValidationError) as error:
-        raise ModelError(
-            "is not a model directory", where=folder, got=error, fix="make one with geoseg train"
-        ) from error
 
 
 def load_model(folder: Path, device: str | None = None) -> NetworkPredictor:

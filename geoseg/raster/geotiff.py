@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import atexit
 import threading
 from collections import OrderedDict
 from contextlib import contextmanager
@@ -226,6 +228,8 @@ def _root_cause(error: BaseException) -> str:
 
 
 _local = threading.local()
+atexit.register(_local.__dict__.clear)  # handles closed later than this complain on stderr
+atexit.register(_local.__dict__.clear)
 
 
 @contextmanager

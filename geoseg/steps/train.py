@@ -92,7 +92,8 @@ def _train(
     import torch
 
     from geoseg.job.record import versions
-    from geoseg.models import ModelSpec, save_model
+    from geoseg.models.spec import ModelSpec
+    from geoseg.models.store import save_model
     from geoseg.models.fit import fit
     from geoseg.models.networks import build, halo_of, stride_of
 

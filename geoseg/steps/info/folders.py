@@ -99,7 +99,7 @@ def _class_problems(scheme: ClassScheme, pixels: dict[str, tuple[int, ...]]) -> 
 
 
 def _model(path: Path) -> Entry:
-    from geoseg.models.store import read_spec
+    from geoseg.models.spec import read_spec
 
     spec = read_spec(path)
     rows = []
@@ -134,7 +134,7 @@ def _map(path: Path, *, deep: bool) -> Entry:
 
     looked = raster_entry(path / CLASSES, drivers.driver_of(path / CLASSES), deep=deep)
     record = read_record(path / RUN)
-    rows: list[Problem] = looked["problems"]
+    rows: list[Problem] = [row for row in looked["problems"] if row["code"] != "palette"]
     pixels: dict[str, int] = {}
     if record is None:
         text = f"no {RUN} says how it was made"

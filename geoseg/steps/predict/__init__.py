@@ -14,7 +14,7 @@ from geoseg.job.pool import WorkerOptions
 from geoseg.options import ReadOptions
 
 if TYPE_CHECKING:
-    from geoseg.models import ModelSpec
+    from geoseg.models.spec import ModelSpec
     from geoseg.raster import RasterSource, Scene
 
 __all__ = ["PredictOptions", "predict"]
@@ -64,7 +64,7 @@ def predict(
         RetryError: the disk was full or returned other bytes; what was finished is kept.
     """
     from geoseg import raster
-    from geoseg.models.store import read_spec
+    from geoseg.models.spec import read_spec
 
     options = options or PredictOptions()
     spec = read_spec(Path(model))

@@ -15,7 +15,8 @@ from geoseg import files, grid
 from geoseg.classes import IGNORE
 from geoseg.errors import ModelError
 from geoseg.grid import Tile, Window
-from geoseg.models import NetworkPredictor, Predictor, load_model
+from geoseg.models.predictor import NetworkPredictor, Predictor
+from geoseg.models.store import load_model
 from geoseg.raster import Block, RasterSource
 from geoseg.raster.cog import encode_part
 
