@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from geoseg.classes import ClassScheme
-    from geoseg.config import run
     from geoseg.demo import demo
     from geoseg.errors import GeosegError
+    from geoseg.pipeline import run
     from geoseg.raster import open_scene
     from geoseg.steps.evaluate import EvaluateOptions, evaluate
     from geoseg.steps.info import info
@@ -35,7 +35,7 @@ _HOMES = {
     "info": "steps.info",
     "open_scene": "raster",
     "predict": "steps.predict",
-    "run": "config",
+    "run": "pipeline",
     "tile": "steps.tile",
     "train": "steps.train",
     "vectorize": "steps.vectorize",

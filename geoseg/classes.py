@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -33,7 +34,9 @@ def _colour(value: object) -> object:
 def _codes(value: object) -> object:
     codes = (value,) if isinstance(value, str | int | float) else value
     if isinstance(codes, Iterable) and any(isinstance(code, bool) for code in codes):
-        raise ValueError("YAML reads bare yes, no, on and off as true and false: put them in quotes")
+        raise ValueError(
+            "YAML reads bare yes, no, on and off as true and false: put them in quotes"
+        )
     return codes
 
 
@@ -203,10 +206,10 @@ def parse(content: Mapping[str, Any], *, where: str | Path | None = None) -> Cla
 
 def _key(code: object) -> str:
     """One spelling for codes that are equal; empty for a missing one."""
-    if code is None or code != code:  # NaN is the only value that differs from itself
-        return ""
     if hasattr(code, "item"):
         code = code.item()
+    if code is None or (isinstance(code, float) and isnan(code)):
+        return ""
     if isinstance(code, float) and code.is_integer():
         code = int(code)
     return str(code).strip()

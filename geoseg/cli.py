@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import warnings
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
@@ -165,7 +166,7 @@ def vectorize_(
 
 @app.command(name="evaluate")
 def evaluate_(
-    mapped: Path,
+    mapped: list[Path],
     /,
     *,
     truth: str,
@@ -177,7 +178,7 @@ def evaluate_(
     Parameters
     ----------
     mapped:
-        Map directory, class raster, or polygons with a class_id.
+        Map directories, class rasters, or polygons with a class_id; several count together.
     truth:
         Polygons, a label raster, or a folder of label rasters.
     as_json:
@@ -200,9 +201,9 @@ def run_(
     settings:
         a.b=value replaces what the file says.
     """
-    from geoseg.config import run
+    from geoseg.pipeline import run
 
-    _print(run(config, overrides=settings or []))
+    _print(run(config, settings=settings or []))
 
 
 @catalog_app.command(name="list")
@@ -269,6 +270,7 @@ def _main(arguments: list[str]) -> int:
         format="%(message)s",
         stream=sys.stderr,
     )
+    warnings.filterwarnings("ignore", message="Dataset has no geotransform")
     logging.getLogger("geoseg").setLevel(logging.DEBUG if debug else logging.INFO)
     try:
         result = app(arguments, exit_on_error=False, print_error=False)
@@ -280,7 +282,9 @@ def _main(arguments: list[str]) -> int:
     except CycloptsError as error:
         return _fail(_usage(error), 2, debug)
     except MemoryError:
-        return _fail("out of memory: use a smaller --window or --region, or fewer workers", 3, debug)
+        return _fail(
+            "out of memory: use a smaller --window or --region, or fewer workers", 3, debug
+        )
     except Exception as error:
         hint = "this is a bug in geoseg; --debug shows where"
         return _fail(f"{type(error).__name__}: {error} ({hint})", 1, debug)
@@ -320,10 +324,9 @@ def _table(report: dict[str, Any]) -> str:
             f"{each['name']:{width}} {iou:>7} {f1:>7} {precision:>10} {recall:>7} "
             f"{each['support']:11,}"
         )
-    majority = report["majority"]
-    lines += [
-        f"mean IoU {100 * report['miou']:.1f} %, overall accuracy "
-        f"{100 * report['overall_accuracy']:.1f} %, {report['n_pixels']:,} pixels",
-        f"always {majority['name']}: mean IoU {100 * majority['miou']:.1f} %",
-    ]
+    always = report["majority"]
+    miou, right = 100 * report["miou"], 100 * report["overall_accuracy"]
+    lines.append(f"mean IoU {miou:.1f} %, overall accuracy {right:.1f} %")
+    lines.append(f"{report['n_pixels']:,} pixels compared")
+    lines.append(f"always {always['name']}: mean IoU {100 * always['miou']:.1f} %")
     return "\n".join(lines)

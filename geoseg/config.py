@@ -1,10 +1,8 @@
-"""A whole pipeline from one YAML file."""
+"""The declaration of a whole pipeline: one YAML file to the options of every step."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +11,11 @@ from pydantic import Field, ValidationError, model_validator
 from geoseg import yamlfile
 from geoseg.errors import ConfigError
 from geoseg.options import Options, ReadOptions
-from geoseg.steps.evaluate import EvaluateOptions, evaluate
-from geoseg.steps.predict import PredictOptions, predict
-from geoseg.steps.tile import TileOptions, tile
-from geoseg.steps.train import TrainOptions, train
-from geoseg.steps.vectorize import VectorizeOptions, vectorize
+from geoseg.steps.evaluate import EvaluateOptions
+from geoseg.steps.predict import PredictOptions
+from geoseg.steps.tile import TileOptions
+from geoseg.steps.train import TrainOptions
+from geoseg.steps.vectorize import VectorizeOptions
 
 
 class PipelineConfig(Options):
@@ -69,6 +67,20 @@ class PipelineConfig(Options):
     evaluate: EvaluateOptions = EvaluateOptions()
     """Options of the evaluate step; the held-out chips are counted unless it says otherwise."""
 
+    def rooted(self, folder: Path) -> PipelineConfig:
+        """The same pipeline with paths relative to ``folder`` made relative to where we are."""
+        update: dict[str, Any] = {
+            "scenes": tuple(str(folder / each) for each in self.scenes),
+            "map": tuple(str(folder / each) for each in self.map or self.scenes),
+            "labels": str(folder / self.labels),
+            "truth": str(folder / (self.truth or self.labels)),
+            "classes": str(folder / self.classes),
+            "out": str(folder / self.out),
+            "tile": _rooted(self.tile, folder),
+            "evaluate": _rooted(self.evaluate, folder),
+        }
+        return self.model_copy(update=update)
+
     @model_validator(mode="before")
     @classmethod
     def _spread_reading(cls, content: Any) -> Any:
@@ -101,119 +113,9 @@ def load(path: Path, overrides: Sequence[str] = ()) -> PipelineConfig:
         raise ConfigError(f"is not a pipeline: {problems}", where=path) from error
 
 
-def run(path: str | Path, *, overrides: Sequence[str] = ()) -> list[Path]:
-    """Run a pipeline; steps whose inputs and options have not changed are skipped.
-
-    Args:
-        path: a YAML file as `PipelineConfig` describes it.
-        overrides: "a.b=value" texts that replace what the file says.
-
-    Returns:
-        What was made, overview.png last.
-
-    Raises:
-        ConfigError: the file is not a pipeline.
-        GeosegError: a step failed; earlier steps are kept.
-    """
-    path = Path(path)
-    config = load(path, overrides)
-    here = path.parent
-    out = here / config.out
-    scenes = [str(here / scene) for scene in config.scenes]
-    to_map = [str(here / scene) for scene in config.map] or scenes
-    labels, truth = str(here / config.labels), str(here / (config.truth or config.labels))
-    chips = tile(scenes, labels, out / "chips", classes=here / config.classes,
-                 options=_rooted(config.tile, here))  # fmt: skip
-    model = train(chips, out / "model", options=config.train)
-    maps = predict(to_map, model, out / "map", options=config.predict)
-    made = [chips, model, *maps]
-    for scene, mapped in zip(to_map, maps, strict=True):
-        folder = out if len(maps) == 1 else out / mapped.name
-        made += _deliver(config, here, scene, mapped, truth, chips, folder, path.stem)
-    return made
-
-
-def _deliver(
-    config: PipelineConfig, here: Path, scene: str, mapped: Path, truth: str, chips: Path,
-    folder: Path, name: str,
-) -> list[Path]:  # fmt: skip
-    """Polygons, report and overview of one map."""
-    from geoseg.job import once
-
-    classes = mapped / "classes.tif"
-    polygons = [folder / each for each in config.polygons]
-    for each in polygons:
-        once(
-            "vectorize",
-            folder / ".steps" / f"{each.name}.json",
-            inputs=[classes, mapped / "confidence.tif", mapped / "classes.yaml"],
-            options=config.vectorize.model_dump(mode="json"),
-            outputs=[each],
-            work=partial(vectorize, classes, each, options=config.vectorize),
-        )
-    options = _rooted(config.evaluate, here)
-    if options.chips is None and options.area is None:
-        options = options.model_copy(update={"chips": chips})
-    report, overview = folder / "report.json", folder / "overview.png"
-    once(
-        "evaluate",
-        folder / ".steps" / "report.json",
-        inputs=[classes, mapped / "classes.yaml", Path(truth), chips / "chips.gpkg"],
-        options=options.model_dump(mode="json", exclude={"chips"}),
-        outputs=[report],
-        work=lambda: _write_report(report, evaluate(mapped, truth, options=options)),
-    )
-    once(
-        "overview",
-        folder / ".steps" / "overview.json",
-        inputs=[classes, report, polygons[0]],
-        options={"title": config.title},
-        outputs=[overview],
-        work=lambda: _write_overview(
-            config, scene, classes, polygons[0], truth, chips, report, overview, name
-        ),
-    )
-    return [*polygons, report, overview]
-
-
-def _write_report(path: Path, report: dict[str, Any]) -> None:
-    from geoseg import files
-
-    files.write_json(path, report)
-
-
-def _write_overview(
-    config: PipelineConfig, scene: str, classes: Path, polygons: Path, truth: str, chips: Path,
-    report: Path, out: Path, name: str,
-) -> None:  # fmt: skip
-    from geoseg.chips import LabelLayer, open_chips
-    from geoseg.publish.overview import Subject, write_overview
-    from geoseg.raster import open_scene
-
-    chip_set = open_chips(chips)
-    tile_options = config.tile
-    write_overview(
-        Subject(
-            title=config.title or name,
-            source=open_scene(scene, tile_options),
-            labels=LabelLayer(
-                truth, chip_set.spec.scheme, tile_options.column, tile_options.layer
-            ),
-            classes=classes,
-            polygons=polygons,
-            chips=chip_set,
-            report=json.loads(report.read_text(encoding="utf-8")),
-        ),
-        out,
-    )
-
-
-def _rooted[O: Options](options: O, here: Path) -> O:
-    """Options whose paths are relative to the YAML file, made relative to where we are."""
-    paths = {
-        name: here / value for name in type(options).model_fields
-        if isinstance(value := getattr(options, name), Path)
-    }  # fmt: skip
+def _rooted[O: Options](options: O, folder: Path) -> O:
+    values = ((name, getattr(options, name)) for name in type(options).model_fields)
+    paths = {name: folder / value for name, value in values if isinstance(value, Path)}
     return options.model_copy(update=paths)
 
 

@@ -6,6 +6,7 @@
     │   ├── ClassError                 the class scheme, or label codes it does not know
     │   ├── RasterError                a raster that is broken, unsupported or lacks georeferencing
     │   ├── VectorError                a polygon layer that is broken or unusable
+    │   │   └── ApartError             polygons that do not meet the scene
     │   ├── ChipsError                 a chip directory, or a split that would leak
     │   ├── ModelError                 a model directory, or a scene the model was not made for
     │   ├── CatalogError               an entry of the data catalog
@@ -91,6 +92,10 @@ class RasterError(InputError):
 
 class VectorError(InputError):
     """A polygon layer that is broken or unusable."""
+
+
+class ApartError(VectorError):
+    """Polygons that do not meet the scene."""
 
 
 class ChipsError(InputError):

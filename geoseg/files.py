@@ -51,7 +51,7 @@ def whole(final: Path) -> Iterator[Path]:
             _sync(temporary)
             if temporary.is_dir() and final.is_dir():
                 shutil.rmtree(final)
-            os.replace(temporary, final)
+            temporary.replace(final)
             _sync(final.parent)
     finally:
         remove(temporary)

@@ -191,6 +191,18 @@ def bounds(geobox: GeoBox) -> tuple[float, float, float, float]:
     return box.left, box.bottom, box.right, box.top
 
 
+def meet(one: GeoBox, other: GeoBox) -> bool:
+    """Whether the frames of two grids meet on the ground, to a bounding box in lon/lat."""
+    from pyproj import Transformer
+
+    frames = []
+    for geobox in (one, other):
+        to_lonlat = Transformer.from_crs(crs_of(geobox).proj, 4326, always_xy=True)
+        frames.append(to_lonlat.transform_bounds(*bounds(geobox)))
+    (west, south, east, north), (west2, south2, east2, north2) = frames
+    return west <= east2 and west2 <= east and south <= north2 and south2 <= north
+
+
 def misfit(grid: GeoBox, other: GeoBox) -> str | None:
     """Say how ``other`` departs from ``grid``, or None where they are the same pixels.
 
@@ -200,7 +212,9 @@ def misfit(grid: GeoBox, other: GeoBox) -> str | None:
     if grid.crs != other.crs:
         return f"CRS {other.crs} instead of {grid.crs}"
     if tuple(grid.shape) != tuple(other.shape):
-        return f"{other.shape[0]} x {other.shape[1]} px instead of {grid.shape[0]} x {grid.shape[1]}"
+        return (
+            f"{other.shape[0]} x {other.shape[1]} px instead of {grid.shape[0]} x {grid.shape[1]}"
+        )
     to_pixels = ~grid.affine @ other.affine
     for corner in ((0, 0), (other.shape[1], 0), (other.shape[1], other.shape[0])):
         x, y = to_pixels @ corner

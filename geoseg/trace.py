@@ -283,4 +283,6 @@ def _frame(
 ) -> geopandas.GeoDataFrame:
     import geopandas
 
-    return geopandas.GeoDataFrame(columns | {"geom": geometries}, geometry="geom", crs=grid.crs_of(geobox).proj)
+    return geopandas.GeoDataFrame(
+        columns | {"geom": geometries}, geometry="geom", crs=grid.crs_of(geobox).proj
+    )

@@ -1,6 +1,6 @@
 """Land cover from one scene and one label layer, step by step with geoseg's public functions.
 
-    python pipelines/landcover.py demo/scene.tif demo/labels.gpkg demo/classes.yaml runs/landcover
+python pipelines/landcover.py demo/scene.tif demo/labels.gpkg demo/classes.yaml runs/landcover
 """
 
 import sys

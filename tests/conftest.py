@@ -27,7 +27,7 @@ class SmallScene:
         path: 3 bands of uint16, 96 x 128 px of 0.5 m in EPSG:32633, nodata 0.
         pixels: (3, 96, 128), as in the file.
         valid: (96, 128), False in the upper left 16 x 24 px.
-        classes: (96, 128) of 0 (land, 9504 px), 1 (building, 2400 px = 600 m2), 255 (no data, 384 px).
+        classes: (96, 128): 0 for land, 9504 px; 1 for a building, 2400 px or 600 m2; 255, 384 px.
     """
 
     path: Path

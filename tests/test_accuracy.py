@@ -55,8 +55,8 @@ def test_a_class_in_neither_truth_nor_map_is_nan_and_no_part_of_the_mean() -> No
 
 def test_a_class_only_in_the_map_has_no_recall_and_one_only_in_the_truth_no_precision() -> None:
     scores = accuracy.scores(np.array([[0, 5], [0, 0]]))
-    assert math.isnan(scores.precision[0]) and scores.recall[0] == 0
-    assert scores.precision[1] == 0 and math.isnan(scores.recall[1])
+    np.testing.assert_array_equal(scores.precision, [math.nan, 0])
+    np.testing.assert_array_equal(scores.recall, [0, math.nan])
     assert scores.iou.tolist() == [0, 0]
 
 

@@ -140,7 +140,8 @@ def test_the_class_file_of_the_readme_is_read(tmp_path: Path) -> None:
         "classes:\n"
         '  - {name: background, color: "#00000000"}\n'
         '  - {name: water, color: "#2b83ba", values: [1, "Water", "river"]}\n'
-        '  - {name: building, color: "#d7191c", values: ["yes", "house"], priority: 9, burn: touched}\n'
+        '  - {name: building, color: "#d7191c", values: ["yes", "house"], priority: 9,\n'
+        "     burn: touched}\n"
         "unmapped: error\noutside: ignore\n",
         encoding="utf-8",
     )

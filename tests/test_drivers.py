@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import rasterio
 import rasterio.shutil
-
 from conftest import MakeRaster, SmallScene
+
 from geoseg import grid
 from geoseg.errors import GeosegError, RasterError, UnsafeError
 from geoseg.raster import FileSource

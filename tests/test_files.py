@@ -13,6 +13,17 @@ from geoseg import files
 from geoseg.errors import OutputError, RetryError
 
 
+def begin_and_fail(final: Path, error: BaseException | type[BaseException]) -> None:
+    """Write half of a file, or of a folder where one stands, and raise."""
+    with files.whole(final) as temporary:
+        if final.is_dir():
+            temporary.mkdir()
+            (temporary / "new.npy").touch()
+        else:
+            temporary.write_bytes(b"half")
+        raise error
+
+
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
@@ -34,9 +45,8 @@ def test_an_exception_leaves_the_old_file_and_nothing_else(
 ) -> None:
     final = tmp_path / "map.tif"
     final.write_bytes(b"old")
-    with pytest.raises(error), files.whole(final) as temporary:
-        temporary.write_bytes(b"half")
-        raise error
+    with pytest.raises(error):
+        begin_and_fail(final, error)
     assert final.read_bytes() == b"old"
     assert names(tmp_path) == ["map.tif"]
 
@@ -56,10 +66,8 @@ def test_a_directory_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
     final = tmp_path / "chips"
     final.mkdir()
     (final / "old.npy").touch()
-    with pytest.raises(ValueError), files.whole(final) as temporary:
-        temporary.mkdir()
-        (temporary / "new.npy").touch()
-        raise ValueError
+    with pytest.raises(ValueError):
+        begin_and_fail(final, ValueError)
     assert names(final) == ["old.npy"]
     assert names(tmp_path) == ["chips"]
 
@@ -68,9 +76,7 @@ def test_a_directory_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
 def test_a_full_disk_says_how_much_is_free_and_to_run_again(tmp_path: Path, number: int) -> None:
     final = tmp_path / "map.tif"
     with pytest.raises(RetryError, match=r"map\.tif: the disk is full; got \d+ MB free"):
-        with files.whole(final) as temporary:
-            temporary.write_bytes(b"half")
-            raise OSError(number, os.strerror(number))
+        begin_and_fail(final, OSError(number, os.strerror(number)))
     assert names(tmp_path) == []
 
 

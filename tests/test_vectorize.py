@@ -86,7 +86,8 @@ def test_the_geopackage_alone_is_enough_to_get_the_map_back(tmp_path: Path) -> N
 
 def test_a_class_file_beside_the_raster_says_what_the_pixels_mean(tmp_path: Path) -> None:
     classes = write_tif(tmp_path / "classes.tif", patches())
-    text = "classes: [{name: a, color: '#000000'}, {name: b, color: '#111111'}, {name: c, color: '#222222'}]"
+    rows = (f"{{name: {name}, color: '#{name * 6}'}}" for name in "abc")
+    text = f"classes: [{', '.join(rows)}]"
     (tmp_path / "classes.yaml").write_text(text, encoding="utf-8")
     frame = read(vectorize(classes, tmp_path / "o.gpkg"))
     assert set(frame["class_name"]) == {"a", "b", "c"} and frame["confidence"].isna().all()

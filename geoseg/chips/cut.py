@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from geoseg import files, grid
 from geoseg.chips.labels import LabelLayer, open_labels
 from geoseg.classes import IGNORE
+from geoseg.errors import ApartError
 from geoseg.grid import Window
 from geoseg.raster import RasterSource
 
@@ -68,7 +69,7 @@ def cut(task: CutTask) -> tuple[str, dict[str, int]]:
         grid.round_up(task.region.height, task.size),
         grid.round_up(task.region.width, task.size),
     )
-    labels = open_labels(task.labels, task.source.geobox).read(region)
+    labels = _labels(task, region)
     if (labels == IGNORE).all():
         return _write(task, [], None), {"kept": 0, "unlabelled": len(corners), "invalid": 0}
     block = task.source.read(region)
@@ -88,7 +89,18 @@ def cut(task: CutTask) -> tuple[str, dict[str, int]]:
         labels=_cut(labels, kept),
         corners=np.array([(region.row + c.row, region.col + c.col) for c in kept], dtype=np.int64),
     )
-    return _write(task, kept, part), {"kept": len(kept), "unlabelled": unlabelled, "invalid": invalid}
+    return _write(task, kept, part), {
+        "kept": len(kept),
+        "unlabelled": unlabelled,
+        "invalid": invalid,
+    }
+
+
+def _labels(task: CutTask, region: Window) -> NDArray[np.uint8]:
+    try:
+        return open_labels(task.labels, task.source.geobox).read(region)
+    except ApartError:
+        return np.full(region.shape, IGNORE, dtype=np.uint8)
 
 
 def load_part(path: Path) -> Part | None:
@@ -99,7 +111,9 @@ def load_part(path: Path) -> Part | None:
 
 def _cut(array: NDArray[Any], chips: list[Window]) -> NDArray[Any]:
     shape = (*array.shape[:-2], *chips[0].shape) if chips else array.shape
-    return np.stack([array[..., *chip.slices] for chip in chips]) if chips else np.empty((0, *shape))
+    return (
+        np.stack([array[..., *chip.slices] for chip in chips]) if chips else np.empty((0, *shape))
+    )
 
 
 def _write(task: CutTask, kept: list[Window], part: Part | None) -> str:

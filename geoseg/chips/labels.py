@@ -14,7 +14,7 @@ from odc.geo.geobox import GeoBox
 
 from geoseg import grid
 from geoseg.classes import IGNORE, ClassScheme
-from geoseg.errors import ClassError, VectorError
+from geoseg.errors import ApartError, ClassError, VectorError
 from geoseg.grid import Window
 from geoseg.raster import FileSource, RasterSource, on_grid
 from geoseg.raster.drivers import SUFFIXES
@@ -67,7 +67,8 @@ def open_labels(layer: LabelLayer, geobox: GeoBox) -> Labels:
     """Open labels for a scene's grid; opened once per process and grid.
 
     Raises:
-        VectorError: the polygons cannot be read, or none meets the grid.
+        ApartError: no label meets the grid.
+        VectorError: the polygons cannot be read.
         RasterError: a label raster cannot be read.
         ClassError: codes that belong to no class.
     """
@@ -78,9 +79,14 @@ def open_labels(layer: LabelLayer, geobox: GeoBox) -> Labels:
 def _open(layer: LabelLayer, geobox: GeoBox) -> Labels:
     paths = layer.files()
     if paths[0].suffix.lower() in SUFFIXES:
-        return RasterLabels(_overlapping(paths, geobox), layer.scheme, geobox)
+        sources = _overlapping(paths, geobox)
+        if not sources:
+            raise ApartError("no label raster meets the scene", where=layer.path)
+        return RasterLabels(sources, layer.scheme, geobox)
     if len(paths) > 1:
-        raise VectorError("one polygon layer at a time", where=layer.path, got=f"{len(paths)} files")
+        raise VectorError(
+            "one polygon layer at a time", where=layer.path, got=f"{len(paths)} files"
+        )
     polygons = read_polygons(
         paths[0],
         layer.scheme,
@@ -127,12 +133,11 @@ class RasterLabels:
 
 
 def _overlapping(paths: list[Path], geobox: GeoBox) -> tuple[RasterSource, ...]:
-    extent = geobox.extent.to_crs("EPSG:4326")
     sources: list[RasterSource] = []
     for path in paths:
         source = FileSource(path)
         if len(source.bands) > 1:
             raise ClassError("a label raster has one band", where=path, got=len(source.bands))
-        if source.geobox.extent.to_crs("EPSG:4326").intersects(extent):
+        if grid.meet(source.geobox, geobox):
             sources.append(source)
     return tuple(sources)

@@ -73,7 +73,7 @@ def split_blocks(
     for _ in range(max(10, min(TRIALS, TRIALS * 1000 // len(blocks)))):
         of_block = _draw(blocks, shares, held, rng)
         names = _with_buffer(of_block[blocks], near, held)
-        cost = _cost(names, placed.pixels, shares, held)
+        cost = _cost(names, placed.pixels, shares)
         if best is None or cost < best[0]:
             best = cost, names
     assert best is not None, "there are trials"
@@ -140,12 +140,7 @@ def _neighbours(placed: Placed, buffer: int) -> csr_array:
     return csr_array((np.ones(len(rows), dtype=np.int8), (rows, cols)), shape=(count, count))
 
 
-def _cost(
-    names: NDArray[np.str_],
-    pixels: NDArray[np.int64],
-    shares: tuple[float, float],
-    held: NDArray[np.bool_] | None,
-) -> float:
+def _cost(names: NDArray[np.str_], pixels: NDArray[np.int64], shares: tuple[float, float]) -> float:
     """How far an assignment is from the wanted shares; infinite when a split is empty."""
     total = pixels.sum(axis=0)
     cost = float(np.mean(names == LEFT_OUT))

@@ -1,10 +1,10 @@
 """The chip directory: plain arrays to train from, an index to choose by, a footprint layer to see.
 
-    images.npy   (chips, bands, size, size), the scenes' dtype
-    valid.npy    (chips, size, size) bool
-    labels.npy   (chips, size, size) uint8, 255 where unlabelled or not valid
-    chips.gpkg   one footprint per chip: scene, row, col, block, split, pixels by class
-    chips.json   size, bands, pixel size, class scheme, statistics, scenes
+images.npy   (chips, bands, size, size), the scenes' dtype
+valid.npy    (chips, size, size) bool
+labels.npy   (chips, size, size) uint8, 255 where unlabelled or not valid
+chips.gpkg   one footprint per chip: scene, row, col, block, split, pixels by class
+chips.json   size, bands, pixel size, class scheme, statistics, scenes
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from geoseg.grid import Window
 
 type SplitName = Literal["train", "val", "test"]
 
-ARRAYS = ("images.npy", "valid.npy", "labels.npy")
 INDEX = "chips.gpkg"
 SPEC = "chips.json"
+FILES = ("images.npy", "valid.npy", "labels.npy", INDEX, SPEC)
 
 
 class SceneGrid(BaseModel):
@@ -135,7 +135,10 @@ class ChipSet:
         """The windows of a scene's chips in a split."""
         rows = self.index[(self.index["scene"] == scene) & (self.index["split"] == split)]
         size = self.spec.size
-        return [Window(int(r), int(c), size, size) for r, c in zip(rows["row"], rows["col"], strict=True)]
+        return [
+            Window(int(r), int(c), size, size)
+            for r, c in zip(rows["row"], rows["col"], strict=True)
+        ]
 
 
 def _mapped(path: Path) -> NDArray[Any]:

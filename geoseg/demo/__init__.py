@@ -20,10 +20,10 @@ def demo(folder: str | Path = "demo", *, seed: int = 0) -> list[Path]:
     Returns:
         What was made, overview.png last.
     """
-    from geoseg.config import run
     from geoseg.demo.scene import write_scene
     from geoseg.files import write_bytes
     from geoseg.job import once
+    from geoseg.pipeline import run
 
     folder = Path(folder)
     once(

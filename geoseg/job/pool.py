@@ -104,14 +104,20 @@ def _client(options: WorkerOptions, threads: int) -> Iterator[Client]:
     import dask
     from dask.distributed import Client, LocalCluster
     from dask.system import CPU_COUNT
+    from distributed.comm import inproc
 
     if options.cluster:
         with _connect(options.cluster) as client:
             yield client
         return
     processes = options.workers > 0
+    # Dask would look for a route to the internet to name a cluster that lives in this process.
+    inproc.global_manager._ip = "127.0.0.1"
     logging.getLogger("distributed").setLevel(logging.ERROR)
-    settings: dict[str, list[str]] = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
+    settings: dict[str, list[str]] = {
+        "distributed.scheduler.http.routes": [],
+        "distributed.worker.http.routes": [],
+    }
     with (
         dask.config.set(settings),
         LocalCluster(

@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -45,6 +45,7 @@ class Run:
         key: hash of inputs, options and version; parts of another key are never used.
         inputs: path, size and sha256 of each input.
         options: the resolved options.
+        outputs: names of the files a finished run leaves, relative to the folder.
         done: the record of a finished run with this key whose outputs are all in place, or None.
         counts: what was done and what was skipped; the step fills it.
     """
@@ -54,6 +55,7 @@ class Run:
     key: str
     inputs: list[dict[str, Any]]
     options: Mapping[str, Any]
+    outputs: Sequence[str]
     done: Record | None
     counts: dict[str, Any] = field(default_factory=dict)
     _started: float = field(default_factory=time.monotonic)
@@ -67,18 +69,14 @@ class Run:
         """The ledger of this key's parts."""
         return Ledger(self.work)
 
-    def finish(self, outputs: Iterable[str]) -> Record:
-        """Write run.json over the outputs and remove all parts.
-
-        Args:
-            outputs: names of the files this run leaves, relative to the folder.
-        """
+    def finish(self) -> Record:
+        """Write run.json over the outputs and remove all parts."""
         record = Record(
             step=self.step,
             key=self.key,
             inputs=self.inputs,
             options=self.options,
-            outputs={name: files.sha256(self.folder / name) for name in outputs},
+            outputs={name: files.sha256(self.folder / name) for name in self.outputs},
             counts=self.counts,
             seconds=round(time.monotonic() - self._started, 2),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -92,7 +90,12 @@ class Run:
 
 @contextmanager
 def open_run(
-    step: str, folder: Path, *, inputs: Iterable[Path], options: Mapping[str, Any]
+    step: str,
+    folder: Path,
+    *,
+    inputs: Iterable[Path],
+    options: Mapping[str, Any],
+    outputs: Sequence[str],
 ) -> Iterator[Run]:
     """Open an output directory for one run of a step.
 
@@ -101,14 +104,18 @@ def open_run(
         folder: the output directory; made if need be.
         inputs: the files (or folders) the result is made from.
         options: everything else it is made from, as JSON values.
+        outputs: names of the files the run will leave, relative to the folder.
 
     Raises:
         OutputError: the folder cannot be written, is an input, or another run holds it.
     """
-    paths = [path for path in inputs]
+    paths = list(inputs)
+    taken = {folder.resolve(), *((folder / name).resolve() for name in outputs)}
     for path in paths:
-        if path.resolve() == folder.resolve():
-            raise OutputError("the output is one of the inputs", where=folder, fix="choose another")
+        if path.resolve() in taken:
+            raise OutputError(
+                "the output is one of the inputs", where=path, fix="choose another -o"
+            )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -120,13 +127,15 @@ def open_run(
         done = record if record and record.stands(folder, key) else None
         if done:
             logger.info("%s: unchanged, skipped", folder)
-        yield Run(step, folder, key, described, options, done)
+        yield Run(step, folder, key, described, options, outputs, done)
 
 
 @contextmanager
 def _lock(folder: Path) -> Iterator[None]:
     path = folder / LOCK
-    mine = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": _born(os.getpid())})
+    mine = json.dumps(
+        {"host": socket.gethostname(), "pid": os.getpid(), "since": _born(os.getpid())}
+    )
     for _ in range(2):
         try:
             with path.open("x", encoding="utf-8") as stream:
@@ -135,6 +144,7 @@ def _lock(folder: Path) -> Iterator[None]:
         except FileExistsError:
             _clear_if_stale(path)
         except OSError as error:
+            path.unlink(missing_ok=True)
             raise OutputError("cannot be written", where=folder, got=error.strerror) from error
     else:
         raise OutputError("another run has just taken it", where=folder, fix="wait for it")

@@ -86,7 +86,7 @@ class MapTask(SemanticSegmentation):
         """Log the validation scores."""
         self._log_scores("val")
 
-    def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> Any:
+    def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> Any:  # noqa: ARG002  (Lightning names it)
         """Flip and turn training chips, on the device they will be used on."""
         if self._turns is None or not self.trainer.training:
             return batch

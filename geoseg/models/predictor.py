@@ -20,17 +20,17 @@ type Bytes = NDArray[np.uint8]
 
 @runtime_checkable
 class Predictor(Protocol):
-    """Maps a window to classes.
-
-    Attributes:
-        stride: windows start, and their sides are, at multiples of it.
-        halo: pixels of context it wants around what is kept.
-    """
+    """Maps a window to classes."""
 
     @property
-    def stride(self) -> int: ...
+    def stride(self) -> int:
+        """Windows start, and their sides are, at multiples of it."""
+        ...
+
     @property
-    def halo(self) -> int: ...
+    def halo(self) -> int:
+        """Pixels of context it wants around what is kept."""
+        ...
 
     def __call__(self, pixels: Pixels, valid: Mask) -> tuple[Bytes, Bytes]:
         """Class ids and confidence in percent, both (height, width).
@@ -80,9 +80,7 @@ class NetworkPredictor:
         return classes[0].cpu().numpy(), percent[0].cpu().numpy()
 
 
-def scale(
-    pixels: Pixels, valid: Mask, mean: tuple[float, ...], std: tuple[float, ...]
-) -> Tensor:
+def scale(pixels: Pixels, valid: Mask, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
     """Network input: (pixel - mean) / std as float32, and 0 (the mean) where not valid.
 
     Args:

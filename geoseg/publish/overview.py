@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
 import numpy as np
+import pyogrio
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
@@ -90,7 +91,7 @@ def _draw(subject: Subject) -> Figure:
     axes.imshow(_picture(subject.source, small), interpolation="nearest", alpha=0.45)
     _polygons(axes, subject.polygons, scheme, small)
     _frame(axes, "Polygons")
-    _figures(figure.add_subplot(layout[:, 2]), subject, small)
+    _figures(figure.add_subplot(layout[:, 2]), subject)
     return figure
 
 
@@ -117,7 +118,9 @@ def _stretch(band: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArray[np.
     if not valid.any():
         return np.full(band.shape, 255.0)
     low, high = np.percentile(band[valid], (2, 98))
-    stretched: NDArray[np.float64] = np.clip((band - low) / max(high - low, 1e-9), 0, 1) ** 0.85 * 255
+    stretched: NDArray[np.float64] = (
+        np.clip((band - low) / max(high - low, 1e-9), 0, 1) ** 0.85 * 255
+    )
     return stretched
 
 
@@ -174,7 +177,8 @@ def _outline_held_out(axes: Axes, subject: Subject, small: GeoBox) -> None:
 
 
 def _polygons(axes: Axes, path: Path, scheme: ClassScheme, small: GeoBox) -> None:
-    frame = gpd.read_file(path).to_crs(grid.crs_of(small).to_wkt())
+    layers = [name for name, kind in pyogrio.list_layers(path) if kind]
+    frame = gpd.read_file(path, layer=layers[0]).to_crs(grid.crs_of(small).to_wkt())
     inverse = ~small.affine
     matrix = [inverse.a, inverse.b, inverse.d, inverse.e, inverse.c, inverse.f]
     frame = frame.set_geometry(frame.geometry.affine_transform(matrix))
@@ -182,13 +186,13 @@ def _polygons(axes: Axes, path: Path, scheme: ClassScheme, small: GeoBox) -> Non
     visible = frame[frame["class_id"].map(lambda i: scheme.classes[i].rgba[3] > 0)]
     if len(visible):
         paint = visible["class_id"].map(colours)
-        visible.plot(ax=axes, color=paint, alpha=0.6, edgecolor="none")
-        visible.boundary.plot(ax=axes, color=paint, lw=0.35)
+        visible.plot(ax=axes, color=paint, alpha=0.6, edgecolor="none", aspect="equal")
+        visible.boundary.plot(ax=axes, color=paint, lw=0.35, aspect="equal")
     height, width = small.shape
     axes.set(xlim=(0, width), ylim=(height, 0), aspect="equal", xlabel="", ylabel="")
 
 
-def _figures(axes: Axes, subject: Subject, small: GeoBox) -> None:
+def _figures(axes: Axes, subject: Subject) -> None:
     """Legend, scores by class and the facts of the scene, as one column of text."""
     axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.axis("off")
@@ -237,4 +241,4 @@ def _crs_name(geobox: GeoBox) -> str:
 
 
 def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f} %"
+    return "-" if value is None else f"{100 * value:.1f} %"

@@ -60,25 +60,32 @@ class RasterSource(Protocol):
     """Anything with a grid and bands that can read a window.
 
     Sources are values: they pickle, and reading from several threads or processes is safe.
-
-    Attributes:
-        name: what to call it in messages.
-        geobox: its grid.
-        bands: its bands, in reading order.
-        dtype: the dtype of the pixels.
-        paths: the files it reads, sidecars included.
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What to call it in messages."""
+        ...
+
     @property
-    def geobox(self) -> GeoBox: ...
+    def geobox(self) -> GeoBox:
+        """Its grid."""
+        ...
+
     @property
-    def bands(self) -> tuple[Band, ...]: ...
+    def bands(self) -> tuple[Band, ...]:
+        """Its bands, in reading order."""
+        ...
+
     @property
-    def dtype(self) -> np.dtype[Any]: ...
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of its pixels."""
+        ...
+
     @property
-    def paths(self) -> tuple[Path, ...]: ...
+    def paths(self) -> tuple[Path, ...]:
+        """The files it reads, sidecars included."""
+        ...
 
     def take(self, positions: tuple[int, ...]) -> RasterSource:
         """The same source with only the bands at these positions, counted from 0."""
@@ -100,7 +107,9 @@ def validity(pixels: Pixels, nodata: tuple[float | None, ...]) -> Mask:
     valid = np.ones(pixels.shape[1:], dtype=bool)
     if np.issubdtype(pixels.dtype, np.inexact):
         valid &= np.isfinite(pixels).all(axis=0)
-    marked = [band == value for band, value in zip(pixels, nodata, strict=True) if value is not None]
+    marked = [
+        band == value for band, value in zip(pixels, nodata, strict=True) if value is not None
+    ]
     if not marked:
         return valid
     nothing = np.logical_or.reduce(marked)

@@ -51,8 +51,9 @@ def encode_part(values: NDArray[np.uint8], geobox: GeoBox) -> bytes:
         return bytes(memory.getbuffer())
 
 
-def write_vrt(path: Path, parts: Mapping[Window, Path], geobox: GeoBox, band: int,
-              settings: CogSettings) -> None:
+def write_vrt(
+    path: Path, parts: Mapping[Window, Path], geobox: GeoBox, band: int, settings: CogSettings
+) -> None:
     """A VRT over one band of the parts; QGIS opens it while a run goes on.
 
     Args:
@@ -103,8 +104,7 @@ def write_cog(vrt: Path, final: Path, settings: CogSettings) -> str:
                 got=error,
                 fix="check free space and the disk, then run the same command again",
             ) from error
-        digest = files.sha256(temporary)
-    return digest
+        return files.sha256(temporary)
 
 
 def _compare(vrt: Path, written: Path, final: Path) -> None:
@@ -124,7 +124,8 @@ def _profile(geobox: GeoBox) -> dict[str, Any]:
     height, width = geobox.shape
     return {
         "driver": "GTiff", "height": height, "width": width, "dtype": "uint8", "nodata": 255,
-        "crs": grid.crs_of(geobox).to_wkt(), "transform": geobox.affine, "compress": "deflate", "zlevel": 1,
+        "crs": grid.crs_of(geobox).to_wkt(), "transform": geobox.affine,
+        "compress": "deflate", "zlevel": 1,
         "tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "interleave": "band",
     }  # fmt: skip
 

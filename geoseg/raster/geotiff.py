@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import atexit
 import threading
 from collections import OrderedDict
 from contextlib import contextmanager
@@ -32,7 +31,10 @@ if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
 OPAQUE = 128
-"""Alpha at and above this is a measurement; drone mosaics feather theirs along cutlines."""
+"""Alpha at and above this is a measurement; drone mosaics feather theirs along cutlines.
+
+Integer alpha is compared as it is: 16-bit scenes are found with alpha of 0 and 255 too.
+"""
 HANDLES_PER_THREAD = 32
 MAX_BLOCK_BYTES = 256 << 20
 MAX_BANDS = 512
@@ -210,8 +212,7 @@ def _valid(dataset: DatasetReader, facts: _Facts, pixels: Any, at: Window) -> Ma
     valid = validity(pixels, tuple(band.nodata for band in facts.bands))
     if facts.alpha is not None:
         alpha = dataset.read(facts.alpha, window=_rasterio(at))
-        opaque = OPAQUE / 255 * np.iinfo(alpha.dtype).max if alpha.dtype.kind in "ui" else 0.5
-        valid &= alpha >= opaque
+        valid &= alpha >= (OPAQUE if alpha.dtype.kind in "ui" else 0.5)
     if facts.masked:
         valid &= dataset.dataset_mask(window=_rasterio(at)) > 0
     return valid
@@ -229,7 +230,6 @@ def _root_cause(error: BaseException) -> str:
 
 _local = threading.local()
 atexit.register(_local.__dict__.clear)  # handles closed later than this complain on stderr
-atexit.register(_local.__dict__.clear)
 
 
 @contextmanager

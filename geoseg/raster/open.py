@@ -1,4 +1,4 @@
-"""What a SCENE argument may be: a raster, a folder of single-band rasters, a YAML file, an array."""
+"""What a SCENE may be: a raster, a folder of single-band rasters, a YAML file, an array."""
 
 from __future__ import annotations
 
@@ -72,14 +72,20 @@ def open_scenes(
     if len(problems) == 1:
         raise problems[0]
     if problems:
-        raise RasterError(f"{len(problems)} scenes cannot be used: " + " | ".join(map(str, problems)))
+        raise RasterError(
+            f"{len(problems)} scenes cannot be used: " + " | ".join(map(str, problems))
+        )
     return sources
 
 
 def _expand(scenes: Scene | Sequence[Scene]) -> Iterator[Scene]:
     several: Sequence[Any] = scenes if isinstance(scenes, list | tuple) else [scenes]
     for scene in several:
-        if isinstance(scene, str | Path) and glob.has_magic(str(scene)) and not Path(scene).exists():
+        if (
+            isinstance(scene, str | Path)
+            and glob.has_magic(str(scene))
+            and not Path(scene).exists()
+        ):
             matches = sorted(glob.glob(str(scene), recursive=True))
             if not matches:
                 raise RasterError(
@@ -107,7 +113,9 @@ def _open_folder(folder: Path, options: ReadOptions) -> RasterSource:
     paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
     if not paths:
         raise RasterError("holds no raster", where=folder)
-    sources = [_checked(FileSource(path, options.crs, options.nodata, options.alpha)) for path in paths]
+    sources = [
+        _checked(FileSource(path, options.crs, options.nodata, options.alpha)) for path in paths
+    ]
     if len(sources) == 1:
         return sources[0]
     wide = [source for source in sources if len(source.bands) > 1]

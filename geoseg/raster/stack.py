@@ -38,7 +38,7 @@ class StackSource:
         if len(set(names)) < len(names):
             raise RasterError("two bands have one name", where=self.name, got=", ".join(names))
         for source in self.sources:
-            if self.geobox.extent.to_crs(grid.crs_of(source.geobox)).disjoint(source.geobox.extent):
+            if not grid.meet(self.geobox, source.geobox):
                 raise RasterError(
                     "lies apart from the other bands of the scene",
                     where=source.name,

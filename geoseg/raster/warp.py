@@ -17,7 +17,7 @@ from rasterio.warp import reproject
 
 from geoseg import grid
 from geoseg.grid import Window
-from geoseg.raster.block import Band, Block, Pixels, RasterSource
+from geoseg.raster.block import Band, Block, Pixels, RasterSource, paste
 
 type Method = Literal["nearest", "bilinear", "cubic", "average", "mode"]
 
@@ -67,9 +67,12 @@ class WarpSource:
         """Read a window of the new grid.
 
         A pixel is valid where the source's pixel under its centre is; invalid pixels around that
-        one do not weigh in.
+        one do not weigh in. What lies outside the new grid is not valid.
         """
-        target = grid.crop(self.geobox, window)
+        at = window.intersect(grid.whole(self.geobox.shape))
+        if at is None:
+            return paste(None, window, self, window)
+        target = grid.crop(self.geobox, at)
         block = self.source.read(self._seen(target))
         pixels = _warp(block, target, self.method, self._scales)
         valid = np.isfinite(pixels).all(axis=0)
@@ -77,7 +80,7 @@ class WarpSource:
         if np.issubdtype(self.dtype, np.integer):
             limits = np.iinfo(self.dtype)
             pixels = np.rint(pixels).clip(limits.min, limits.max)  # cubic overshoots at edges
-        return Block(pixels.astype(self.dtype), valid, target)
+        return paste(Block(pixels.astype(self.dtype), valid, target), window, self, at)
 
     @cached_property
     def _scales(self) -> tuple[float, float]:
@@ -159,4 +162,3 @@ def _warp(block: Block, target: GeoBox, method: Method, scales: tuple[float, flo
             YSCALE=scales[1],
         )
     return warped
-

@@ -61,7 +61,9 @@ class XarraySource:
         dim = self.array.dims[0]
         if dim in self.array.coords:
             labels = self.array.coords[dim].values
-            return tuple(Band(v if isinstance(v, str) else f"b{v}", nodata) for v in labels.tolist())
+            return tuple(
+                Band(v if isinstance(v, str) else f"b{v}", nodata) for v in labels.tolist()
+            )
         return tuple(Band(f"b{i + 1}", nodata) for i in range(self.array.shape[0]))
 
     @property

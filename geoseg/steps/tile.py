@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from geoseg.errors import ChipsError
+from geoseg.errors import ApartError, ChipsError
 from geoseg.job.pool import WorkerOptions
 from geoseg.options import ReadOptions
 
 if TYPE_CHECKING:
+    from geoseg.chips import LabelLayer
     from geoseg.chips.cut import CutTask
     from geoseg.classes import ClassScheme
     from geoseg.raster import RasterSource, Scene
     from geoseg.vector import Polygons
 
+logger = logging.getLogger(__name__)
 REGION_PX = 2048
 MODEL_HALO_PX = 64
 
@@ -82,6 +85,7 @@ def tile(
     """
     from geoseg import raster, style
     from geoseg.chips.labels import LabelLayer
+    from geoseg.chips.store import FILES
     from geoseg.classes import ClassScheme
     from geoseg.job import open_run, spread
 
@@ -91,13 +95,14 @@ def tile(
     sources = raster.open_scenes(scenes, options)
     _check_same_bands(sources)
     layer = LabelLayer(str(labels), scheme, options.column, options.layer)
+    _check_some_labels(sources, layer)
     scene_paths = [path for source in sources for path in source.paths]
     inputs = [*scene_paths, *layer.files(), *([options.test_area] if options.test_area else [])]
     resolved = {
         "scheme": scheme.model_dump(mode="json"),
         **options.model_dump(mode="json", exclude={"workers", "cluster"}),
     }
-    with open_run("tile", folder, inputs=inputs, options=resolved) as run:
+    with open_run("tile", folder, inputs=inputs, options=resolved, outputs=FILES) as run:
         if run.done:
             return folder
         ledger = run.ledger()
@@ -111,8 +116,8 @@ def tile(
             finished[task.name] = facts
         for facts in finished.values():
             run.counts = {name: run.counts.get(name, 0) + count for name, count in facts.items()}
-        outputs = _assemble(folder, tasks, sources, scheme, options)
-        run.finish(outputs)
+        _assemble(folder, tasks, sources, scheme, options)
+        run.finish()
     return folder
 
 
@@ -122,9 +127,8 @@ def _assemble(
     sources: Sequence[RasterSource],
     scheme: ClassScheme,
     options: TileOptions,
-) -> list[str]:
+) -> None:
     from geoseg.chips.assemble import SplitRule, assemble
-    from geoseg.chips.store import ARRAYS, INDEX, SPEC
 
     size = options.size
     rule = SplitRule(
@@ -137,11 +141,10 @@ def _assemble(
     )
     parts = [(task.scene, task.folder / task.name) for task in sorted(tasks, key=lambda t: t.name)]
     assemble(folder, parts, sources, scheme, size, rule)
-    return [*ARRAYS, INDEX, SPEC]
 
 
 def _tasks(
-    sources: Sequence[RasterSource], layer: Any, options: TileOptions, work: Path
+    sources: Sequence[RasterSource], layer: LabelLayer, options: TileOptions, work: Path
 ) -> list[CutTask]:
     from geoseg import grid
     from geoseg.chips.cut import CutTask
@@ -165,7 +168,26 @@ def _area(path: Path | None, source: RasterSource) -> Polygons | None:
         {"classes": [{"name": "area", "color": "#000000", "values": "*", "burn": "touched"}]}
     )
     crs, bounds = grid.crs_of(source.geobox), grid.bounds(source.geobox)
-    return read_polygons(path, everything, crs=crs, bounds=bounds)
+    try:
+        return read_polygons(path, everything, crs=crs, bounds=bounds)
+    except ApartError:
+        return None
+
+
+def _check_some_labels(sources: Sequence[RasterSource], layer: LabelLayer) -> None:
+    """Refuse labels that meet no scene at all; scenes without any are only left out."""
+    from geoseg.chips import open_labels
+
+    apart: list[ApartError] = []
+    for source in sources:
+        try:
+            open_labels(layer, source.geobox)
+        except ApartError as error:
+            apart.append(error)
+    if len(apart) == len(sources):
+        raise apart[0]
+    if apart:
+        logger.info("%d of %d scenes have no labels", len(apart), len(sources))
 
 
 def _check_same_bands(sources: Sequence[RasterSource]) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from geoseg.models.fit import Recipe, Samples
 
 MAX_CLASS_WEIGHT = 10.0
+OUTPUTS = ("model.safetensors", "spec.json", "metrics.csv")
 
 
 class TrainOptions(Options):
@@ -70,19 +71,19 @@ def train(chips: str | Path, out: str | Path, *, options: TrainOptions | None = 
         ModelError: the backbone is unknown.
     """
     from geoseg.chips import open_chips
+    from geoseg.chips.store import FILES
     from geoseg.job import open_run
 
     options = options or TrainOptions()
     folder = Path(out)
     chip_set = open_chips(Path(chips))
     _check(chip_set)
-    inputs = [chip_set.folder / name for name in _chip_files()]
-    with open_run(
-        "train", folder, inputs=inputs, options=options.model_dump(mode="json")
-    ) as run:
+    inputs = [chip_set.folder / name for name in FILES]
+    resolved = options.model_dump(mode="json")
+    with open_run("train", folder, inputs=inputs, options=resolved, outputs=OUTPUTS) as run:
         if not run.done:
             run.counts = _train(chip_set, folder, run.work, options)
-            run.finish(["model.safetensors", "spec.json", "metrics.csv"])
+            run.finish()
     return folder
 
 
@@ -92,10 +93,10 @@ def _train(
     import torch
 
     from geoseg.job.record import versions
-    from geoseg.models.spec import ModelSpec
-    from geoseg.models.store import save_model
     from geoseg.models.fit import fit
     from geoseg.models.networks import build, halo_of, stride_of
+    from geoseg.models.spec import ModelSpec
+    from geoseg.models.store import save_model
 
     spec = chips.spec
     recipe = _recipe(chips, options)
@@ -164,9 +165,3 @@ def _check(chips: ChipSet) -> None:
     for split in ("train", "val"):
         if not len(chips.positions(split)):
             raise ChipsError(f"has no chips in the {split} split", where=chips.folder)
-
-
-def _chip_files() -> list[str]:
-    from geoseg.chips.store import ARRAYS, INDEX, SPEC
-
-    return [*ARRAYS, INDEX, SPEC]

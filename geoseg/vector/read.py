@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from odc.geo.crs import CRS
 
 from geoseg.classes import EVERY, ClassScheme
-from geoseg.errors import VectorError
+from geoseg.errors import ApartError, VectorError
 from geoseg.vector.layer import (
     Bounds,
     Layer,
@@ -207,11 +207,11 @@ def _nothing_there(
 ) -> VectorError:
     what = f"0 of {found.features} features can be used ({_listed(skipped)})"
     if bounds is None or found.bounds is None:
-        return VectorError(what, where=found.path)
+        return ApartError(what, where=found.path)
     lonlat = pyproj.CRS("OGC:CRS84")
     labels, area = _transform(found.crs, lonlat, found.bounds), _transform(target, lonlat, bounds)
     swapped = labels[1], labels[0], labels[3], labels[2]
-    return VectorError(
+    return ApartError(
         what,
         where=found.path,
         got=f"labels at lon, lat {_corners(labels)}",

@@ -109,7 +109,7 @@ def _layer_styles(layer: str, qml: str) -> Any:
     )
 
 
-def _write_geojson(frame: geopandas.GeoDataFrame, path: Path, layer: str, qml: str) -> None:
+def _write_geojson(frame: geopandas.GeoDataFrame, path: Path, layer: str, _qml: str) -> None:
     assert frame.crs is not None, "polygons to write have a CRS"
     if frame.crs.is_projected:
         longest = MAX_SEGMENT_M / frame.crs.axis_info[0].unit_conversion_factor
@@ -119,14 +119,14 @@ def _write_geojson(frame: geopandas.GeoDataFrame, path: Path, layer: str, qml: s
     )
 
 
-def _write_fgb(frame: geopandas.GeoDataFrame, path: Path, layer: str, qml: str) -> None:
+def _write_fgb(frame: geopandas.GeoDataFrame, path: Path, layer: str, _qml: str) -> None:
     pyogrio.write_dataframe(
         frame, path, layer=layer, driver="FlatGeobuf", geometry_type="MultiPolygon",
         promote_to_multi=True,
     )  # fmt: skip
 
 
-def _write_parquet(frame: geopandas.GeoDataFrame, path: Path, layer: str, qml: str) -> None:
+def _write_parquet(frame: geopandas.GeoDataFrame, path: Path, _layer: str, _qml: str) -> None:
     geometry = shapely.orient_polygons(frame.geometry.values)
     frame.set_geometry(geometry, crs=frame.crs).to_parquet(
         path, index=False, compression="zstd", write_covering_bbox=True, schema_version="1.1.0"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,15 +37,19 @@ class EvaluateOptions(Options):
 
 
 def evaluate(
-    mapped: str | Path, truth: str | Path, *, options: EvaluateOptions | None = None
+    mapped: str | Path | Sequence[str | Path],
+    truth: str | Path,
+    *,
+    options: EvaluateOptions | None = None,
 ) -> dict[str, Any]:
-    """Compare a map with the truth, pixel by pixel, on the map's grid.
+    """Compare maps with the truth, pixel by pixel, on each map's grid.
 
     Counted are pixels where the map has data and the truth is labelled; with ``chips`` or ``area``,
     only those held out.
 
     Args:
-        mapped: a map directory, a class raster, or polygons with a class_id.
+        mapped: a map directory, a class raster, or polygons with a class_id; several are counted
+            together.
         truth: polygons, a label raster, or a folder of label rasters.
         options: what to count.
 
@@ -60,5 +65,6 @@ def evaluate(
     from geoseg.steps.evaluate.compare import compare, report
 
     options = options or EvaluateOptions()
-    confusion, scheme = compare(Path(mapped), str(truth), options)
+    maps = [mapped] if isinstance(mapped, str | Path) else mapped
+    confusion, scheme = compare([Path(each) for each in maps], str(truth), options)
     return report(confusion, scheme)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,13 +17,14 @@ from geoseg.accuracy import Confusion
 from geoseg.chips import LabelLayer, open_chips, open_labels
 from geoseg.chips.labels import PolygonLabels
 from geoseg.classes import IGNORE, ClassScheme
-from geoseg.errors import ConfigError, GridError, InputError
+from geoseg.errors import ApartError, ConfigError, GridError, InputError
 from geoseg.grid import Window
 from geoseg.raster import FileSource, open_scene
 from geoseg.raster.drivers import SUFFIXES
 from geoseg.steps.evaluate import EvaluateOptions
 from geoseg.vector import read_polygons
 
+logger = logging.getLogger(__name__)
 WINDOW_PX = 2048
 
 
@@ -34,29 +36,45 @@ class Classes(Protocol):
         ...
 
 
-def compare(mapped: Path, truth: str, options: EvaluateOptions) -> tuple[Confusion, ClassScheme]:
-    """The confusion matrix of a map, and the classes it counts.
+def compare(
+    maps: Sequence[Path], truth: str, options: EvaluateOptions
+) -> tuple[Confusion, ClassScheme]:
+    """The confusion matrix of all maps together, and the classes it counts.
 
     Raises:
-        InputError: map and truth cannot be compared, or share no pixel.
+        InputError: maps and truth cannot be compared, or share no pixel.
     """
+    counted = [_count(each, truth, options) for each in maps]
+    confusions, schemes = zip(*counted, strict=True)
+    for each, scheme in zip(maps, schemes, strict=True):
+        if scheme != schemes[0]:
+            raise InputError("has other classes than the first map", where=each, got=scheme.names)
+    total: Confusion = np.sum(confusions, axis=0)
+    if not total.any():
+        raise InputError(
+            "map and truth share no labelled pixel",
+            where=", ".join(map(str, maps)),
+            got=f"truth {truth}",
+            fix="look at both in QGIS; check --chips, --split and --area",
+        )
+    return total, schemes[0]
+
+
+def _count(mapped: Path, truth: str, options: EvaluateOptions) -> tuple[Confusion, ClassScheme]:
     classes, scheme, geobox = _open_map(mapped, truth, options)
-    labels = open_labels(LabelLayer(truth, scheme, options.column, options.layer), geobox)
-    inside = _area(options.area, geobox)
     confusion = np.zeros((len(scheme.classes),) * 2, dtype=np.int64)
+    try:
+        labels = open_labels(LabelLayer(truth, scheme, options.column, options.layer), geobox)
+        inside = _area(options.area, geobox)
+    except ApartError as error:
+        logger.info("%s: nothing to compare: %s", mapped, error)
+        return confusion, scheme
     for window in _windows(geobox, options):
         known = labels.read(window)
         if inside is not None:
             known[inside.read(window) == IGNORE] = IGNORE
         if (known != IGNORE).any():
             confusion += accuracy.count(known, classes.read(window), len(confusion))
-    if not confusion.any():
-        raise InputError(
-            "map and truth share no labelled pixel",
-            where=mapped,
-            got=f"truth {truth}",
-            fix="look at both in QGIS; check --chips, --split and --area",
-        )
     return confusion, scheme
 
 
@@ -139,7 +157,9 @@ def _area(path: Path | None, geobox: GeoBox) -> PolygonLabels | None:
         {"classes": [{"name": "area", "color": "#000000", "values": "*"}]}
     )
     bounds = grid.bounds(geobox)
-    return PolygonLabels(read_polygons(path, everything, crs=grid.crs_of(geobox), bounds=bounds), geobox)
+    return PolygonLabels(
+        read_polygons(path, everything, crs=grid.crs_of(geobox), bounds=bounds), geobox
+    )
 
 
 def _windows(geobox: GeoBox, options: EvaluateOptions) -> Iterable[Window]:

@@ -71,7 +71,7 @@ def _stops(each: Entry, row: Problem) -> bool:
 def _expand(path: str) -> list[str]:
     if not glob.has_magic(path) or Path(path).exists():
         return [path]
-    return sorted(glob.glob(path, recursive=True)) or [path]  # noqa: PTH207  (absolute ones too)
+    return sorted(glob.glob(path, recursive=True)) or [path]
 
 
 def _entry(path: str, options: InfoOptions) -> Entry:

@@ -87,7 +87,8 @@ def _prepare(source: RasterSource, spec: ModelSpec, options: PredictOptions) -> 
     if options.gsd != "model":
         return source
     zoom = spec.gsd_m / grid.gsd_m(source.geobox)
-    return on_grid(source, source.geobox.zoom_out(zoom), options.resampling)
+    height, width = (max(1, round(side / zoom)) for side in source.geobox.shape)
+    return on_grid(source, source.geobox.zoom_to((height, width)), options.resampling)
 
 
 def _folders(out: Path, sources: list[RasterSource]) -> list[Path]:
@@ -109,7 +110,7 @@ def _predict_one(
 ) -> None:
     from geoseg.job import open_run, spread
     from geoseg.steps.predict.finish import OUTPUTS, finish
-    from geoseg.steps.predict.region import map_region, plan
+    from geoseg.steps.predict.region import map_region, plan, task_threads
 
     halo = spec.halo if options.halo is None else options.halo
     window, region = _sizes(source, spec, options)
@@ -122,7 +123,7 @@ def _predict_one(
     if not source.paths:
         resolved["array"] = uuid.uuid4().hex
     inputs = [*source.paths, model / "model.safetensors"]
-    with open_run("predict", folder, inputs=inputs, options=resolved) as run:
+    with open_run("predict", folder, inputs=inputs, options=resolved, outputs=OUTPUTS) as run:
         if run.done:
             return
         ledger = run.ledger()
@@ -130,12 +131,12 @@ def _predict_one(
         finished = ledger.parts()
         todo = [task for task in tasks if task.name not in finished]
         for task, (digest, facts) in spread(
-            map_region, todo, options, label=f"mapping {folder.name}", threads=1
+            map_region, todo, options, label=f"mapping {folder.name}", threads=task_threads()
         ):
             ledger.add(task.name, digest, facts)
             finished[task.name] = facts
         run.counts = finish(folder, tasks, finished, source.geobox, spec.scheme)
-        run.finish(OUTPUTS)
+        run.finish()
 
 
 def _sizes(source: RasterSource, spec: ModelSpec, options: PredictOptions) -> tuple[int, int]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
+import torch
+from dask.system import CPU_COUNT
 from numpy.typing import NDArray
 
 from geoseg import files, grid
@@ -92,9 +94,7 @@ def map_area(
         ModelError: the predictor fails on a window; names the window.
     """
     shape = tuple(source.geobox.shape)
-    tiles = list(
-        grid.tiles(shape, window, halo, multiple_of=predictor.stride, area=area)
-    )
+    tiles = list(grid.tiles(shape, window, halo, multiple_of=predictor.stride, area=area))
     values = np.full((2, *area.shape), IGNORE, dtype=np.uint8)
     block, seen = _read(source, tiles)
     mapped = 0
@@ -139,6 +139,24 @@ def _apply(
         ) from error
 
 
-@lru_cache(maxsize=1)
+def task_threads() -> int:
+    """Regions worked on at once in this process: one per core, or one where a GPU does the work.
+
+    The last bits of a convolution depend on how many threads share it. So on a CPU each region is
+    mapped by one thread, here as in worker processes, and the cores share the regions instead.
+    """
+    return 1 if torch.cuda.is_available() else CPU_COUNT
+
+
 def _model(folder: Path) -> NetworkPredictor:
+    torch.set_num_threads(1)
+    with _loading:
+        return _load(folder)
+
+
+@lru_cache(maxsize=1)
+def _load(folder: Path) -> NetworkPredictor:
     return load_model(folder)
+
+
+_loading = Lock()

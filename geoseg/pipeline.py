@@ -1,0 +1,131 @@
+"""Run a whole pipeline; what has not changed is not done again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from geoseg.config import PipelineConfig, load
+from geoseg.steps.evaluate import evaluate
+from geoseg.steps.predict import predict
+from geoseg.steps.tile import tile
+from geoseg.steps.train import train
+from geoseg.steps.vectorize import vectorize
+
+
+def run(config: str | Path, *, settings: Sequence[str] = ()) -> list[Path]:
+    """Run a pipeline; steps whose inputs and options have not changed are skipped.
+
+    Args:
+        config: a YAML file as `geoseg.config.PipelineConfig` describes it.
+        settings: "a.b=value" texts that replace what the file says.
+
+    Returns:
+        What was made, overview.png last.
+
+    Raises:
+        ConfigError: the file is not a pipeline.
+        GeosegError: a step failed; earlier steps are kept.
+    """
+    path = Path(config)
+    plan = load(path, settings).rooted(path.parent)
+    out = Path(plan.out)
+    chips = tile(plan.scenes, plan.labels, out / "chips", classes=plan.classes, options=plan.tile)
+    model = train(chips, out / "model", options=plan.train)
+    maps = predict(plan.map, model, out / "map", options=plan.predict)
+    report = _report(plan, maps, chips, out / "report.json")
+    made = [chips, model, *maps]
+    for scene, land_map in zip(plan.map, maps, strict=True):
+        folder = out if len(maps) == 1 else out / land_map.name
+        made += [_polygons(plan, land_map, folder / name) for name in plan.polygons]
+        picture = _Picture(plan, plan.title or path.stem, scene, land_map, chips, report)
+        made.append(picture.draw(folder / "overview.png", folder / plan.polygons[0]))
+    return [*made[:-1], report, made[-1]]
+
+
+def _polygons(plan: PipelineConfig, land_map: Path, out: Path) -> Path:
+    from geoseg.job import once
+
+    names = ("classes.tif", "confidence.tif", "classes.yaml")
+    once(
+        "vectorize",
+        _record(out),
+        inputs=[land_map / name for name in names],
+        options=plan.vectorize.model_dump(mode="json"),
+        outputs=[out],
+        work=partial(vectorize, land_map / "classes.tif", out, options=plan.vectorize),
+    )
+    return out
+
+
+def _report(plan: PipelineConfig, maps: Sequence[Path], chips: Path, out: Path) -> Path:
+    from geoseg.chips import LabelLayer, open_chips
+    from geoseg.files import write_json
+    from geoseg.job import once
+
+    options, truth = plan.evaluate, plan.truth or ""
+    if options.chips is None and options.area is None:
+        options = options.model_copy(update={"chips": chips})
+    made_from = [land_map / name for land_map in maps for name in ("classes.tif", "classes.yaml")]
+    made_from += LabelLayer(truth, open_chips(chips).spec.scheme).files()
+    made_from += [options.chips / "chips.gpkg"] if options.chips else []
+    made_from += [options.area] if options.area else []
+    once(
+        "evaluate",
+        _record(out),
+        inputs=made_from,
+        options=options.model_dump(mode="json", exclude={"chips", "area"}),
+        outputs=[out],
+        work=lambda: write_json(out, evaluate(maps, truth, options=options)),
+    )
+    return out
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """The overview of one map."""
+
+    plan: PipelineConfig
+    title: str
+    scene: str
+    land_map: Path
+    chips: Path
+    report: Path
+
+    def draw(self, out: Path, polygons: Path) -> Path:
+        from geoseg.job import once
+
+        once(
+            "overview",
+            _record(out),
+            inputs=[self.land_map / "classes.tif", self.report, polygons],
+            options={"title": self.title},
+            outputs=[out],
+            work=lambda: self._draw(out, polygons),
+        )
+        return out
+
+    def _draw(self, out: Path, polygons: Path) -> None:
+        from geoseg.chips import LabelLayer, open_chips
+        from geoseg.publish.overview import Subject, write_overview
+        from geoseg.raster import open_scene
+
+        chips, options = open_chips(self.chips), self.plan.tile
+        scheme, truth = chips.spec.scheme, self.plan.truth or ""
+        subject = Subject(
+            title=self.title,
+            source=open_scene(self.scene, options),
+            labels=LabelLayer(truth, scheme, options.column, options.layer),
+            classes=self.land_map / "classes.tif",
+            polygons=polygons,
+            chips=chips,
+            report=json.loads(self.report.read_text(encoding="utf-8")),
+        )
+        write_overview(subject, out)
+
+
+def _record(out: Path) -> Path:
+    return out.parent / ".steps" / f"{out.name}.json"

@@ -1,0 +1,193 @@
+"""The plan of the house: imports point down only, files are small, nothing heavy loads early."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import geoseg
+
+ROOT = Path(geoseg.__file__).parent
+FLOORS = (
+    {"errors"},
+    {"files", "grid", "options", "yamlfile", "accuracy", "progress"},
+    {"classes"},
+    {"raster", "vector", "trace", "style", "job", "catalog"},
+    {"chips", "models"},
+    {"steps"},
+    {"publish", "config"},
+    {"pipeline"},
+    {"demo"},
+    {"cli"},
+    {"__main__", "__init__"},
+)
+"""Ground floor first; a module imports from lower floors, and siblings do not import each other.
+
+`classes` stands half a floor above `yamlfile`, which reads its files.
+"""
+FLOOR_OF = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
+MAX_LINES = 600
+NO_NAMES = {"utils", "util", "base", "helpers", "helper", "common", "misc"}
+HEAVY = ("torch", "rasterio", "geopandas", "lightning", "dask", "sklearn", "matplotlib", "xarray")
+MODULES = sorted(ROOT.rglob("*.py"))
+
+
+@dataclass(frozen=True)
+class Import:
+    """An import of a module of geoseg, as dotted parts below ``geoseg``."""
+
+    path: Path
+    line: int
+    target: tuple[str, ...]
+    typing_only: bool
+
+    @property
+    def source(self) -> tuple[str, ...]:
+        return parts_of(self.path)
+
+    def __str__(self) -> str:
+        name = self.path.relative_to(ROOT.parent).as_posix()
+        return f"{name}:{self.line} imports geoseg.{'.'.join(self.target)}"
+
+
+def parts_of(path: Path) -> tuple[str, ...]:
+    """geoseg/job/run.py -> (job, run); a package stands for its __init__.py."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts
+
+
+def imports_of(path: Path) -> Iterator[Import]:
+    """All imports of geoseg in a file, also those in functions and under TYPE_CHECKING."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    typing_only = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.unparse(block.test)
+        for node in ast.walk(block)
+    }
+    for node in ast.walk(tree):
+        for target in targets_of(node, path):
+            yield Import(path, getattr(node, "lineno", 0), target, id(node) in typing_only)
+
+
+def targets_of(node: ast.AST, path: Path) -> Iterator[tuple[str, ...]]:
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            first, *rest = alias.name.split(".")
+            if first == "geoseg":
+                yield tuple(rest) or ("__init__",)
+    if isinstance(node, ast.ImportFrom):
+        package = ("geoseg", *path.relative_to(ROOT).parts[:-1])
+        start = package[: len(package) + 1 - node.level] if node.level else ()
+        module = (*start, *(node.module or "").split(".")) if node.module else start
+        if module[:1] != ("geoseg",):
+            return
+        for alias in node.names:
+            yield (
+                (*module[1:], alias.name)
+                if is_module((*module[1:], alias.name))
+                else (module[1:] or ("__init__",))
+            )
+
+
+def is_module(parts: tuple[str, ...]) -> bool:
+    place = ROOT.joinpath(*parts)
+    return place.is_dir() or place.with_suffix(".py").is_file()
+
+
+IMPORTS = list(dict.fromkeys(found for path in MODULES for found in imports_of(path)))
+
+
+def is_allowed(found: Import) -> bool:
+    """Down is allowed; so is the same package, but not another step."""
+    if found.typing_only and found.source == ("options",):
+        return True
+    if found.source[0] == found.target[0]:
+        return found.source[0] != "steps" or same_step(found)
+    return FLOOR_OF[found.target[0]] < FLOOR_OF[found.source[0]]
+
+
+def same_step(found: Import) -> bool:
+    return len(found.source) == 1 or found.source[:2] == found.target[:2]
+
+
+def test_every_module_stands_on_a_floor() -> None:
+    modules = {parts_of(path)[0] for path in MODULES}
+    assert not modules - set(FLOOR_OF), (
+        f"{sorted(modules - set(FLOOR_OF))} stand on no floor: add them to FLOORS in {__file__}"
+    )
+
+
+def test_imports_point_down_only_and_siblings_do_not_import_each_other() -> None:
+    wrong = [str(found) for found in IMPORTS if not is_allowed(found)]
+    assert not wrong, "imports that do not point down:\n" + "\n".join(wrong)
+
+
+def test_the_rules_see_what_they_are_for() -> None:
+    def allowed(source: str, target: str, *, typing_only: bool = False) -> bool:
+        path = ROOT / f"{source}.py"
+        return is_allowed(Import(path, 1, tuple(target.split(".")), typing_only))
+
+    assert allowed("raster/cog", "files")
+    assert allowed("raster/cog", "raster.block")
+    assert allowed("steps/predict/region", "steps.predict.finish")
+    assert allowed("options", "raster", typing_only=True)
+    assert not allowed("raster/cog", "vector")
+    assert not allowed("raster/cog", "vector", typing_only=True)
+    assert not allowed("models/fit", "chips.store")
+    assert not allowed("grid", "raster")
+    assert not allowed("steps/train", "steps.tile")
+    assert not allowed("steps/predict/region", "steps.tile")
+    assert not allowed("steps/train", "cli")
+    assert not allowed("cli", "__init__")
+
+
+def test_the_reader_finds_imports_of_every_form(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path / "geoseg")
+    (tmp_path / "geoseg" / "job").mkdir(parents=True)
+    for name in ("grid.py", "job/run.py", "job/pool.py"):
+        (tmp_path / "geoseg" / name).touch()
+    path = tmp_path / "geoseg" / "job" / "record.py"
+    path.write_text(
+        "import os, geoseg.grid\nfrom geoseg import grid, Window\nfrom .run import Run\n"
+        "from . import pool\nfrom .. import grid\nfrom ..grid import Window\n"
+        "def late():\n    from geoseg.job.pool import spread\n"
+        "if TYPE_CHECKING:\n    from geoseg.grid import Window\n"
+    )
+    found = [(each.line, ".".join(each.target), each.typing_only) for each in imports_of(path)]
+    assert sorted(found) == [
+        (1, "grid", False),
+        (2, "__init__", False),
+        (2, "grid", False),
+        (3, "job.run", False),
+        (4, "job.pool", False),
+        (5, "grid", False),
+        (6, "grid", False),
+        (8, "job.pool", False),
+        (10, "grid", True),
+    ]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_module_has_a_name_that_says_something_and_at_most_600_lines(path: Path) -> None:
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= MAX_LINES, f"{path} has {lines} lines: split it"
+    vague = NO_NAMES & set(parts_of(path))
+    assert not vague, f"{path}: {vague} says nothing; name it after what it holds"
+
+
+@pytest.mark.parametrize("module", ["geoseg", "geoseg.errors", "geoseg.options"])
+def test_importing_it_loads_nothing_heavy(module: str) -> None:
+    code = f"import sys, {module}; print(*(m for m in {HEAVY} if m in sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.split() == [], f"import {module} loads {done.stdout}"

@@ -1,0 +1,133 @@
+"""The command line: instant help, one clear line when something is wrong, the right exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import MakeRaster, SmallScene
+from networks import save_fcn, spec_for
+from test_chips import SCHEME, labels  # noqa: F401  (a fixture)
+
+from geoseg.cli import _main
+
+COMMANDS = ("demo", "info", "tile", "train", "predict", "vectorize", "evaluate", "run", "catalog")
+
+
+def geoseg(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "geoseg", *map(str, arguments)]
+    environment = os.environ | {"COLUMNS": "100"}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_loads_nothing_heavy(command: str) -> None:
+    code = (
+        "import sys; from geoseg.cli import _main\n"
+        f"status = _main({[*([command] if command else []), '--help']!r})\n"
+        "heavy = {'torch', 'rasterio', 'numpy', 'dask', 'geopandas', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+        "sys.exit(status)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Usage: geoseg" in done.stdout
+
+
+def test_help_names_every_command() -> None:
+    done = geoseg("--help")
+    assert done.returncode == 0
+    assert all(command in done.stdout for command in COMMANDS)
+
+
+def test_a_missing_file_is_one_line_and_exit_2(tmp_path: Path) -> None:
+    done = geoseg("predict", tmp_path / "gone.tif", "--model", tmp_path, "-o", tmp_path / "map")
+    assert done.returncode == 2
+    assert done.stderr.startswith("geoseg: ModelError: ")
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_a_mistyped_option_is_answered_with_the_right_one(tmp_path: Path) -> None:
+    done = geoseg("train", tmp_path, "-o", tmp_path / "m", "--epoch", "3")
+    assert done.returncode == 2
+    assert "--epochs" in done.stderr
+
+
+def test_a_value_out_of_range_names_its_option(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["tile", "a.tif", "--labels", "l", "--classes", "c", "-o", "x", "--size", "33"]
+    assert _main(arguments) == 2
+    assert capsys.readouterr().err == ("geoseg: --size: Input should be a multiple of 32; got 33\n")
+
+
+def test_a_bug_of_ours_is_exit_1_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("geoseg.cli.train", lambda *_, **__: 1 / 0)
+    assert _main(["train", "chips", "-o", "m"]) == 1
+    error = capsys.readouterr().err
+    assert "ZeroDivisionError" in error
+    assert "--debug" in error
+    assert "Traceback" not in error
+
+
+def test_an_interrupt_is_exit_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("geoseg.cli.train", interrupted)
+    assert _main(["train", "chips", "-o", "m"]) == 130
+    assert "same command" in capsys.readouterr().err
+
+
+def test_predict_vectorize_evaluate_print_what_they_made(
+    scene: SmallScene,
+    labels: Path,  # noqa: F811
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    model = save_fcn(tmp_path / "model", spec_for(("b1", "b2", "b3"), scheme=SCHEME))
+    out = tmp_path / "map"
+    assert _main(["predict", str(scene.path), "--model", str(model), "-o", str(out)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(out / "confidence.tif")
+    polygons = tmp_path / "land.geojson"
+    assert _main(["vectorize", str(out / "classes.tif"), "-o", str(polygons)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(polygons)
+    assert _main(["evaluate", str(out), "--truth", str(labels), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert set(report) >= {"miou", "overall_accuracy", "n_pixels", "classes", "confusion"}
+    assert set(report["classes"][0]) == {
+        "id", "name", "iou", "f1", "precision", "recall", "support",
+    }  # fmt: skip
+    assert _main(["evaluate", str(out), "--truth", str(labels)]) == 0
+    assert "mean IoU" in capsys.readouterr().out
+
+
+def test_info_exits_2_for_a_file_it_cannot_read(
+    tmp_path: Path, make_raster: MakeRaster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = make_raster(tmp_path / "good.tif", np.ones((96, 128), np.uint8))
+    bad = tmp_path / "bad.tif"
+    bad.write_bytes(b"<html>403 Forbidden</html>")
+    assert _main(["info", str(good), "--json"]) == 0
+    (entry,) = json.loads(capsys.readouterr().out)
+    assert (entry["kind"], entry["width"], entry["height"]) == ("raster", 128, 96)
+    assert _main(["info", str(good), str(bad)]) == 2
+    assert "bad.tif" in capsys.readouterr().out
+
+
+def test_the_catalog_lists_shows_and_validates_the_demo(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert _main(["catalog", "list"]) == 0
+    assert "demo" in capsys.readouterr().out
+    assert _main(["catalog", "show", "demo"]) == 0
+    assert json.loads(capsys.readouterr().out)["id"] == "demo"
+    assert _main(["catalog", "validate"]) == 0

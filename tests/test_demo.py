@@ -1,0 +1,35 @@
+"""The demo: from a seed to a map that is right, with every file the design promises."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import rasterio
+from rio_cogeo import cog_validate
+
+import geoseg
+
+
+@pytest.mark.slow
+def test_the_demo_ends_with_a_map_of_at_least_080_mean_iou(tmp_path: Path) -> None:
+    made = geoseg.demo(tmp_path / "demo")
+    folder = tmp_path / "demo"
+    for name in (
+        "scene.tif", "labels.gpkg", "classes.yaml", "chips", "model", "map/classes.tif",
+        "map/confidence.tif", "landcover.gpkg", "landcover.geojson", "overview.png",
+    ):  # fmt: skip
+        assert (folder / name).exists(), name
+    assert made[-1] == folder / "overview.png"
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    assert report["miou"] >= 0.80
+    assert cog_validate(folder / "map" / "classes.tif", strict=True)[0]
+    with (
+        rasterio.open(folder / "map" / "classes.tif") as land_map,
+        rasterio.open(folder / "scene.tif") as scene,
+    ):
+        assert ((land_map.read(1) == 255) == (scene.dataset_mask() == 0)).all()
+    before = (folder / "overview.png").stat().st_mtime_ns
+    assert geoseg.demo(folder) == made
+    assert (folder / "overview.png").stat().st_mtime_ns == before
