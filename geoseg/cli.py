@@ -25,9 +25,11 @@ from geoseg.steps.vectorize import VectorizeOptions, vectorize
 app = App(
     name="geoseg",
     help="Land-cover and flood maps from satellite, aerial and drone rasters.",
+    help_epilogue="--debug after any command shows where an error came from.",
     version=lambda: version("geoseg"),
     default_parameter=Parameter(negative_iterable=()),
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
 )
 catalog_app = App(name="catalog", help="The data sets that configs and pipelines name.")
 app.command(catalog_app)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from geoseg import yamlfile
 from geoseg.errors import ConfigError
@@ -81,6 +83,16 @@ class PipelineConfig(Options):
         }
         return self.model_copy(update=update)
 
+    @model_validator(mode="after")
+    def _something_is_held_out(self) -> PipelineConfig:
+        kept = self.tile.test > 0 or self.tile.test_area or self.evaluate.split != "test"
+        if not (kept or self.evaluate.area or self.map):
+            raise ValueError(
+                "tile.test is 0: nothing is left to evaluate on; set tile.test_area, "
+                "evaluate.area, or evaluate.split: val"
+            )
+        return self
+
     @model_validator(mode="before")
     @classmethod
     def _spread_reading(cls, content: Any) -> Any:
@@ -107,10 +119,22 @@ def load(path: Path, overrides: Sequence[str] = ()) -> PipelineConfig:
     try:
         return PipelineConfig.model_validate(content)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()
-        )
+        problems = "; ".join(_problem(each) for each in error.errors())
         raise ConfigError(f"is not a pipeline: {problems}", where=path) from error
+
+
+def _problem(error: ErrorDetails) -> str:
+    """One thing that is wrong in a pipeline file, with the key that was probably meant."""
+    *parents, last = error["loc"] or ("",)
+    key = ".".join(map(str, error["loc"]))
+    if error["type"] != "extra_forbidden":
+        return f"{key}: {error['msg'].removeprefix('Value error, ')}".removeprefix(": ")
+    model = type(getattr(_DEFAULTS, str(parents[0]))) if parents else PipelineConfig
+    close = get_close_matches(str(last), model.model_fields, n=1)
+    return f"{key}: unknown key" + (f", did you mean {close[0]}?" if close else "")
+
+
+_DEFAULTS = PipelineConfig(scenes=("",), labels="", classes="")
 
 
 def _rooted[O: Options](options: O, folder: Path) -> O:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from geoseg.config import PipelineConfig, load
 from geoseg.steps.evaluate import evaluate
@@ -14,6 +15,9 @@ from geoseg.steps.predict import predict
 from geoseg.steps.tile import tile
 from geoseg.steps.train import train
 from geoseg.steps.vectorize import vectorize
+
+if TYPE_CHECKING:
+    from geoseg.raster import Scene
 
 
 def run(config: str | Path, *, settings: Sequence[str] = ()) -> list[Path]:
@@ -32,13 +36,15 @@ def run(config: str | Path, *, settings: Sequence[str] = ()) -> list[Path]:
     """
     path = Path(config)
     plan = load(path, settings).rooted(path.parent)
+    from geoseg.raster import expand
+
     out = Path(plan.out)
     chips = tile(plan.scenes, plan.labels, out / "chips", classes=plan.classes, options=plan.tile)
     model = train(chips, out / "model", options=plan.train)
     maps = predict(plan.map, model, out / "map", options=plan.predict)
     report = _report(plan, maps, chips, out / "report.json")
     made = [chips, model, *maps]
-    for scene, land_map in zip(plan.map, maps, strict=True):
+    for scene, land_map in zip(expand(plan.map), maps, strict=True):
         folder = out if len(maps) == 1 else out / land_map.name
         made += [_polygons(plan, land_map, folder / name) for name in plan.polygons]
         picture = _Picture(plan, plan.title or path.stem, scene, land_map, chips, report)
@@ -70,7 +76,7 @@ def _report(plan: PipelineConfig, maps: Sequence[Path], chips: Path, out: Path) 
     if options.chips is None and options.area is None:
         options = options.model_copy(update={"chips": chips})
     made_from = [land_map / name for land_map in maps for name in ("classes.tif", "classes.yaml")]
-    made_from += LabelLayer(truth, open_chips(chips).spec.scheme).files()
+    made_from += LabelLayer(truth, open_chips(chips).spec.scheme).inputs()
     made_from += [options.chips / "chips.gpkg"] if options.chips else []
     made_from += [options.area] if options.area else []
     once(
@@ -90,7 +96,7 @@ class _Picture:
 
     plan: PipelineConfig
     title: str
-    scene: str
+    scene: Scene
     land_map: Path
     chips: Path
     report: Path
@@ -101,12 +107,18 @@ class _Picture:
         once(
             "overview",
             _record(out),
-            inputs=[self.land_map / "classes.tif", self.report, polygons],
+            inputs=[*self._sources(), self.land_map / "classes.tif", self.report, polygons],
             options={"title": self.title},
             outputs=[out],
             work=lambda: self._draw(out, polygons),
         )
         return out
+
+    def _sources(self) -> list[Path]:
+        from geoseg.raster import open_scene
+
+        paths = open_scene(self.scene, self.plan.tile).paths
+        return [*paths, self.chips / "chips.gpkg", self.chips / "chips.json"]
 
     def _draw(self, out: Path, polygons: Path) -> None:
         from geoseg.chips import LabelLayer, open_chips

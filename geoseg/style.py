@@ -94,6 +94,30 @@ def raster_pam(scheme: ClassScheme, counts: Mapping[int, int] | None = None) -> 
     )
 
 
+def scheme_of(
+    raster: Path, given: ClassScheme | str | Path | None = None
+) -> tuple[ClassScheme, bool]:
+    """What the pixel values of a class raster mean.
+
+    Args:
+        raster: the class raster.
+        given: a scheme, or the file of one; ``classes.yaml`` beside the raster, or what the raster
+            itself carries, when None.
+
+    Returns:
+        The scheme, and whether its label codes (rather than its ids) are the pixel values.
+
+    Raises:
+        ClassError: nothing says what the values mean.
+    """
+    beside = raster.with_name("classes.yaml")
+    if given is None:
+        given = beside if beside.is_file() else raster
+    if isinstance(given, ClassScheme):
+        return given, False
+    return load_scheme(Path(given)), Path(given).suffix.lower() not in (".yaml", ".yml")
+
+
 def load_scheme(path: str | Path) -> ClassScheme:
     """Read a class scheme from a class file, or from the style somebody gave a layer.
 

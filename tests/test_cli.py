@@ -16,6 +16,7 @@ from test_chips import SCHEME, labels  # noqa: F401  (a fixture)
 
 from geoseg.cli import _main
 
+HEAVY = {"torch", "rasterio", "numpy", "dask", "geopandas", "matplotlib"}
 COMMANDS = ("demo", "info", "tile", "train", "predict", "vectorize", "evaluate", "run", "catalog")
 
 
@@ -30,7 +31,7 @@ def test_help_loads_nothing_heavy(command: str) -> None:
     code = (
         "import sys; from geoseg.cli import _main\n"
         f"status = _main({[*([command] if command else []), '--help']!r})\n"
-        "heavy = {'torch', 'rasterio', 'numpy', 'dask', 'geopandas', 'matplotlib'} & set(sys.modules)\n"
+        f"heavy = {HEAVY} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
         "sys.exit(status)"
     )

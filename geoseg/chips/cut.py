@@ -79,7 +79,7 @@ def cut(task: CutTask) -> tuple[str, dict[str, int]]:
         chip = Window(corner.row, corner.col, task.size, task.size).relative_to(region)
         if not block.valid[chip.slices].any():
             invalid += 1
-        elif (labels[chip.slices] != IGNORE).mean() <= task.min_labelled:
+        elif not (share := (labels[chip.slices] != IGNORE).mean()) or share < task.min_labelled:
             unlabelled += 1
         else:
             kept.append(chip)

@@ -62,6 +62,12 @@ class LabelLayer:
             raise VectorError("there are no labels", where=self.path, got=f"in {Path.cwd()}")
         return found
 
+    def inputs(self) -> list[Path]:
+        """The files, and what lies beside them under their names: .dbf, .prj, -wal, .aux.xml."""
+        found = self.files()
+        beside = (each.parent.glob(f"{glob.escape(each.stem)}[.-]*") for each in found)
+        return sorted({*found, *(path for paths in beside for path in paths if path.is_file())})
+
 
 def open_labels(layer: LabelLayer, geobox: GeoBox) -> Labels:
     """Open labels for a scene's grid; opened once per process and grid.

@@ -3,7 +3,14 @@
 from geoseg.job.ledger import Ledger
 from geoseg.job.once import once
 from geoseg.job.pool import WorkerOptions, spread
-from geoseg.job.record import Record, describe_inputs, read_record, step_key, write_record
+from geoseg.job.record import (
+    Record,
+    describe_inputs,
+    read_record,
+    step_key,
+    unrepeatable,
+    write_record,
+)
 from geoseg.job.run import Run, open_run
 
 __all__ = [
@@ -17,5 +24,6 @@ __all__ = [
     "read_record",
     "spread",
     "step_key",
+    "unrepeatable",
     "write_record",
 ]

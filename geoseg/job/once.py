@@ -42,7 +42,8 @@ def once(
         work: makes them.
     """
     described = describe_inputs(inputs)
-    key = step_key(step, described, {**options, "outputs": [path.as_posix() for path in outputs]})
+    names = [_relative(path, record.parent) for path in outputs]
+    key = step_key(step, described, {**options, "outputs": names})
     known = read_record(record)
     if known and known.stands(record.parent, key):
         logger.info("%s: unchanged, skipped", ", ".join(str(path) for path in outputs))
@@ -56,7 +57,7 @@ def once(
             key=key,
             inputs=described,
             options=options,
-            outputs={_relative(path, record.parent): files.sha256(path) for path in outputs},
+            outputs=dict(zip(names, map(files.sha256, outputs), strict=True)),
             seconds=round(time.monotonic() - started, 2),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             versions=versions(),

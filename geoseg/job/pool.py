@@ -113,7 +113,7 @@ def _client(options: WorkerOptions, threads: int) -> Iterator[Client]:
     processes = options.workers > 0
     # Dask would look for a route to the internet to name a cluster that lives in this process.
     inproc.global_manager._ip = "127.0.0.1"
-    logging.getLogger("distributed").setLevel(logging.ERROR)
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     settings: dict[str, list[str]] = {
         "distributed.scheduler.http.routes": [],
         "distributed.worker.http.routes": [],
@@ -127,7 +127,7 @@ def _client(options: WorkerOptions, threads: int) -> Iterator[Client]:
             host="127.0.0.1" if processes else None,
             dashboard_address=LOOPBACK,
             worker_dashboard_address=LOOPBACK,
-            silence_logs=logging.ERROR,
+            silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster) as client,
     ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
+import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -58,6 +59,11 @@ def describe_inputs(paths: Iterable[Path]) -> list[dict[str, Any]]:
         {"path": path.as_posix(), "bytes": path.stat().st_size, "sha256": files.sha256(path)}
         for path in found
     ]
+
+
+def unrepeatable() -> str:
+    """A key for what has no files to be recognised by: never the same twice."""
+    return uuid.uuid4().hex
 
 
 def step_key(step: str, inputs: Iterable[Mapping[str, Any]], options: Mapping[str, Any]) -> str:

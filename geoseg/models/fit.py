@@ -113,13 +113,16 @@ def fit(
         table = CSVLogger(work, name="log", version="csv")
         trainer = _trainer(recipe, [best, stop], [table, *_tensorboard(logs)])
         last = work / "last.ckpt"
-        trainer.fit(
-            task,
-            _loader(train, recipe, shuffle=True),
-            _loader(val, recipe, shuffle=False),
-            ckpt_path=last if last.exists() else None,
-            weights_only=True,
-        )
+        try:
+            trainer.fit(
+                task,
+                _loader(train, recipe, shuffle=True),
+                _loader(val, recipe, shuffle=False),
+                ckpt_path=last if last.exists() else None,
+                weights_only=True,
+            )
+        except SystemExit as error:  # what Lightning makes of an interrupt
+            raise KeyboardInterrupt from error
         state = torch.load(best.best_model_path, weights_only=True, map_location="cpu")
     weights = {
         k.removeprefix("model."): v for k, v in state["state_dict"].items() if k[:6] == "model."

@@ -2,7 +2,7 @@
 
 from geoseg.raster.block import Band, Block, RasterSource
 from geoseg.raster.geotiff import FileSource
-from geoseg.raster.open import Scene, open_scene, open_scenes
+from geoseg.raster.open import Scene, expand, open_scene, open_scenes
 from geoseg.raster.stack import StackSource
 from geoseg.raster.warp import WarpSource, on_grid
 from geoseg.raster.xarray import XarraySource
@@ -16,6 +16,7 @@ __all__ = [
     "StackSource",
     "WarpSource",
     "XarraySource",
+    "expand",
     "on_grid",
     "open_scene",
     "open_scenes",

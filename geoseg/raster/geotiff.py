@@ -167,9 +167,12 @@ def _check(source: FileSource, dataset: DatasetReader) -> None:
             fix="gdal_translate -co TILED=YES",
         )
     if dataset.transform.is_identity:
-        kind = "ground control points" if dataset.gcps[0] else "RPCs" if dataset.rpcs else "nothing"
+        kind = "ground control points" if dataset.gcps[0] else "RPCs" if dataset.rpcs else None
         raise RasterError(
-            "has no geotransform", where=where, got=f"{kind} instead", fix="gdalwarp it to a grid"
+            "has no geotransform",
+            where=where,
+            got=f"{kind} instead" if kind else None,
+            fix="gdalwarp it to a grid" if kind else "georeference it: gdal_edit -a_ullr",
         )
 
 
@@ -188,9 +191,12 @@ def _crs(source: FileSource, dataset: DatasetReader) -> CRS:
 
 
 def _alpha(source: FileSource, dataset: DatasetReader) -> int | None:
-    if source.alpha is not None and source.alpha > dataset.count:
+    if source.alpha is not None and (source.alpha > dataset.count or dataset.count == 1):
         raise RasterError(
-            f"has no band {source.alpha} to use as alpha", where=source.path, got=dataset.count
+            f"has no band {source.alpha} to spare as alpha",
+            where=source.path,
+            got=f"{dataset.count} band(s)",
+            fix="leave out --alpha",
         )
     if source.alpha is None and ColorInterp.alpha in dataset.colorinterp and dataset.count > 1:
         return int(dataset.colorinterp.index(ColorInterp.alpha)) + 1

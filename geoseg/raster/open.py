@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +65,7 @@ def open_scenes(
     """
     sources: list[RasterSource] = []
     problems: list[InputError] = []
-    for scene in _expand(scenes):
+    for scene in expand(scenes):
         try:
             sources.append(open_scene(scene, options))
         except InputError as error:
@@ -78,7 +79,12 @@ def open_scenes(
     return sources
 
 
-def _expand(scenes: Scene | Sequence[Scene]) -> Iterator[Scene]:
+def expand(scenes: Scene | Sequence[Scene]) -> Iterator[Scene]:
+    """One scene or several, one by one; a pattern becomes the files it matches, by name.
+
+    Raises:
+        RasterError: a pattern matches no file.
+    """
     several: Sequence[Any] = scenes if isinstance(scenes, list | tuple) else [scenes]
     for scene in several:
         if (
@@ -152,10 +158,17 @@ def _open_yaml(path: Path, options: ReadOptions) -> RasterSource:
 
 
 def _stack(where: Path, bands: dict[str, Path], options: ReadOptions) -> RasterSource:
-    sources: list[Any] = [
-        _checked(FileSource(path, options.crs, options.nodata, names=(name,)))
-        for name, path in bands.items()
-    ]
+    sources: list[RasterSource] = []
+    for name, path in bands.items():
+        source = _checked(FileSource(path, options.crs, options.nodata))
+        if len(source.bands) > 1:
+            raise RasterError(
+                "a band of a scene is a file of one band",
+                where=path,
+                got=f"{len(source.bands)} bands",
+                fix=f"take it as a scene of its own, and name bands with --bands, not in {where}",
+            )
+        sources.append(replace(source, names=(name,)))
     return StackSource(str(where), tuple(sources), options.resampling)
 
 

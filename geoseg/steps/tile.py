@@ -87,7 +87,7 @@ def tile(
     from geoseg.chips.labels import LabelLayer
     from geoseg.chips.store import FILES
     from geoseg.classes import ClassScheme
-    from geoseg.job import open_run, spread
+    from geoseg.job import open_run, spread, unrepeatable
 
     options = options or TileOptions()
     folder = Path(out)
@@ -97,11 +97,13 @@ def tile(
     layer = LabelLayer(str(labels), scheme, options.column, options.layer)
     _check_some_labels(sources, layer)
     scene_paths = [path for source in sources for path in source.paths]
-    inputs = [*scene_paths, *layer.files(), *([options.test_area] if options.test_area else [])]
+    inputs = [*scene_paths, *layer.inputs(), *([options.test_area] if options.test_area else [])]
     resolved = {
         "scheme": scheme.model_dump(mode="json"),
         **options.model_dump(mode="json", exclude={"workers", "cluster"}),
     }
+    if not all(source.paths for source in sources):
+        resolved["array"] = unrepeatable()
     with open_run("tile", folder, inputs=inputs, options=resolved, outputs=FILES) as run:
         if run.done:
             return folder
@@ -191,8 +193,20 @@ def _check_some_labels(sources: Sequence[RasterSource], layer: LabelLayer) -> No
 
 
 def _check_same_bands(sources: Sequence[RasterSource]) -> None:
+    from geoseg import grid
+    from geoseg.models.spec import GSD_TOLERANCE
+
     wanted = [band.name for band in sources[0].bands]
     for source in sources[1:]:
+        sizes = grid.gsd_m(source.geobox), grid.gsd_m(sources[0].geobox)
+        if max(sizes) / min(sizes) > 1 + GSD_TOLERANCE:
+            raise ChipsError(
+                f"has pixels of another size than {sources[0].name}",
+                where=source.name,
+                got=f"{sizes[0]:.3g} m",
+                wanted=f"{sizes[1]:.3g} m",
+                fix="bring the scenes to one pixel size, or train a model for each",
+            )
         got = [band.name for band in source.bands]
         if got != wanted or source.dtype != sources[0].dtype:
             raise ChipsError(

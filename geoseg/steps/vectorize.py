@@ -71,7 +71,7 @@ def vectorize(
     classes, out, options = Path(classes), Path(out), options or VectorizeOptions()
     _check_out(classes, out)
     check_suffix(out)
-    known, by_value = _scheme(classes, scheme)
+    known, by_value = style.scheme_of(classes, scheme)
     frame = trace(
         FileSource(classes),
         confidence=_confidence(classes, confidence),
@@ -96,18 +96,6 @@ def _check_out(classes: Path, out: Path) -> None:
             where=out,
             fix=f"choose another name: -o {out.with_stem('landcover')}",
         )
-
-
-def _scheme(classes: Path, scheme: Scheme | None) -> tuple[ClassScheme, bool]:
-    """The scheme, and whether its label codes (rather than its ids) are the pixel values."""
-    from geoseg import style
-
-    beside = classes.with_name("classes.yaml")
-    if scheme is None:
-        scheme = beside if beside.is_file() else classes
-    if not isinstance(scheme, str | Path):
-        return scheme, False
-    return style.load_scheme(scheme), Path(scheme).suffix.lower() not in (".yaml", ".yml")
 
 
 def _confidence(classes: Path, confidence: str | Path | None) -> RasterSource | None:

@@ -15,7 +15,7 @@ class EvaluateOptions(Options):
     """Options of `evaluate`."""
 
     chips: Path | None = None
-    """Chip directory; only the blocks it held out are counted."""
+    """Chip directory; of the scenes it was cut from, only the blocks it held out are counted."""
 
     split: Literal["test", "val", "train"] = "test"
     """Which of its splits."""

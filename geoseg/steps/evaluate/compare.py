@@ -112,11 +112,14 @@ def _plain(value: float) -> float | None:
 @dataclass(frozen=True)
 class _ClassRaster:
     source: FileSource
+    scheme: ClassScheme
+    by_value: bool
 
     def read(self, window: Window) -> NDArray[np.uint8]:
         block = self.source.read(window)
-        ids: NDArray[np.uint8] = np.where(block.valid, block.pixels[0], IGNORE).astype(np.uint8)
-        return ids
+        values, places = np.unique(block.pixels[0], return_inverse=True)
+        ids = self.scheme.ids(values, where=self.source.name) if self.by_value else values
+        return np.where(block.valid, ids[places], IGNORE).astype(np.uint8)
 
 
 def _open_map(
@@ -125,9 +128,8 @@ def _open_map(
     raster = mapped / "classes.tif" if mapped.is_dir() else mapped
     if raster.suffix.lower() in SUFFIXES:
         source = FileSource(raster)
-        beside = raster.with_name("classes.yaml")
-        scheme = style.load_scheme(options.classes or (beside if beside.exists() else raster))
-        return _ClassRaster(source), scheme, source.geobox
+        scheme, by_value = style.scheme_of(raster, options.classes)
+        return _ClassRaster(source, scheme, by_value), scheme, source.geobox
     if options.classes is None:
         raise ConfigError("polygons do not say all their classes", where=mapped, fix="--classes")
     scheme = style.load_scheme(options.classes)
@@ -171,8 +173,10 @@ def _windows(geobox: GeoBox, options: EvaluateOptions) -> Iterable[Window]:
         if grid.misfit(scene.geobox, geobox) is None:
             held = (w.intersect(everything) for w in chips.windows(index, options.split))
             return [window for window in held if window is not None]
+    if not any(grid.meet(scene.geobox, geobox) for scene in chips.spec.scenes):
+        return grid.split(everything, WINDOW_PX)
     raise GridError(
-        "the map is on the grid of none of the chips' scenes",
+        "the map is on the grid of none of the chips' scenes, but meets one of them",
         where=options.chips,
         got=grid.misfit(chips.spec.scenes[0].geobox, geobox),
         fix="hold out an area with --area instead",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -108,7 +107,7 @@ def _folders(out: Path, sources: list[RasterSource]) -> list[Path]:
 def _predict_one(
     source: RasterSource, model: Path, spec: ModelSpec, folder: Path, options: PredictOptions
 ) -> None:
-    from geoseg.job import open_run, spread
+    from geoseg.job import open_run, spread, unrepeatable
     from geoseg.steps.predict.finish import OUTPUTS, finish
     from geoseg.steps.predict.region import map_region, plan, task_threads
 
@@ -121,7 +120,7 @@ def _predict_one(
         "halo": halo,
     }
     if not source.paths:
-        resolved["array"] = uuid.uuid4().hex
+        resolved["array"] = unrepeatable()
     inputs = [*source.paths, model / "model.safetensors"]
     with open_run("predict", folder, inputs=inputs, options=resolved, outputs=OUTPUTS) as run:
         if run.done:
