@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from geoseg.classes import ClassScheme
-    from geoseg.demo import demo
     from geoseg.errors import GeosegError
     from geoseg.pipeline import run
     from geoseg.raster import open_scene
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from geoseg.steps.tile import TileOptions, tile
     from geoseg.steps.train import TrainOptions, train
     from geoseg.steps.vectorize import VectorizeOptions, vectorize
+    from geoseg.synthetic import demo
 
 _HOMES = {
     "ClassScheme": "classes",
@@ -30,7 +30,7 @@ _HOMES = {
     "TileOptions": "steps.tile",
     "TrainOptions": "steps.train",
     "VectorizeOptions": "steps.vectorize",
-    "demo": "demo",
+    "demo": "synthetic",
     "evaluate": "steps.evaluate",
     "info": "steps.info",
     "open_scene": "raster",

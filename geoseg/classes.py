@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -23,6 +22,7 @@ IGNORE = 255
 """Unlabelled, ignored by the loss, raster nodata, masked in evaluation, skipped by polygons."""
 
 EVERY = "*"
+MISSING = ("None", "nan", "NaT", "<NA>")
 
 
 def _colour(value: object) -> object:
@@ -208,7 +208,7 @@ def _key(code: object) -> str:
     """One spelling for codes that are equal; empty for a missing one."""
     if hasattr(code, "item"):
         code = code.item()
-    if code is None or (isinstance(code, float) and isnan(code)):
+    if not isinstance(code, str) and str(code) in MISSING:
         return ""
     if isinstance(code, float) and code.is_integer():
         code = int(code)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import sys
 import warnings
 from collections.abc import Iterable
@@ -49,7 +50,7 @@ def demo_(folder: Path = Path("demo"), /, *, seed: int = 0) -> None:
     seed:
         Another seed makes another landscape.
     """
-    from geoseg.demo import demo
+    from geoseg.synthetic import demo
 
     _print(demo(folder, seed=seed))
 
@@ -259,9 +260,18 @@ def validate(*, root: Path | None = None) -> int:
     return 2 if problems else 0
 
 
+class Terminated(KeyboardInterrupt):
+    """The system asked the program to end."""
+
+
 def main() -> None:
     """Run the program and leave with its exit code."""
+    signal.signal(signal.SIGTERM, _terminate)
     sys.exit(_main(sys.argv[1:]))
+
+
+def _terminate(*_: object) -> None:
+    raise Terminated
 
 
 def _main(arguments: list[str]) -> int:
@@ -277,8 +287,9 @@ def _main(arguments: list[str]) -> int:
     try:
         result = app(arguments, exit_on_error=False, print_error=False)
         return result if isinstance(result, int) else 0
-    except KeyboardInterrupt:
-        return _fail("interrupted; the same command goes on where this one stopped", 130, debug)
+    except KeyboardInterrupt as error:
+        code = 143 if isinstance(error, Terminated) else 130
+        return _fail("interrupted; the same command goes on where this one stopped", code, debug)
     except GeosegError as error:
         return _fail(f"{type(error).__name__}: {error}", error.exit_code, debug)
     except CycloptsError as error:

@@ -23,7 +23,7 @@ FLOORS = (
     {"steps"},
     {"publish", "config"},
     {"pipeline"},
-    {"demo"},
+    {"synthetic"},
     {"cli"},
     {"__main__", "__init__"},
 )
@@ -191,3 +191,9 @@ def test_importing_it_loads_nothing_heavy(module: str) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.split() == [], f"import {module} loads {done.stdout}"
+
+
+def test_no_public_name_is_also_a_module() -> None:
+    """Importing a module geoseg.predict would replace the function geoseg.predict."""
+    modules = {parts_of(path)[0] for path in MODULES}
+    assert not modules & set(geoseg.__all__)

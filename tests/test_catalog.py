@@ -106,7 +106,7 @@ def test_the_shipped_catalog_is_valid_and_lists_its_data_sets() -> None:
 
 
 def test_the_demo_entry_is_the_scene_that_the_demo_makes() -> None:
-    from geoseg.demo.materials import class_file
+    from geoseg.synthetic.materials import class_file
 
     entry = show(SHIPPED, "demo")
     wanted = [(each["name"], each["color"]) for each in class_file()["classes"]]

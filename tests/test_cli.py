@@ -14,7 +14,7 @@ from conftest import MakeRaster, SmallScene
 from networks import save_fcn, spec_for
 from test_chips import SCHEME, labels  # noqa: F401  (a fixture)
 
-from geoseg.cli import _main
+from geoseg.cli import Terminated, _main
 
 HEAVY = {"torch", "rasterio", "numpy", "dask", "geopandas", "matplotlib"}
 COMMANDS = ("demo", "info", "tile", "train", "predict", "vectorize", "evaluate", "run", "catalog")
@@ -29,7 +29,7 @@ def geoseg(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_help_loads_nothing_heavy(command: str) -> None:
     code = (
-        "import sys; from geoseg.cli import _main\n"
+        "import sys; from geoseg.cli import Terminated, _main\n"
         f"status = _main({[*([command] if command else []), '--help']!r})\n"
         f"heavy = {HEAVY} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
@@ -77,14 +77,18 @@ def test_a_bug_of_ours_is_exit_1_without_a_traceback(
     assert "Traceback" not in error
 
 
-def test_an_interrupt_is_exit_130(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("interrupt", "code"), [(KeyboardInterrupt, 130), (Terminated, 143)])
+def test_an_interrupt_has_an_exit_code_of_its_own(
+    interrupt: type[BaseException],
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def interrupted(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
+        raise interrupt
 
     monkeypatch.setattr("geoseg.cli.train", interrupted)
-    assert _main(["train", "chips", "-o", "m"]) == 130
+    assert _main(["train", "chips", "-o", "m"]) == code
     assert "same command" in capsys.readouterr().err
 
 

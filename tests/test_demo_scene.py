@@ -7,7 +7,7 @@ import rasterio
 from rasterio.features import rasterize
 
 from geoseg.classes import load_yaml
-from geoseg.demo.scene import write_scene
+from geoseg.synthetic.scene import write_scene
 
 SMALL = (384, 512)
 

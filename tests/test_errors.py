@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from geoseg import errors
-from geoseg.errors import GeosegError, InputError, OutputError, RasterError, RetryError, UnsafeError
+from geoseg.errors import (
+    ApartError,
+    GeosegError,
+    InputError,
+    OutputError,
+    RasterError,
+    RetryError,
+    UnsafeError,
+    VectorError,
+)
 
 EVERY = [each for each in vars(errors).values() if isinstance(each, type)]
 KINDS = [each for each in EVERY if issubclass(each, GeosegError)]
@@ -47,8 +56,8 @@ def test_exit_codes_say_bug_fix_something_or_run_again(kind: type[GeosegError], 
 
 def test_every_error_stands_in_the_tree_of_the_module_docstring() -> None:
     assert errors.__doc__ is not None
-    assert len(KINDS) == 13
+    assert len(KINDS) == 14
     for kind in KINDS:
         assert kind.__name__ in errors.__doc__
         if kind not in (GeosegError, InputError, OutputError, RetryError):
-            assert kind.__bases__ == (InputError,)
+            assert kind.__bases__ == ((VectorError,) if kind is ApartError else (InputError,))

@@ -67,6 +67,7 @@ def test_polygons_have_names_and_numbers_and_a_style_beside_them(
     frame = read(out)
     assert list(frame.columns[:-1]) == [
         "class_id", "class_name", "area_m2", "perimeter_m", "confidence", "n_pixels", "source",
+        "run",
     ]  # fmt: skip
     assert {*zip(frame["class_id"], frame["class_name"], strict=True)} == {
         (0, "land"), (1, "water"), (2, "wood"),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from geoseg import files, grid
 from geoseg.chips.cut import Part, load_part
-from geoseg.chips.split import TRAIN, Placed, blocks_of, overlap_px, split_blocks
+from geoseg.chips.split import TRAIN, Placed, Split, choose_split, overlap_px
 from geoseg.chips.store import INDEX, SPEC, BandStatistics, ChipSpec, SceneGrid
 from geoseg.classes import ClassScheme
 from geoseg.errors import ChipsError
@@ -30,18 +30,18 @@ class SplitRule:
     """How chips are divided.
 
     Attributes:
-        block: side of a block in pixels.
+        block_sides: sides of a block in pixels, the most wanted first.
         val: wanted share of validation.
         test: wanted share of test.
-        buffer: pixels between training and held-out chips.
+        buffers: pixels between training and held-out chips, the most wanted first.
         seed: of the assignment.
         test_areas: polygons by scene whose chips are test, or None.
     """
 
-    block: int
+    block_sides: Sequence[int]
     val: float
     test: float
-    buffer: int
+    buffers: Sequence[int]
     seed: int
     test_areas: Sequence[Polygons | None]
 
@@ -79,12 +79,16 @@ def assemble(
         size=size,
         pixels=np.concatenate([each.pixels for each in survey]),
     )
-    blocks = blocks_of(placed, rule.block)
     held = _held(placed, sources, rule)
-    shares = (rule.val, 0.0 if held is not None else rule.test)
-    names = split_blocks(
-        placed, blocks, shares=shares, buffer=rule.buffer, seed=rule.seed, held=held
+    split = choose_split(
+        placed,
+        block_sides=rule.block_sides,
+        buffers=rule.buffers,
+        shares=(rule.val, 0.0 if held is not None else rule.test),
+        seed=rule.seed,
+        held=held,
     )
+    names = split.names
     shared = overlap_px(placed, names)
     if shared:
         raise ChipsError("training and held-out chips overlap", where=folder, got=f"{shared} px")
@@ -100,10 +104,12 @@ def assemble(
             name: tuple(placed.pixels[names == name].sum(axis=0).tolist())
             for name in sorted(set(names))
         },
+        block=split.block,
+        buffer=split.buffer,
         overlap_m2=0.0,
     )
     _write_arrays(folder, [path for _, path in parts], len(names))
-    _write_index(folder / INDEX, placed, blocks, names, sources)
+    _write_index(folder / INDEX, placed, split, sources)
     files.write_bytes(folder / SPEC, spec.model_dump_json(indent=2).encode())
     return spec
 
@@ -191,8 +197,7 @@ def _fill(array: NDArray[np.generic], parts: list[Path], field: str) -> None:
 def _write_index(
     path: Path,
     placed: Placed,
-    blocks: NDArray[np.int64],
-    names: NDArray[np.str_],
+    split: Split,
     sources: Sequence[RasterSource],
 ) -> None:
     table = pd.DataFrame(
@@ -200,8 +205,8 @@ def _write_index(
             "scene": placed.scene,
             "row": placed.corners[:, 0],
             "col": placed.corners[:, 1],
-            "block": blocks,
-            "split": names.astype(object),
+            "block": split.blocks,
+            "split": split.names.astype(object),
         }
     )
     for index in range(placed.pixels.shape[1]):

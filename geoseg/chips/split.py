@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +16,10 @@ from geoseg.errors import ChipsError
 
 TRAIN, VAL, TEST, LEFT_OUT = "train", "val", "test", "buffer"
 TRIALS = 400
+ENOUGH = 0.4
+"""Share of the chips that shall be left to train on; below it, blocks and buffer get smaller."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +43,70 @@ def blocks_of(placed: Placed, side: int) -> NDArray[np.int64]:
     """The block each chip lies in, (chips,): squares of ``side`` pixels, numbered per scene."""
     cells = np.column_stack([placed.scene, placed.corners // side])
     return np.unique(cells, axis=0, return_inverse=True)[1].reshape(-1)
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """A division of chips.
+
+    Attributes:
+        names: (chips,) "train", "val", "test" or "buffer".
+        blocks: (chips,) block of each chip.
+        block: side of a block in pixels.
+        buffer: pixels between training and held-out chips.
+    """
+
+    names: NDArray[np.str_]
+    blocks: NDArray[np.int64]
+    block: int
+    buffer: int
+
+
+def choose_split(
+    placed: Placed,
+    *,
+    block_sides: Sequence[int],
+    buffers: Sequence[int],
+    shares: tuple[float, float],
+    seed: int,
+    held: NDArray[np.bool_] | None = None,
+) -> Split:
+    """Split with the widest buffer, and then the largest blocks, that leave enough to train on.
+
+    Args:
+        placed: the chips.
+        block_sides: sides of blocks to try, the most wanted first.
+        buffers: buffers to try, the most wanted first.
+        shares: wanted shares of validation and test.
+        seed: of the random assignments.
+        held: (chips,) True for chips that are test whatever the shares say.
+
+    Raises:
+        ChipsError: none of them leaves chips in every split that was asked for.
+    """
+    best: tuple[float, Split] | None = None
+    problem: ChipsError | None = None
+    for buffer, side in product(buffers, block_sides):
+        blocks = blocks_of(placed, side)
+        try:
+            names = split_blocks(placed, blocks, shares=shares, buffer=buffer, seed=seed, held=held)
+        except ChipsError as error:
+            problem = problem or error
+            continue
+        trained = float(np.mean(names == TRAIN))
+        if best is None or trained > best[0]:
+            best = trained, Split(names, blocks, side, buffer)
+        if trained >= ENOUGH:
+            break
+    if best is None:
+        assert problem is not None, "there is something to try"
+        raise problem
+    if best[1].buffer < buffers[0]:
+        logger.info(
+            "blocks of %d px and a buffer of %d px: with %d px too few chips would train",
+            best[1].block, best[1].buffer, buffers[0],
+        )  # fmt: skip
+    return best[1]
 
 
 def split_blocks(

@@ -79,6 +79,8 @@ class ChipSpec(BaseModel):
         bands: names and statistics.
         scenes: the grids the chips were cut from.
         pixels: labelled pixels by split and class id.
+        block: side in pixels of the blocks that were held out whole.
+        buffer: pixels between training and held-out chips.
         overlap_m2: area shared by training and held-out chips; always 0.
     """
 
@@ -91,6 +93,8 @@ class ChipSpec(BaseModel):
     bands: tuple[BandStatistics, ...]
     scenes: tuple[SceneGrid, ...]
     pixels: dict[str, tuple[int, ...]]
+    block: int
+    buffer: int
     overlap_m2: float
 
 

@@ -23,19 +23,22 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 REGION_PX = 2048
 MODEL_HALO_PX = 64
+SIZES_PX = (256, 128, 64, 32)
+CHIPS = 96
 
 
 class TileOptions(ReadOptions, WorkerOptions):
     """Options of `tile`."""
 
-    size: int = Field(256, ge=32, le=4096, multiple_of=32)
-    """Side of a chip in pixels."""
+    size: int | None = Field(None, ge=32, le=4096, multiple_of=32)
+    """Side of a chip in pixels; by default 256, or less where scenes give fewer than 96 of them."""
 
     min_labelled: float = Field(0.0, ge=0, lt=1)
     """Chips of which a smaller share is labelled are left out."""
 
-    block: int = Field(0, ge=0)
-    """Side in pixels of the blocks that are held out whole; 0 for four chips."""
+    block: int | None = Field(None, ge=1)
+    """Side in pixels of the blocks that are held out whole; by default four chips, or two or one
+    where too few chips would be left to train on."""
 
     val: float = Field(0.15, gt=0, lt=1)
     """Share of blocks that decide when training stops."""
@@ -44,7 +47,8 @@ class TileOptions(ReadOptions, WorkerOptions):
     """Share of blocks that only evaluation sees."""
 
     buffer: int | None = Field(None, ge=0)
-    """Pixels between training chips and held-out ones; a chip and the model's halo by default."""
+    """Pixels between training chips and held-out ones; by default a chip and the model's halo, or
+    the halo, or none, where too few chips would be left to train on."""
 
     test_area: Path | None = None
     """Polygons whose chips are the test split, instead of a share of the blocks."""
@@ -96,6 +100,7 @@ def tile(
     _check_same_bands(sources)
     layer = LabelLayer(str(labels), scheme, options.column, options.layer)
     _check_some_labels(sources, layer)
+    size = options.size or _size(sources)
     scene_paths = [path for source in sources for path in source.paths]
     inputs = [*scene_paths, *layer.inputs(), *([options.test_area] if options.test_area else [])]
     resolved = {
@@ -108,7 +113,7 @@ def tile(
         if run.done:
             return folder
         ledger = run.ledger()
-        tasks = _tasks(sources, layer, options, run.work)
+        tasks = _tasks(sources, layer, size, options, run.work)
         finished = ledger.parts()
         todo = [task for task in tasks if task.name not in finished]
         from geoseg.chips.cut import cut
@@ -118,9 +123,15 @@ def tile(
             finished[task.name] = facts
         for facts in finished.values():
             run.counts = {name: run.counts.get(name, 0) + count for name, count in facts.items()}
-        _assemble(folder, tasks, sources, scheme, options)
+        _assemble(folder, tasks, sources, scheme, size, options)
         run.finish()
     return folder
+
+
+def _size(sources: Sequence[RasterSource]) -> int:
+    """The largest of the usual chips of which the scenes give enough to split."""
+    pixels = sum(height * width for height, width in (source.geobox.shape for source in sources))
+    return next((size for size in SIZES_PX[:-1] if pixels >= CHIPS * size**2), SIZES_PX[-1])
 
 
 def _assemble(
@@ -128,16 +139,17 @@ def _assemble(
     tasks: Sequence[CutTask],
     sources: Sequence[RasterSource],
     scheme: ClassScheme,
+    size: int,
     options: TileOptions,
 ) -> None:
     from geoseg.chips.assemble import SplitRule, assemble
 
-    size = options.size
+    full = size + MODEL_HALO_PX
     rule = SplitRule(
-        block=options.block or 4 * size,
+        block_sides=[options.block] if options.block else [4 * size, 2 * size, size],
         val=options.val,
         test=options.test,
-        buffer=size + MODEL_HALO_PX if options.buffer is None else options.buffer,
+        buffers=[full, MODEL_HALO_PX, 0] if options.buffer is None else [options.buffer],
         seed=options.seed,
         test_areas=[_area(options.test_area, source) for source in sources],
     )
@@ -146,14 +158,14 @@ def _assemble(
 
 
 def _tasks(
-    sources: Sequence[RasterSource], layer: LabelLayer, options: TileOptions, work: Path
+    sources: Sequence[RasterSource], layer: LabelLayer, size: int, options: TileOptions, work: Path
 ) -> list[CutTask]:
     from geoseg import grid
     from geoseg.chips.cut import CutTask
 
-    side = grid.round_up(REGION_PX, options.size)
+    side = grid.round_up(REGION_PX, size)
     return [
-        CutTask(index, source, layer, region, options.size, options.min_labelled, work)
+        CutTask(index, source, layer, region, size, options.min_labelled, work)
         for index, source in enumerate(sources)
         for region in grid.split(grid.whole(source.geobox.shape), side)
     ]

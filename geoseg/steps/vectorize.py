@@ -81,6 +81,7 @@ def vectorize(
     frame["class_id"] = _ids(frame, known, by_value, classes)
     frame.insert(1, "class_name", [known.names[i] for i in frame["class_id"]])
     frame.insert(len(frame.columns) - 1, "source", classes.name)
+    frame.insert(len(frame.columns) - 1, "run", _run_of(classes))
     qml = style.polygons_qml(known)
     write_polygons(frame, out, layer=options.layer, qml=qml)
     files.write_bytes(out.with_suffix(".qml"), qml.encode())
@@ -96,6 +97,14 @@ def _check_out(classes: Path, out: Path) -> None:
             where=out,
             fix=f"choose another name: -o {out.with_stem('landcover')}",
         )
+
+
+def _run_of(classes: Path) -> str:
+    """The key of the run that made the raster, shortened; empty where it is not known."""
+    from geoseg.job import read_record
+
+    record = read_record(classes.with_name("run.json"))
+    return record.key[:12] if record else ""
 
 
 def _confidence(classes: Path, confidence: str | Path | None) -> RasterSource | None:

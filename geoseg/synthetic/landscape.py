@@ -10,11 +10,11 @@ import shapely
 from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
-from geoseg.demo.materials import CLASS_IDS
-from geoseg.demo.nature import draw_forest, draw_pits, draw_rivers
-from geoseg.demo.network import Cell, Network, draw_cells, draw_network
-from geoseg.demo.settlement import farmstead, village
-from geoseg.demo.shapes import Feature, Points, blob, polygons, subdivide
+from geoseg.synthetic.materials import CLASS_IDS
+from geoseg.synthetic.nature import draw_forest, draw_pits, draw_rivers
+from geoseg.synthetic.network import Cell, Network, draw_cells, draw_network
+from geoseg.synthetic.settlement import farmstead, village
+from geoseg.synthetic.shapes import Feature, Points, blob, polygons, subdivide
 
 
 def draw_landscape(rng: np.random.Generator, height_m: float, width_m: float) -> list[Feature]:

@@ -20,10 +20,10 @@ def demo(folder: str | Path = "demo", *, seed: int = 0) -> list[Path]:
     Returns:
         What was made, overview.png last.
     """
-    from geoseg.demo.scene import write_scene
     from geoseg.files import write_bytes
     from geoseg.job import once
     from geoseg.pipeline import run
+    from geoseg.synthetic.scene import write_scene
 
     folder = Path(folder)
     once(
@@ -35,5 +35,5 @@ def demo(folder: str | Path = "demo", *, seed: int = 0) -> list[Path]:
         work=lambda: write_scene(folder, seed=seed),
     )
     config = folder / "landcover.yaml"
-    write_bytes(config, (resources("geoseg.demo") / "landcover.yaml").read_bytes())
+    write_bytes(config, (resources("geoseg.synthetic") / "landcover.yaml").read_bytes())
     return [folder / "scene.tif", folder / "labels.gpkg", *run(config)]

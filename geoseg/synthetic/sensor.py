@@ -12,8 +12,8 @@ from rasterio.features import rasterize
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 from scipy.special import ndtri
 
-from geoseg.demo.materials import MATERIALS
-from geoseg.demo.shapes import Feature, smooth_noise
+from geoseg.synthetic.materials import MATERIALS
+from geoseg.synthetic.shapes import Feature, smooth_noise
 
 GSD_M = 2.5
 FINER = 2

@@ -10,8 +10,8 @@ import shapely
 from shapely import Polygon, STRtree
 from shapely.geometry.base import BaseGeometry
 
-from geoseg.demo.network import Cell
-from geoseg.demo.shapes import (
+from geoseg.synthetic.network import Cell
+from geoseg.synthetic.shapes import (
     Feature,
     Points,
     blob,

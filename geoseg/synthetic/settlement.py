@@ -11,7 +11,7 @@ import shapely
 from shapely import LineString, Polygon
 from shapely.geometry.base import BaseGeometry
 
-from geoseg.demo.shapes import Feature, Points, long_axis, polygons, rectangle, subdivide
+from geoseg.synthetic.shapes import Feature, Points, long_axis, polygons, rectangle, subdivide
 
 STREET_M = 10.5
 

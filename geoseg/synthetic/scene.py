@@ -14,11 +14,11 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp
 
-from geoseg.demo.landscape import draw_landscape
-from geoseg.demo.materials import CLASS_IDS, COVERS, class_file
-from geoseg.demo.sensor import GSD_M, photograph
-from geoseg.demo.shapes import Feature, blob, polygons, ripple
 from geoseg.files import whole, write_bytes
+from geoseg.synthetic.landscape import draw_landscape
+from geoseg.synthetic.materials import CLASS_IDS, COVERS, class_file
+from geoseg.synthetic.sensor import GSD_M, photograph
+from geoseg.synthetic.shapes import Feature, blob, polygons, ripple
 
 CRS = "EPSG:32633"
 SOUTH_WEST = (412_000.0, 5_411_000.0)

@@ -14,7 +14,7 @@ from scipy.spatial import Voronoi
 from shapely import LineString, Polygon
 from shapely.geometry.base import BaseGeometry
 
-from geoseg.demo.shapes import Points, polygons, ripple, rounded
+from geoseg.synthetic.shapes import Points, polygons, ripple, rounded
 
 SPACING_M = 500.0
 MARGIN_M = 1100.0
