@@ -204,6 +204,29 @@ def test_a_split_that_leaves_nothing_to_train_on_is_refused(
         geoseg.tile(scene.path, labels, tmp_path / "chips", classes=SCHEME, options=options)
 
 
+def test_defaults_find_a_split_for_a_small_scene_and_say_so(
+    tmp_path: Path, scene: SmallScene, labels: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", logger="geoseg"):
+        folder = geoseg.tile(scene.path, labels, tmp_path / "chips", classes=SCHEME)
+    spec, index = open_chips(folder).spec, open_chips(folder).index
+    assert spec.size == 32  # 96 x 128 px give 12 chips of the smallest size
+    assert (spec.block, spec.buffer) == (64, 0)
+    assert {"train", "val", "test"} <= set(index["split"])
+    assert "a buffer of 0 px: with 96 px too few chips would train" in caplog.text
+
+
+def test_a_large_scene_keeps_the_full_buffer(tmp_path: Path, make_raster: MakeRaster) -> None:
+    rng = np.random.default_rng(1)
+    path = make_raster(tmp_path / "large.tif", rng.integers(1, 99, (1, 640, 1024), dtype=np.uint8))
+    truth = make_raster(tmp_path / "truth.tif", rng.integers(0, 2, (640, 1024), dtype=np.uint8))
+    scheme = ClassScheme.model_validate(
+        {"classes": [{"name": name, "color": "#000000"} for name in "ab"]}
+    )
+    spec = open_chips(geoseg.tile(path, truth, tmp_path / "chips", classes=scheme)).spec
+    assert (spec.size, spec.buffer) == (64, 128)  # 160 chips of 64 px; a chip and a halo of 64
+
+
 def test_a_folder_that_is_no_chip_set_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ChipsError, match="geoseg tile"):
         open_chips(tmp_path)

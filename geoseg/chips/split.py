@@ -17,7 +17,8 @@ from geoseg.errors import ChipsError
 TRAIN, VAL, TEST, LEFT_OUT = "train", "val", "test", "buffer"
 TRIALS = 400
 ENOUGH = 0.4
-"""Share of the chips that shall be left to train on; below it, blocks and buffer get smaller."""
+"""Share of the chips, with all classes, that shall be left to train on; with less, blocks and
+buffer get smaller."""
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ def choose_split(
         except ChipsError as error:
             problem = problem or error
             continue
-        trained = float(np.mean(names == TRAIN))
+        trained = _trained(names, placed.pixels)
         if best is None or trained > best[0]:
             best = trained, Split(names, blocks, side, buffer)
         if trained >= ENOUGH:
@@ -107,6 +108,13 @@ def choose_split(
             best[1].block, best[1].buffer, buffers[0],
         )  # fmt: skip
     return best[1]
+
+
+def _trained(names: NDArray[np.str_], pixels: NDArray[np.int64]) -> float:
+    """Share of the chips that train, times the share of the classes that they show."""
+    train = names == TRAIN
+    shown = (pixels[train].sum(axis=0) > 0).sum() / (pixels.sum(axis=0) > 0).sum()
+    return float(train.mean() * shown)
 
 
 def split_blocks(

@@ -46,10 +46,12 @@ def once(
     key = step_key(step, described, {**options, "outputs": names})
     known = read_record(record)
     if known and known.stands(record.parent, key):
-        logger.info("%s: unchanged, skipped", ", ".join(str(path) for path in outputs))
+        logger.info("%s: unchanged, skipped", ", ".join(map(str, outputs)))
         return
     started = time.monotonic()
     work()
+    seconds = round(time.monotonic() - started, 2)
+    logger.info("%s: done in %.1f s", ", ".join(map(str, outputs)), seconds)
     write_record(
         record,
         Record(
@@ -58,7 +60,7 @@ def once(
             inputs=described,
             options=options,
             outputs=dict(zip(names, map(files.sha256, outputs), strict=True)),
-            seconds=round(time.monotonic() - started, 2),
+            seconds=seconds,
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             versions=versions(),
         ),

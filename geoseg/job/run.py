@@ -83,6 +83,7 @@ class Run:
             versions=versions(),
         )
         write_record(self.folder / RECORD, record)
+        logger.info("%s: done in %.1f s", self.folder, record.seconds)
         for leftover in self.folder.glob(f"{WORK}*"):
             files.remove(leftover)
         return record
