@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import lcm
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,8 +29,9 @@ class PredictOptions(ReadOptions, WorkerOptions):
     halo: int | None = Field(None, ge=0)
     """Pixels of context around a window; what the model asks for by default."""
 
-    region: int = Field(0, ge=0)
-    """Side in pixels of a unit of work, a multiple of 512 and of the window; 0 chooses."""
+    region: int | None = Field(None, ge=512)
+    """Side in pixels of a unit of work: a multiple of 512 and of the window, the smallest by
+    default."""
 
     gsd: Literal["model", "scene"] | None = None
     """When pixel sizes differ: resample the scene to the model's, or take it as it is."""
@@ -112,7 +114,7 @@ def _predict_one(
     from geoseg.steps.predict.region import map_region, plan, task_threads
 
     halo = spec.halo if options.halo is None else options.halo
-    window, region = _sizes(source, spec, options)
+    window, region = _sizes(spec, options)
     resolved: dict[str, Any] = {
         "spec": spec.model_dump(mode="json"),
         "scene": [band.name for band in source.bands],
@@ -138,9 +140,8 @@ def _predict_one(
         run.finish()
 
 
-def _sizes(source: RasterSource, spec: ModelSpec, options: PredictOptions) -> tuple[int, int]:
-    """Window and region side; a small scene gets regions of one window, so that all can work."""
-    from geoseg import grid
+def _sizes(spec: ModelSpec, options: PredictOptions) -> tuple[int, int]:
+    """Window and region side; by default regions are small, so that little is lost by a kill."""
     from geoseg.raster.cog import BLOCK
 
     window = options.window
@@ -160,9 +161,4 @@ def _sizes(source: RasterSource, spec: ModelSpec, options: PredictOptions) -> tu
                 wanted=f"a multiple of {window} and {BLOCK}",
             )
         return window, options.region
-    smallest = grid.round_up(window, BLOCK)
-    while smallest % window:
-        smallest += BLOCK
-    height, width = source.geobox.shape
-    few = (height / (2 * smallest)) * (width / (2 * smallest)) < 4 * max(1, options.workers)
-    return window, smallest if few else 2 * smallest
+    return window, lcm(window, BLOCK)
