@@ -236,8 +236,7 @@ def test_a_large_raster_is_looked_at_in_places_only(tmp_path: Path) -> None:
     path = tmp_path / "sparse.tif"
     profile = {"width": 300_000, "height": 200_000, "count": 3, "dtype": "uint8", "tiled": True}
     profile |= {"sparse_ok": True, "bigtiff": "YES", "crs": "EPSG:32633", "transform": NORTH_UP}
-    with rasterio.open(path, "w", driver="GTiff", **profile):
-        pass
+    rasterio.open(path, "w", driver="GTiff", **profile).close()
     entry = look(path)
     assert (entry["width"], entry["height"]) == (300_000, 200_000)
     assert {"no-overviews", "constant"} <= codes(entry)

@@ -247,12 +247,12 @@ class TestRun:
             pytest.raises(OutputError, match="the output is one of the inputs"),
             open_run("x", work.out, inputs=[work.out / ".." / "map"], options={}, outputs=[]),
         ):
-            pass
+            pytest.fail("the folder was opened")
 
     def test_a_file_where_the_folder_shall_be_is_refused(self, work: Work) -> None:
         work.out.touch()
         with pytest.raises(OutputError, match="map: cannot be made"), work.open():
-            pass
+            pytest.fail("the folder was opened")
 
 
 class TestLock:
@@ -260,7 +260,7 @@ class TestLock:
         with work.open():
             held = work.lock.read_bytes()
             with pytest.raises(OutputError) as caught, work.open():
-                pass
+                pytest.fail("the folder was opened")
             assert f"got process {os.getpid()} on {socket.gethostname()}" in str(caught.value)
             assert work.lock.read_bytes() == held
 
@@ -283,7 +283,7 @@ class TestLock:
             assert other.stdout is not None
             assert other.stdout.readline() == "held\n"
             with pytest.raises(OutputError, match=f"process {other.pid} on"), work.open():
-                pass
+                pytest.fail("the folder was opened")
             other.send_signal(signal.SIGKILL if os.name != "nt" else signal.SIGTERM)
             other.wait()
         assert work.lock.exists()
@@ -304,13 +304,13 @@ class TestLock:
 
         self.leave_lock(work, since=psutil.Process().create_time() + 1.0)
         with pytest.raises(OutputError, match="another run holds"), work.open():
-            pass
+            pytest.fail("the folder was opened")
 
     def test_a_lock_of_another_host_is_never_taken_over(self, work: Work) -> None:
         self.leave_lock(work, host="elsewhere", since=1.0)
         message = rf"process {os.getpid()} on elsewhere.*remove"
         with pytest.raises(OutputError, match=message), work.open():
-            pass
+            pytest.fail("the folder was opened")
 
     @pytest.mark.parametrize("text", ["", "{", "[]", "7", '{"host": "gone", "pid": 1, "beat": 0}'])
     def test_a_lock_nobody_can_read_is_respected(self, work: Work, text: str) -> None:
@@ -318,7 +318,7 @@ class TestLock:
         work.lock.write_text(text)
         message = r"another run holds.*\.lock if it is gone"
         with pytest.raises(OutputError, match=message), work.open():
-            pass
+            pytest.fail("the folder was opened")
         assert work.lock.exists()
 
     @staticmethod
@@ -360,10 +360,15 @@ class TestSpread:
     @pytest.mark.parametrize("workers", [0, 1])
     def test_an_error_comes_through_as_it_was_raised(self, workers: int) -> None:
         with pytest.raises(RasterError) as caught:
-            for _ in spread(
-                partial(fail_at, 7), range(20), WorkerOptions(workers=workers), label="x", threads=1
-            ):
-                pass
+            list(
+                spread(
+                    partial(fail_at, 7),
+                    range(20),
+                    WorkerOptions(workers=workers),
+                    label="x",
+                    threads=1,
+                )
+            )
         assert str(caught.value) == "a.tif: is broken; got 7. Next: mend it"
         assert isinstance(caught.value, GeosegError)
 
