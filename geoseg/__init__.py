@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from geoseg.errors import GeosegError
     from geoseg.pipeline import run
     from geoseg.raster import open_scene
+    from geoseg.raster.maps import open_map
     from geoseg.steps.evaluate import EvaluateOptions, evaluate
     from geoseg.steps.info import info
     from geoseg.steps.predict import PredictOptions, predict
@@ -33,6 +34,7 @@ _HOMES = {
     "demo": "synthetic",
     "evaluate": "steps.evaluate",
     "info": "steps.info",
+    "open_map": "raster.maps",
     "open_scene": "raster",
     "predict": "steps.predict",
     "run": "pipeline",
@@ -52,6 +54,7 @@ __all__ = [
     "demo",
     "evaluate",
     "info",
+    "open_map",
     "open_scene",
     "predict",
     "run",

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from geoseg.errors import GeosegError
 from geoseg.steps.evaluate import EvaluateOptions, evaluate
 from geoseg.steps.info import InfoOptions, describe, info, unreadable
-from geoseg.steps.predict import PredictOptions, predict
+from geoseg.steps.predict import PredictOptions, explain, predict
 from geoseg.steps.tile import TileOptions, tile
 from geoseg.steps.train import TrainOptions, train
 from geoseg.steps.vectorize import VectorizeOptions, vectorize
@@ -92,7 +92,8 @@ def tile_(
     Parameters
     ----------
     scenes:
-        Rasters, folders of single-band rasters, YAML files of bands, or patterns.
+        Rasters, folders of single-band rasters, YAML files of bands, STAC items, lists (.txt),
+        patterns, or with --remote addresses.
     labels:
         Polygon layer, label raster, or a folder or pattern of label rasters.
     classes:
@@ -128,8 +129,9 @@ def predict_(
     scenes: list[str],
     /,
     *,
-    model: Path,
-    out: Out,
+    model: list[Path],
+    out: Annotated[str, Parameter(alias="-o")],
+    why: Annotated[bool, Parameter(name="--explain", negative=())] = False,
     options: Annotated[PredictOptions, Parameter(name="*")] = PredictOptions(),
 ) -> None:
     """Map scenes with a model.
@@ -137,12 +139,18 @@ def predict_(
     Parameters
     ----------
     scenes:
-        Rasters, folders of single-band rasters, YAML files of bands, or patterns.
+        Rasters, folders of single-band rasters, YAML files of bands, STAC items, lists (.txt),
+        patterns, or with --remote addresses.
     model:
-        Model directory.
+        Model directory; several --model are averaged.
     out:
-        Map directory to write; several scenes get a folder each in it.
+        Map directory to write, or an s3 address; several scenes get a folder each in it.
+    why:
+        Choose engine and window, say why, and stop before mapping.
     """
+    if why:
+        print(explain(scenes, model, out, options=options))
+        return
     folders = predict(scenes, model, out, options=options)
     _print([folder / name for folder in folders for name in ("classes.tif", "confidence.tif")])
 

@@ -72,13 +72,14 @@ class PipelineConfig(Options):
     def rooted(self, folder: Path) -> PipelineConfig:
         """The same pipeline with paths relative to ``folder`` made relative to where we are."""
         update: dict[str, Any] = {
-            "scenes": tuple(str(folder / each) for each in self.scenes),
-            "map": tuple(str(folder / each) for each in self.map or self.scenes),
+            "scenes": tuple(_scene(each, folder) for each in self.scenes),
+            "map": tuple(_scene(each, folder) for each in self.map or self.scenes),
             "labels": str(folder / self.labels),
             "truth": str(folder / (self.truth or self.labels)),
             "classes": str(folder / self.classes),
             "out": str(folder / self.out),
             "tile": _rooted(self.tile, folder),
+            "predict": _rooted(self.predict, folder),
             "evaluate": _rooted(self.evaluate, folder),
         }
         return self.model_copy(update=update)
@@ -135,6 +136,10 @@ def _problem(error: ErrorDetails) -> str:
 
 
 _DEFAULTS = PipelineConfig(scenes=("",), labels="", classes="")
+
+
+def _scene(scene: str, folder: Path) -> str:
+    return scene if is_remote(scene) else str(folder / scene)
 
 
 def _rooted[O: Options](options: O, folder: Path) -> O:

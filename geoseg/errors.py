@@ -14,12 +14,14 @@
     │   └── UnsafeError                refused for safety: remote or code-carrying sources
     ├── OutputError           exit 2   the output place cannot be used
     └── RetryError            exit 3   run the same command again: finished work is kept
+        └── PartialError               some items failed again and again; all others are finished
 
 Each error says what is wrong, where, what was got, what was wanted, and the next move.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -128,3 +130,32 @@ class RetryError(GeosegError):
     """Run the same command again: what was finished is kept."""
 
     exit_code = 3
+
+
+class PartialError(RetryError):
+    """Some items failed again and again; all others are finished and kept.
+
+    Args:
+        what: what is wrong, as a clause.
+        failures: name and reason of each item that failed.
+        where: what was being done.
+        got: what was found.
+        wanted: what would have been right.
+        fix: the next move, as an imperative.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        failures: Sequence[tuple[str, str]] = (),
+        where: str | Path | None = None,
+        got: object = None,
+        wanted: object = None,
+        fix: str | None = None,
+    ) -> None:
+        super().__init__(what, where=where, got=got, wanted=wanted, fix=fix)
+        self.failures = tuple(failures)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (*super().__reduce__(), {"failures": self.failures})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -42,19 +43,26 @@ def whole(final: Path) -> Iterator[Path]:
         >>> target.read_text(encoding="utf-8"), len(list(target.parent.iterdir()))
         ('done', 1)
     """
-    with _disk_errors(final):
+    with disk_errors(final):
         final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = final.with_name(f".{final.stem}.{uuid.uuid4().hex[:8]}.part{final.suffix}")
+    temporary = _beside(final)
     try:
-        with _disk_errors(final):
+        with disk_errors(final):
             yield temporary
-            _sync(temporary)
+            _sync_tree(temporary)
             if temporary.is_dir() and final.is_dir():
-                shutil.rmtree(final)
-            temporary.replace(final)
-            _sync(final.parent)
+                _swap(temporary, final)
+            else:
+                temporary.replace(final)
+            sync(final.parent)
     finally:
         remove(temporary)
+
+
+def clear_leftovers(final: Path) -> None:
+    """Remove what killed processes left beside ``final`` while they wrote it."""
+    for leftover in final.parent.glob(_temporary_name(glob.escape(final.name), "?" * 8)):
+        remove(leftover)
 
 
 def write_bytes(final: Path, data: bytes) -> str:
@@ -96,7 +104,13 @@ def fingerprint(value: Any) -> str:
 
 
 @contextmanager
-def _disk_errors(final: Path) -> Iterator[None]:
+def disk_errors(final: Path) -> Iterator[None]:
+    """Turn what the system says while ``final`` is written into what a user can do about it.
+
+    Raises:
+        OutputError: the folder cannot be written to.
+        RetryError: the disk is full.
+    """
     try:
         yield
     except OSError as error:
@@ -115,7 +129,7 @@ def _disk_errors(final: Path) -> Iterator[None]:
         raise
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Flush a file, or what a directory lists, to the disk; Windows has no directory handles."""
     if path.is_dir() and os.name == "nt":
         return
@@ -124,3 +138,29 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _beside(final: Path) -> Path:
+    return final.with_name(_temporary_name(final.name, uuid.uuid4().hex[:8]))
+
+
+def _temporary_name(name: str, token: str) -> str:
+    return f".{Path(name).stem}.{token}.part{Path(name).suffix}"
+
+
+def _swap(new: Path, final: Path) -> None:
+    """Replace one directory by another; a kill in the middle leaves no half of either."""
+    old = _beside(final)
+    final.replace(old)
+    try:
+        new.replace(final)
+    except OSError:
+        old.replace(final)
+        raise
+    remove(old)
+
+
+def _sync_tree(path: Path) -> None:
+    for each in path.rglob("*") if path.is_dir() else ():
+        sync(each)
+    sync(path)

@@ -40,3 +40,6 @@ class ReadOptions(Options):
 
     resampling: Literal["nearest", "bilinear", "cubic", "average"] = "bilinear"
     """How imagery comes onto another grid: coarser bands of a stack, another pixel size."""
+
+    remote: bool = False
+    """Read scenes from http(s) and s3 addresses too, by ranges."""

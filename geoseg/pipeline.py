@@ -18,6 +18,7 @@ from geoseg.steps.vectorize import vectorize
 
 if TYPE_CHECKING:
     from geoseg.raster import Scene
+    from geoseg.remote import Place
 
 
 def run(config: str | Path, *, settings: Sequence[str] = ()) -> list[Path]:
@@ -114,7 +115,7 @@ class _Picture:
         )
         return out
 
-    def _sources(self) -> list[Path]:
+    def _sources(self) -> list[Place]:
         from geoseg.raster import open_scene
 
         paths = open_scene(self.scene, self.plan.tile).paths

@@ -7,13 +7,13 @@ import time
 from collections.abc import Iterable, Iterator
 
 
-def track[T](items: Iterable[T], *, label: str, total: int) -> Iterator[T]:
+def track[T](items: Iterable[T], *, label: str, total: int | None) -> Iterator[T]:
     """Yield ``items``; show a bar once a second has passed.
 
     Args:
         items: what to go through.
         label: what is being done, in a word or two.
-        total: how many items there will be.
+        total: how many items there will be; None where nobody knows.
     """
     if not sys.stderr.isatty():
         yield from items

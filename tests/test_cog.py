@@ -23,7 +23,7 @@ from geoseg.raster.cog import BLOCK, CogSettings, encode_part, write_cog, write_
 SHAPE = 700, 1300
 GEOBOX = GeoBox(SHAPE, Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000), "EPSG:32633")
 CLASSES = CogSettings(
-    "class", "MODE", {0: (0, 0, 0, 0), 1: (43, 131, 186, 255), 2: (215, 25, 28, 128)},
+    "MODE", {0: (0, 0, 0, 0), 1: (43, 131, 186, 255), 2: (215, 25, 28, 128)},
     {"made by": "geoseg & <co>"},
 )  # fmt: skip
 type Parts = dict[Window, Path]
@@ -55,7 +55,7 @@ def parts(tmp_path: Path, pixels: NDArray[np.uint8]) -> Parts:
 
 @pytest.fixture
 def vrt(tmp_path: Path, parts: Parts) -> Path:
-    write_vrt(tmp_path / "map.vrt", parts, GEOBOX, 1, CLASSES)
+    write_vrt(tmp_path / "map.vrt", parts, GEOBOX, {1: "class"}, CLASSES)
     return tmp_path / "map.vrt"
 
 
@@ -63,11 +63,11 @@ class TestVrt:
     def test_each_band_shows_its_pixels_in_place(
         self, tmp_path: Path, parts: Parts, pixels: NDArray[np.uint8]
     ) -> None:
-        for band, settings in ((1, CLASSES), (2, CogSettings("confidence", "AVERAGE"))):
-            write_vrt(tmp_path / "a.vrt", parts, GEOBOX, band, settings)
+        for band, settings in ((1, CLASSES), (2, CogSettings("AVERAGE"))):
+            write_vrt(tmp_path / "a.vrt", parts, GEOBOX, {band: "class"}, settings)
             with rasterio.open(tmp_path / "a.vrt") as dataset:
                 np.testing.assert_array_equal(dataset.read(1), pixels[band - 1])
-                assert dataset.descriptions == (settings.description,)
+                assert dataset.descriptions == ("class",)
                 assert (dataset.nodata, dataset.dtypes) == (255, ("uint8",))
                 assert dataset.transform == GEOBOX.affine
                 assert dataset.crs.to_epsg() == 32633
@@ -76,7 +76,7 @@ class TestVrt:
         self, tmp_path: Path, parts: Parts, pixels: NDArray[np.uint8]
     ) -> None:
         del parts[Window(0, 512, 512, 512)]
-        write_vrt(tmp_path / "a.vrt", parts, GEOBOX, 1, CLASSES)
+        write_vrt(tmp_path / "a.vrt", parts, GEOBOX, {1: "class"}, CLASSES)
         with rasterio.open(tmp_path / "a.vrt") as dataset:
             got = dataset.read(1)
         assert (got[:512, 512:1024] == 255).all()
@@ -85,7 +85,13 @@ class TestVrt:
     def test_a_rotated_grid_keeps_its_six_numbers(self, tmp_path: Path) -> None:
         turned = GeoBox((9, 17), Affine(0.4, 0.3, 1 / 3, 0.3, -0.4, 5e6 / 7), "EPSG:28992")
         (tmp_path / "p.tif").write_bytes(encode_part(np.zeros((1, 9, 17), np.uint8), turned))
-        write_vrt(tmp_path / "a.vrt", {Window(0, 0, 9, 17): tmp_path / "p.tif"}, turned, 1, CLASSES)
+        write_vrt(
+            tmp_path / "a.vrt",
+            {Window(0, 0, 9, 17): tmp_path / "p.tif"},
+            turned,
+            {1: "class"},
+            CLASSES,
+        )
         with rasterio.open(tmp_path / "a.vrt") as dataset:
             assert dataset.transform == turned.affine
 
@@ -125,8 +131,8 @@ class TestCog:
     def test_overviews_of_measurements_hold_the_mean(
         self, tmp_path: Path, parts: Parts, pixels: NDArray[np.uint8]
     ) -> None:
-        settings = CogSettings("confidence", "AVERAGE")
-        write_vrt(tmp_path / "c.vrt", parts, GEOBOX, 2, settings)
+        settings = CogSettings("AVERAGE")
+        write_vrt(tmp_path / "c.vrt", parts, GEOBOX, {2: "class"}, settings)
         write_cog(tmp_path / "c.vrt", tmp_path / "c.tif", settings)
         means = pixels[1].astype(float).reshape(350, 2, 650, 2).mean(axis=(1, 3))
         with rasterio.open(tmp_path / "c.tif", overview_level=0) as dataset:
@@ -143,7 +149,7 @@ class TestCog:
     ) -> None:
         final = tmp_path / "confidence.tif"
         final.write_bytes(b"old map")
-        write_vrt(vrt, parts, GEOBOX, 2, CLASSES)
+        write_vrt(vrt, parts, GEOBOX, {2: "class"}, CLASSES)
         part = parts[Window(0, 512, 512, 512)]
         data = part.read_bytes()
         middle = len(data) // 2
@@ -182,7 +188,7 @@ class TestCog:
 
     def test_without_colours_there_is_no_colour_table(self, tmp_path: Path, parts: Parts) -> None:
         plain = replace(CLASSES, colours={})
-        write_vrt(tmp_path / "a.vrt", parts, GEOBOX, 1, plain)
+        write_vrt(tmp_path / "a.vrt", parts, GEOBOX, {1: "class"}, plain)
         write_cog(tmp_path / "a.vrt", tmp_path / "a.tif", plain)
         with rasterio.open(tmp_path / "a.tif") as dataset, pytest.raises(ValueError):
             dataset.colormap(1)

@@ -13,6 +13,7 @@ from geoseg.errors import (
     GeosegError,
     InputError,
     OutputError,
+    PartialError,
     RasterError,
     RetryError,
     UnsafeError,
@@ -48,7 +49,14 @@ def test_every_error_comes_back_from_another_process_as_it_was(kind: type[Geoseg
 
 @pytest.mark.parametrize(
     ("kind", "code"),
-    [(GeosegError, 1), (InputError, 2), (OutputError, 2), (RetryError, 3), (UnsafeError, 2)],
+    [
+        (GeosegError, 1),
+        (InputError, 2),
+        (OutputError, 2),
+        (RetryError, 3),
+        (PartialError, 3),
+        (UnsafeError, 2),
+    ],
 )
 def test_exit_codes_say_bug_fix_something_or_run_again(kind: type[GeosegError], code: int) -> None:
     assert kind("x").exit_code == code
@@ -56,8 +64,15 @@ def test_exit_codes_say_bug_fix_something_or_run_again(kind: type[GeosegError], 
 
 def test_every_error_stands_in_the_tree_of_the_module_docstring() -> None:
     assert errors.__doc__ is not None
-    assert len(KINDS) == 14
+    assert len(KINDS) == 15
+    below = {ApartError: VectorError, PartialError: RetryError}
     for kind in KINDS:
         assert kind.__name__ in errors.__doc__
         if kind not in (GeosegError, InputError, OutputError, RetryError):
-            assert kind.__bases__ == ((VectorError,) if kind is ApartError else (InputError,))
+            assert kind.__bases__ == (below.get(kind, InputError),)
+
+
+def test_what_failed_in_part_keeps_its_list_on_the_way() -> None:
+    error = PartialError("2 of 9 failed", failures=[("a.tif", "is broken"), ("b.tif", "is not")])
+    again = pickle.loads(pickle.dumps(error))
+    assert again.failures == (("a.tif", "is broken"), ("b.tif", "is not"))

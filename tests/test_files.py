@@ -5,12 +5,16 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from geoseg import files
 from geoseg.errors import OutputError, RetryError
+from geoseg.job import Ledger
 
 
 def begin_and_fail(final: Path, error: BaseException | type[BaseException]) -> None:
@@ -78,6 +82,111 @@ def test_a_full_disk_says_how_much_is_free_and_to_run_again(tmp_path: Path, numb
     with pytest.raises(RetryError, match=r"map\.tif: the disk is full; got \d+ MB free"):
         begin_and_fail(final, OSError(number, os.strerror(number)))
     assert names(tmp_path) == []
+
+
+FILL = """
+import resource, sys
+from pathlib import Path
+from geoseg import files
+from geoseg.errors import RetryError
+from geoseg.job import Ledger
+
+folder = Path(sys.argv[1])
+ledger = Ledger(folder)
+ledger.add("a", "00", {})
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+for write in (
+    lambda: files.write_bytes(folder / "map.tif", bytes(5000)),
+    lambda: ledger.add("b", "11", {"note": 5000 * "n"}),
+):
+    try:
+        write()
+    except RetryError as error:
+        print(error.what)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")
+@pytest.mark.parametrize("limit", [0, 1, 100, 4096, 4999])
+def test_a_disk_that_fills_up_at_any_byte_costs_only_what_is_being_written(
+    tmp_path: Path, limit: int
+) -> None:
+    (tmp_path / "map.tif").write_bytes(b"old")
+    command = [sys.executable, "-c", FILL, str(tmp_path), str(limit)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said == "the disk is full\nthe disk is full\n"
+    assert (tmp_path / "map.tif").read_bytes() == b"old"
+    assert names(tmp_path) == ["ledger.jsonl", "map.tif"]
+    ledger = Ledger(tmp_path)
+    ledger.add("c", "22", {})
+    recorded = (tmp_path / "ledger.jsonl").read_bytes()
+    assert (b'"a"' in recorded, b'"c"' in recorded) == (True, True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MiB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
+    try:
+        mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        mounted = False
+    if not mounted:
+        pytest.skip("mounting takes root")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_file_system_keeps_the_old_file_and_takes_the_new_one_once_there_is_room(
+    small_disk: Path,
+) -> None:
+    final = small_disk / "map.tif"
+    files.write_bytes(final, b"old")
+    for kib in range(50, 1025, 39):
+        (small_disk / "ballast").write_bytes(bytes((1024 - kib) * 1024))
+        with pytest.raises(RetryError, match=r"map\.tif: the disk is full; got \d MB free"):
+            files.write_bytes(final, bytes(1 << 20))
+        assert final.read_bytes() == b"old"
+        assert names(small_disk) == ["ballast", "map.tif"]
+    (small_disk / "ballast").unlink()
+    files.write_bytes(final, bytes(1 << 19))
+    assert final.stat().st_size == 1 << 19
+
+
+def test_every_file_of_a_directory_is_on_the_disk_before_it_gets_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    sync, replace = files.sync, Path.replace
+    monkeypatch.setattr(files, "sync", lambda path: (events.append(path.name), sync(path)))
+    monkeypatch.setattr(
+        Path, "replace", lambda path, to: (events.append(f"-> {to.name}"), replace(path, to))
+    )
+    with files.whole(tmp_path / "chips") as temporary:
+        (temporary / "deep").mkdir(parents=True)
+        (temporary / "deep" / "a.npy").touch()
+        (temporary / "b.npy").touch()
+    named = events.index("-> chips")
+    assert set(events[:named]) == {temporary.name, "deep", "a.npy", "b.npy"}
+    assert events[named + 1 :] == [tmp_path.name]
+
+
+def test_what_killed_processes_left_is_cleared_and_nothing_else(tmp_path: Path) -> None:
+    for name in (
+        "map.tif", ".map.0123abcd.part.tif", ".map.89ef4567.part.tif", ".map.89ef4567.part.tfw",
+        ".maps.0123abcd.part.tif", ".map.part.tif",
+    ):  # fmt: skip
+        (tmp_path / name).touch()
+    (tmp_path / ".chips.0123abcd.part").mkdir()
+    for name in ("map.tif", "chips", "[ab].tif"):
+        files.clear_leftovers(tmp_path / name)
+    assert names(tmp_path) == [
+        ".map.89ef4567.part.tfw", ".map.part.tif", ".maps.0123abcd.part.tif", "map.tif",
+    ]  # fmt: skip
 
 
 def test_a_parent_that_is_a_file_is_an_output_error(tmp_path: Path) -> None:

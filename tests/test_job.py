@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 import zlib
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-import dask
 import pytest
 from distributed import LocalCluster
 
@@ -24,6 +27,7 @@ from geoseg.errors import ConfigError, GeosegError, OutputError, RasterError, Re
 from geoseg.job import (
     Ledger,
     Run,
+    RunOptions,
     WorkerOptions,
     describe_inputs,
     open_run,
@@ -32,11 +36,19 @@ from geoseg.job import (
     step_key,
     write_record,
 )
+from geoseg.job.lock import Holder
 
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
     return Ledger(tmp_path / "work")
+
+
+SHA_ONE = "7692c3ad3540"
+"""sha256sum of the bytes of "one"."""
+
+SHA_TWO = "3fc4ccfe7458"
+"""sha256sum of the bytes of "two"."""
 
 
 def commit(ledger: Ledger, name: str, data: bytes = b"pixels", **facts: Any) -> None:
@@ -53,10 +65,44 @@ class TestLedger:
         again = Ledger(ledger.folder).parts()
         assert again == {"a.tif": {"valid": 12}, "ü b.tif": {"note": "line\u2028break\n"}}
 
-    def test_the_last_entry_of_a_name_counts(self, ledger: Ledger) -> None:
+    def test_the_same_part_twice_is_recorded_once(self, ledger: Ledger) -> None:
         commit(ledger, "a.tif", b"one", try_=1)
-        commit(ledger, "a.tif", b"two", try_=2)
-        assert ledger.parts() == {"a.tif": {"try_": 2}}
+        commit(ledger, "a.tif", b"one", try_=2)
+        commit(Ledger(ledger.folder), "a.tif", b"one", try_=3)
+        assert ledger.parts() == {"a.tif": {"try_": 1}}
+        assert (ledger.folder / "ledger.jsonl").read_text().count("a.tif") == 1
+
+    @pytest.mark.parametrize("known", ["in memory", "in the file", "from parts()"])
+    def test_a_part_that_comes_out_differently_is_named_and_never_the_last_one_wins(
+        self, ledger: Ledger, known: str
+    ) -> None:
+        commit(ledger, "a.tif", b"one")
+        if known != "in memory":
+            ledger = Ledger(ledger.folder)
+        if known == "from parts()":
+            assert set(ledger.parts()) == {"a.tif"}
+        message = rf"a\.tif: the same part came out differently.*got {SHA_TWO}; wanted {SHA_ONE}"
+        with pytest.raises(RetryError, match=message):
+            commit(ledger, "a.tif", b"two")
+        assert (ledger.folder / "ledger.jsonl").read_text().count("a.tif") == 1
+
+    def test_a_ledger_with_two_hashes_of_one_part_is_not_believed(self, ledger: Ledger) -> None:
+        commit(ledger, "a.tif", b"one")
+        line = (ledger.folder / "ledger.jsonl").read_bytes()
+        (ledger.folder / "ledger.jsonl").write_bytes(b"")
+        commit(Ledger(ledger.folder), "a.tif", b"two")
+        with (ledger.folder / "ledger.jsonl").open("ab") as stream:
+            stream.write(line)
+        for use in (Ledger.parts, partial(commit, name="b.tif")):
+            with pytest.raises(RetryError, match=r"a\.tif: the same part came out differently"):
+                use(Ledger(ledger.folder))
+
+    def test_a_damaged_part_that_is_made_again_counts_again(self, ledger: Ledger) -> None:
+        commit(ledger, "a.tif", b"one")
+        (ledger.folder / "a.tif").write_bytes(b"onf")
+        assert ledger.parts() == {}
+        commit(ledger, "a.tif", b"one")
+        assert set(ledger.parts()) == {"a.tif"}
 
     def test_a_line_torn_at_any_byte_loses_that_part_alone(self, ledger: Ledger) -> None:
         commit(ledger, "a.tif")
@@ -165,9 +211,14 @@ class Work:
         self.input, self.out = folder / "scene.tif", folder / "map"
         self.input.write_bytes(b"scene")
 
-    def open(self, **options: Any) -> Any:
+    def open(self, *, overwrite: bool = False, **options: Any) -> Any:
         return open_run(
-            "predict", self.out, inputs=[self.input], options=options, outputs=["classes.tif"]
+            "predict",
+            self.out,
+            inputs=[self.input],
+            options=options,
+            outputs=["classes.tif"],
+            overwrite=overwrite,
         )
 
     @property
@@ -240,6 +291,60 @@ class TestRun:
         with work.open(halo=32) as run:
             finish(run)
         assert sorted(p.name for p in work.out.iterdir()) == ["classes.tif", "run.json"]
+
+    def test_overwriting_does_finished_work_again_and_keeps_the_old_until_then(
+        self, work: Work
+    ) -> None:
+        with work.open() as run:
+            finish(run, b"old")
+        for halo in (64, 32):
+            with work.open(halo=halo) as run:
+                commit(run.ledger(), "a.tif")
+        with work.open(overwrite=RunOptions(overwrite=True).overwrite) as run:
+            assert run.done is None
+            assert sorted(p.name for p in work.out.iterdir()) == [
+                ".lock", "classes.tif", "run.json",
+            ]  # fmt: skip
+            assert (work.out / "classes.tif").read_bytes() == b"old"
+            finish(run, b"new")
+        with work.open() as run:
+            assert run.done is not None
+            assert (work.out / "classes.tif").read_bytes() == b"new"
+
+    def test_what_a_killed_run_was_writing_goes_when_the_next_begins(self, work: Work) -> None:
+        work.out.mkdir()
+        for name in (".classes.0123abcd.part.tif", ".run.0123abcd.part.json", ".mine.part.tif"):
+            (work.out / name).touch()
+        with work.open():
+            assert sorted(p.name for p in work.out.iterdir()) == [".lock", ".mine.part.tif"]
+
+    def test_a_run_asks_for_three_tenths_more_room_than_it_needs(
+        self, work: Work, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=130_000_000))
+        with work.open() as run:
+            run.require_space(100_000_000)
+            message = "map: the disk has too little room; got 130 MB free; wanted 156 MB"
+            with pytest.raises(RetryError, match=message):
+                run.require_space(120_000_000)
+
+    @pytest.mark.parametrize("how", ["a part is recorded", "a file is written", "an error of ours"])
+    def test_a_folder_that_is_removed_while_the_run_goes_on_is_said_in_a_line(
+        self, work: Work, how: str
+    ) -> None:
+        def run() -> None:
+            with work.open() as run:
+                ledger = run.ledger()
+                shutil.rmtree(work.out)
+                if how == "a part is recorded":
+                    commit(ledger, "a.tif")
+                if how == "a file is written":
+                    finish(run)
+                raise RasterError("is broken", where=run.work / "a.tif")
+
+        with pytest.raises(RetryError, match="was removed while the run went on"):
+            run()
+        assert not work.lock.exists()
 
     def test_an_output_that_is_an_input_is_refused(self, work: Work) -> None:
         work.out.mkdir()
@@ -321,11 +426,137 @@ class TestLock:
             pytest.fail("the folder was opened")
         assert work.lock.exists()
 
+    def test_a_run_shows_that_it_lives(self, work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("geoseg.job.lock.BEAT_S", 0.01)
+        with work.open():
+            self.age(work, 500)
+            while work.lock.stat().st_mtime < time.time() - 100:
+                time.sleep(0.01)
+            with pytest.raises(OutputError, match="last sign of life [0-9] s ago"), work.open():
+                pytest.fail("the folder was opened")
+
+    def test_a_run_that_was_suspended_keeps_its_lock(self, work: Work) -> None:
+        self.leave_lock(work)
+        self.age(work, 500)
+        with pytest.raises(OutputError, match="last sign of life 500 s ago"), work.open():
+            pytest.fail("the folder was opened")
+
+    def test_a_lock_of_another_host_is_not_taken_over_however_old(self, work: Work) -> None:
+        self.leave_lock(work, host="elsewhere", boot="b")
+        self.age(work, 90_000)
+        with pytest.raises(OutputError, match="elsewhere, last sign of life 90000 s"), work.open():
+            pytest.fail("the folder was opened")
+
+    def test_a_lock_from_before_a_restart_is_taken_over_once_it_is_quiet(self, work: Work) -> None:
+        """Until then it may be that of another machine, or container, of the same name."""
+        self.leave_lock(work, boot="an earlier one")
+        with pytest.raises(OutputError, match="another run holds"), work.open():
+            pytest.fail("the folder was opened")
+        self.age(work, 61)
+        with work.open() as run:
+            assert run.done is None
+
+    @pytest.mark.parametrize("text", ["", "{", '{"host": "here", "pi', "[]"])
+    def test_a_lock_torn_by_a_kill_blocks_for_a_minute_only(self, work: Work, text: str) -> None:
+        work.out.mkdir()
+        work.lock.write_text(text)
+        self.age(work, 59)
+        with pytest.raises(OutputError, match="a lock that names nobody"), work.open():
+            pytest.fail("the folder was opened")
+        self.age(work, 61)
+        with work.open() as run:
+            finish(run)
+        assert not work.lock.exists()
+
+    def test_a_lock_that_another_run_has_now_is_left_to_it(self, work: Work) -> None:
+        with work.open():
+            work.lock.unlink()
+            self.leave_lock(work)
+            theirs = work.lock.read_bytes()
+        assert work.lock.read_bytes() == theirs
+
+    def test_a_killed_process_that_nobody_has_waited_for_is_gone(self, work: Work) -> None:
+        import psutil
+
+        with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+            since = psutil.Process(other.pid).create_time()
+            other.kill()
+            while psutil.Process(other.pid).status() != psutil.STATUS_ZOMBIE:
+                time.sleep(0.01)
+            self.leave_lock(work, pid=other.pid, since=since)
+            with work.open() as run:
+                assert run.done is None
+
+    def test_a_file_system_where_files_have_one_name_will_do(
+        self, work: Work, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(path: Path, target: Path) -> None:
+            raise OSError(errno.EPERM, "not here")
+
+        monkeypatch.setattr(Path, "hardlink_to", refuse)
+        with work.open() as run:
+            with pytest.raises(OutputError, match="another run holds"), work.open():
+                pytest.fail("the folder was opened")
+            finish(run)
+        assert sorted(p.name for p in work.out.iterdir()) == ["classes.tif", "run.json"]
+
+    @pytest.mark.skipif(os.name == "nt", reason="forks")
+    @pytest.mark.parametrize("before", ["nothing", "stale", "torn"])
+    def test_of_twenty_that_start_at_once_one_proceeds(self, tmp_path: Path, before: str) -> None:
+        command = [sys.executable, "-c", RACE, str(tmp_path), before]
+        said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+        assert said.stdout.split() == ["1"] * 10
+        assert [path.name for path in tmp_path.rglob(".lock*")] == []
+
+    @staticmethod
+    def age(work: Work, seconds: float) -> None:
+        """Let the lock look as if it had last been touched so long ago."""
+        then = time.time() - seconds
+        os.utime(work.lock, (then, then))
+
     @staticmethod
     def leave_lock(work: Work, **changes: Any) -> None:
-        work.out.mkdir()
-        lock = {"host": socket.gethostname(), "pid": os.getpid(), "since": 0.0} | changes
-        work.lock.write_text(json.dumps(lock))
+        work.out.mkdir(exist_ok=True)
+        holder = replace(Holder.here(), **changes)
+        work.lock.write_text(json.dumps(asdict(holder)))
+
+
+RACE = """
+import json, multiprocessing, os, sys, time
+from dataclasses import asdict, replace
+from pathlib import Path
+from geoseg.errors import OutputError
+from geoseg.job.lock import Holder, lock
+
+def start(folder, ready, tried, entered):
+    ready.wait()
+    try:
+        with lock(folder):
+            entered.put(1)
+            tried.wait()
+    except OutputError:
+        tried.wait()
+
+fork = multiprocessing.get_context("fork")
+for number in range(10):
+    folder = Path(sys.argv[1], str(number))
+    folder.mkdir()
+    gone = json.dumps(asdict(replace(Holder.here(), pid=2**22 - 7)))
+    if sys.argv[2] != "nothing":
+        (folder / ".lock").write_text(gone if sys.argv[2] == "stale" else gone[:20])
+        os.utime(folder / ".lock", (1, 1))
+    ready, tried, entered = fork.Barrier(20), fork.Barrier(20), fork.Queue()
+    starters = [
+        fork.Process(target=start, args=(folder, ready, tried, entered)) for _ in range(20)
+    ]
+    for each in starters:
+        each.start()
+    for each in starters:
+        each.join()
+        assert each.exitcode == 0
+    entered.put(0)
+    print(sum(iter(entered.get, 0)))
+"""
 
 
 def square(number: int) -> tuple[int, int]:
@@ -373,7 +604,7 @@ class TestSpread:
         assert isinstance(caught.value, GeosegError)
 
     def test_nothing_to_do_starts_no_cluster(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("geoseg.job.pool._client", None)
+        monkeypatch.setattr("geoseg.job.pool._cluster", None)
         assert list(spread(square, [], WorkerOptions(), label="x")) == []
 
     def test_equal_items_are_each_done(self) -> None:
@@ -399,13 +630,10 @@ class TestSpread:
     def test_a_cluster_that_is_not_there_is_named(
         self, monkeypatch: pytest.MonkeyPatch, address: str
     ) -> None:
-        monkeypatch.setattr("geoseg.job.pool.CONNECT_TIMEOUT_S", 0.5)
+        monkeypatch.setattr("geoseg.job.cluster.CONNECT_TIMEOUT_S", 0.5)
         with pytest.raises(ConfigError, match=f"{address}: no Dask scheduler answers"):
             list(spread(square, [1], WorkerOptions(cluster=address), label="x"))
 
     def test_workers_that_die_are_a_retry_that_names_the_item(self) -> None:
-        with (
-            dask.config.set({"distributed.scheduler.allowed-failures": 0}),
-            pytest.raises(RetryError, match=r"the worker processes died.*got 5"),
-        ):
+        with pytest.raises(RetryError, match=r"the worker processes died.*got 5"):
             list(spread(die, [5], WorkerOptions(workers=1), label="x"))

@@ -19,12 +19,17 @@ from geoseg import grid
 from geoseg.errors import GridError, ModelError, RasterError, RetryError
 from geoseg.files import sha256
 from geoseg.grid import Window
-from geoseg.models.predictor import NetworkPredictor, decide, scale
-from geoseg.models.store import load_model
+from geoseg.models.decide import decide
+from geoseg.models.inference import NetworkPredictor, scale
+from geoseg.models.predictor import Layers
+from geoseg.models.store import load_network
 from geoseg.raster import FileSource
 from geoseg.steps.predict import region as region_module
-from geoseg.steps.predict.region import map_area
+from geoseg.steps.predict import work as work_module
+from geoseg.steps.predict.owned import map_owned
+from geoseg.steps.predict.view import Windows, look
 
+FP32 = geoseg.PredictOptions(engine="torch", precision="fp32", window=256)
 B3 = ("b1", "b2", "b3")
 map_region = region_module.map_region
 
@@ -43,6 +48,14 @@ def large(tmp_path_factory: pytest.TempPathFactory, make_raster: MakeRaster) -> 
     pixels[:, 600:, :600] = 0
     path = tmp_path_factory.mktemp("large") / "large.tif"
     return make_raster(path, pixels, nodata=0, tiled=True, blockxsize=256, blockysize=256)
+
+
+def mapped(
+    source: FileSource, predictor: NetworkPredictor, window: int, *, halo: int
+) -> tuple[Layers, int]:
+    """The whole scene as one region."""
+    area = grid.whole(source.geobox.shape)
+    return map_owned(look(source, area, Windows(window, halo), predictor.stride), predictor)
 
 
 class _Noting:
@@ -68,12 +81,12 @@ def test_tiled_prediction_equals_the_whole_image_bit_for_bit(
     predictor = NetworkPredictor(Pooling(3, 2), spec)
     source = FileSource(scene.path)
     block = source.read(grid.whole(source.geobox.shape))
-    classes, confidence = predictor(block.pixels, block.valid)
-    values, facts = map_area(source, predictor, Window(0, 0, 96, 128), window, halo=16)
+    classes, confidence = predictor(block.pixels, block.valid, Window(0, 0, 96, 128))
+    values, windows = mapped(source, predictor, window, halo=16)
     assert np.array_equal(values[0], np.where(scene.valid, classes, 255))
     assert np.array_equal(values[1], np.where(scene.valid, confidence, 255))
     assert 0 < (values[0] == 1).mean() < 1
-    assert facts["windows"] == -(-96 // window) * (128 // window)
+    assert windows == -(-96 // window) * (128 // window)
 
 
 def test_a_scene_of_no_multiple_of_the_stride_equals_its_padded_whole(
@@ -84,17 +97,16 @@ def test_a_scene_of_no_multiple_of_the_stride_equals_its_padded_whole(
     predictor = NetworkPredictor(Pooling(3, 2), spec_for(B3, stride=4, halo=16))
     source = FileSource(path)
     whole = source.read(Window(0, 0, 100, 132))
-    expected = predictor(whole.pixels, whole.valid)[0][:97, :131]
-    values, _ = map_area(source, predictor, Window(0, 0, 97, 131), 32, halo=16)
+    expected = predictor(whole.pixels, whole.valid, Window(0, 0, 97, 131))[0]
+    values, _ = mapped(source, predictor, 32, halo=16)
     assert np.array_equal(values[0], expected)
 
 
 def test_a_halo_smaller_than_the_receptive_field_shows(scene: SmallScene) -> None:
     predictor = NetworkPredictor(Pooling(3, 2), spec_for(B3, stride=4, halo=16))
     source = FileSource(scene.path)
-    area = Window(0, 0, 96, 128)
-    enough = map_area(source, predictor, area, 32, halo=16)[0]
-    less = map_area(source, predictor, area, 32, halo=4)[0]
+    enough = mapped(source, predictor, 32, halo=16)[0]
+    less = mapped(source, predictor, 32, halo=4)[0]
     assert not np.array_equal(enough, less)
 
 
@@ -102,7 +114,7 @@ def test_a_halo_smaller_than_the_receptive_field_shows(scene: SmallScene) -> Non
 def test_workers_and_regions_do_not_change_a_byte(model: Path, large: Path, tmp_path: Path) -> None:
     sums = set()
     for workers, region in ((1, 512), (2, 512), (3, 1024), (0, None)):
-        options = geoseg.PredictOptions(workers=workers, region=region, window=256)
+        options = FP32.model_copy(update={"workers": workers, "region": region})
         (folder,) = geoseg.predict(large, model, tmp_path / f"{workers}-{region}", options=options)
         sums.add((sha256(folder / "classes.tif"), sha256(folder / "confidence.tif")))
     assert len(sums) == 1
@@ -131,14 +143,15 @@ def test_the_map_is_a_coloured_cog_with_named_classes(
     names = (folder / "classes.tif.aux.xml").read_text(encoding="utf-8")
     assert "building" in names
     assert sorted(p.name for p in folder.iterdir()) == [
-        "classes.tif", "classes.tif.aux.xml", "classes.yaml", "confidence.tif", "run.json",
+        ".regions.json", "classes.tif", "classes.tif.aux.xml", "classes.yaml", "confidence.tif",
+        "run.json",
     ]  # fmt: skip
 
 
 def test_windows_without_data_never_reach_the_model(
     model: Path, large: Path, tmp_path: Path
 ) -> None:
-    options = geoseg.PredictOptions(window=256, region=512)
+    options = FP32.model_copy(update={"region": 512})
     (folder,) = geoseg.predict(large, model, tmp_path / "map", options=options)
     counts = json.loads((folder / "run.json").read_text(encoding="utf-8"))["counts"]
     # 5 x 6 windows; rows 768-1099 of columns 0-511 are empty: 2 x 2 windows
@@ -150,18 +163,18 @@ def test_windows_without_data_never_reach_the_model(
 def test_a_run_that_failed_goes_on_and_ends_with_the_same_bytes(
     model: Path, large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = geoseg.PredictOptions(window=256, region=512)
+    options = FP32.model_copy(update={"region": 512})
     (undisturbed,) = geoseg.predict(large, model, tmp_path / "a", options=options)
     first, second = tmp_path / "first", tmp_path / "second"
-    monkeypatch.setattr(region_module, "map_region", _Noting(first, fail_after=3))
+    monkeypatch.setattr(work_module, "map_region", _Noting(first, fail_after=3))
     with pytest.raises(RetryError, match="disk is full"):
         geoseg.predict(large, model, tmp_path / "b", options=options)
     assert not (tmp_path / "b" / "classes.tif").exists()
-    monkeypatch.setattr(region_module, "map_region", _Noting(second))
+    monkeypatch.setattr(work_module, "map_region", _Noting(second))
     (resumed,) = geoseg.predict(large, model, tmp_path / "b", options=options)
     done, again = ({p.name for p in notes.iterdir()} for notes in (first, second))
     assert len(done | again) == 9
-    assert len(done & again) <= 2  # what was in flight when the run failed
+    assert len(done & again) <= 4  # what was in flight when the run failed
     assert len(again) < 9
     assert sha256(resumed / "classes.tif") == sha256(undisturbed / "classes.tif")
 
@@ -171,7 +184,7 @@ def test_an_unchanged_map_is_not_made_again(
 ) -> None:
     (folder,) = geoseg.predict(scene.path, model, tmp_path / "map")
     before = (folder / "classes.tif").stat().st_mtime_ns
-    monkeypatch.setattr(region_module, "map_region", lambda task: pytest.fail("was made again"))
+    monkeypatch.setattr(work_module, "map_region", lambda task: pytest.fail("was made again"))
     geoseg.predict(scene.path, model, tmp_path / "map")
     assert (folder / "classes.tif").stat().st_mtime_ns == before
 
@@ -326,7 +339,7 @@ def test_damaged_weights_are_noticed(tmp_path: Path) -> None:
     data[-5] ^= 8
     weights.write_bytes(data)
     with pytest.raises(ModelError, match="not those the spec was written for"):
-        load_model(folder)
+        load_network(folder)
 
 
 def test_logits_that_are_not_finite_are_a_failure_with_its_window(scene: SmallScene) -> None:
@@ -336,11 +349,11 @@ def test_logits_that_are_not_finite_are_a_failure_with_its_window(scene: SmallSc
 
     predictor = NetworkPredictor(Broken(), spec_for(B3))
     with pytest.raises(ModelError, match="not finite in rows 0-64, columns 0-64"):
-        map_area(FileSource(scene.path), predictor, Window(0, 0, 96, 128), 64, halo=6)
+        mapped(FileSource(scene.path), predictor, 64, halo=6)
 
 
 def test_confidence_is_the_softmax_of_the_winner_in_percent() -> None:
-    logits = torch.tensor([[[[0.0]], [[np.log(3.0)]]]])
+    logits = torch.tensor([[[0.0]], [[np.log(3.0)]]])
     classes, percent = decide(logits)
     assert (classes.item(), percent.item()) == (1, 75)
 

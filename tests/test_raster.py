@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import struct
+import subprocess
+import sys
 import threading
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import dask.array
 import numpy as np
-import odc.geo.xr  # noqa: F401  (registers the .odc accessor)
+import odc.geo.xr
+import odc.stac
+import pystac
 import pytest
 import rasterio
 import rasterio.control
 import rasterio.shutil
+import rasterio.warp
+import rioxarray
 import scipy.ndimage
 import xarray as xr
 from affine import Affine
 from conftest import NORTH_UP, MakeRaster, SmallScene
 from contracts import SourceContract
+from dask.distributed import Client, LocalCluster
+from distributed.comm import inproc
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
@@ -119,9 +131,10 @@ class TestShrinkingWarpSource(SourceContract):
 
 
 class TestXarraySource(SourceContract):
-    @pytest.fixture(params=["numpy", "dask"])
+    @pytest.fixture(params=["numpy", "dask", "dataset"])
     def source(self, scene: SmallScene, request: pytest.FixtureRequest) -> XarraySource:
-        return XarraySource(array_of(scene, chunks=request.param == "dask"), "composite")
+        array = array_of(scene, chunks=request.param != "numpy")
+        return XarraySource(cube_of(array) if request.param == "dataset" else array, "composite")
 
 
 def array_of(scene: SmallScene, *, chunks: bool = False) -> xr.DataArray:
@@ -133,6 +146,14 @@ def array_of(scene: SmallScene, *, chunks: bool = False) -> xr.DataArray:
         x=(np.arange(128) + 0.5) * 0.5 + geobox.affine.c,
         y=geobox.affine.f - (np.arange(96) + 0.5) * 0.5,
     )
+
+
+def cube_of(array: xr.DataArray) -> xr.Dataset:
+    """The bands as variables, each with its attributes, as odc.stac.load hands them over."""
+    cube = array.to_dataset(dim="band")
+    for band in cube.data_vars.values():
+        band.attrs.update(array.attrs)
+    return cube
 
 
 class TestBlock:
@@ -504,6 +525,261 @@ class TestXarray:
             XarraySource(xr.DataArray(np.zeros((4, 6)), dims=("y", "x")))
         with pytest.raises(RasterError, match="has other dimensions"):
             XarraySource(array_of(scene).transpose("y", "x", "band"))
+
+    def test_dates_are_no_bands_and_the_error_says_how_to_reduce_them(
+        self, scene: SmallScene
+    ) -> None:
+        dates = np.array(["2024-07-01", "2024-07-11", "2024-07-21"], "M8[ns]")
+        dated = array_of(scene).rename(band="time").assign_coords(time=dates)
+        message = r'got time, y, x; wanted {}. Next: reduce it first: array\.median\("time"\)'
+        with pytest.raises(RasterError, match=message.format("band, y, x")):
+            XarraySource(dated)
+        with pytest.raises(RasterError, match=message.format("y, x")):
+            XarraySource(dated.to_dataset(name="red"))
+
+    def test_degrees_under_the_names_x_and_y_are_as_good(self, make: Make) -> None:
+        affine = Affine(2e-5, 0, 15, 0, -1e-5, 45)
+        path = make(GREY, crs="EPSG:4326", transform=affine).path
+        array = rioxarray.open_rasterio(path)
+        assert isinstance(array, xr.DataArray)
+        np.testing.assert_array_equal(XarraySource(array).read(WHOLE).pixels[0], GREY)
+        assert (
+            grid.misfit(GeoBox((96, 128), affine, "EPSG:4326"), XarraySource(array).geobox) is None
+        )
+
+
+class TestXarrayCut:
+    @pytest.mark.parametrize("make_cube", [lambda array: array, cube_of])
+    def test_it_reads_as_the_whole_does(self, scene: SmallScene, make_cube: Any) -> None:
+        source = XarraySource(make_cube(array_of(scene, chunks=True)))
+        for outer in (Window(-8, 90, 60, 70), Window(95, 127, 9, 9), Window(0, 0, 200, 200)):
+            piece = pickle.loads(pickle.dumps(source.cut(outer)))
+            both = piece.cut(outer).take((2, 0)), source.take((2, 0))
+            assert (piece.geobox, piece.bands, piece.dtype) == (
+                source.geobox, source.bands, source.dtype
+            )  # fmt: skip
+            for window in (outer, Window(outer.row + 2, outer.col + 3, 4, 5)):
+                got, wanted = (each.read(window) for each in both)
+                np.testing.assert_array_equal(got.pixels, wanted.pixels)
+                np.testing.assert_array_equal(got.valid, wanted.valid)
+                assert got.geobox == wanted.geobox
+
+    def test_its_pickle_holds_no_more_than_it_needs(self) -> None:
+        def chunk(block_info: Any = None) -> NDArray[np.uint16]:
+            return np.ones([stop - start for start, stop in block_info[None]["array-location"]])
+
+        geobox = GeoBox((20_000, 30_000), Affine(10, 0, 4e5, 0, -10, 5e6), "EPSG:32633")
+        chunks = ((1,) * 4, (500,) * 40, (500,) * 60)
+        data = dask.array.map_blocks(chunk, chunks=chunks, dtype="f8", meta=np.empty((0, 0, 0)))
+        coords = odc.geo.xr.xr_coords(geobox)
+        lazy = xr.DataArray(data, coords, ("time", "y", "x")).median("time")
+        source, window = XarraySource(lazy), Window(9_000, 9_000, 700, 600)
+        whole, piece = (cloudpickle.dumps(each) for each in (source, source.cut(window)))
+        assert len(piece) < 60_000 < len(whole)
+        assert pickle.loads(piece).read(window).pixels.sum() == 700 * 600
+
+    def test_reading_beside_the_cut_is_refused(self, scene: SmallScene) -> None:
+        piece = XarraySource(array_of(scene)).cut(Window(0, 0, 50, 50))
+        with pytest.raises(AssertionError, match="where it was cut"):
+            piece.read(Window(40, 40, 20, 20))
+
+
+class TestXarrayDataset:
+    def test_variables_are_bands_each_with_its_own_nodata(self, scene: SmallScene) -> None:
+        cube = cube_of(array_of(scene).astype("int16"))
+        cube["nir"] = cube.nir.where(cube.nir != 0, -9999).astype("int16")
+        cube.nir.attrs["nodata"] = -9999
+        source = open_scene(cube)
+        assert source.bands == (Band("red", 0.0), Band("nir", -9999.0), Band("swir", 0.0))
+        block = source.read(WHOLE)
+        np.testing.assert_array_equal(block.valid, scene.valid)
+        np.testing.assert_array_equal(block.pixels[:, scene.valid], scene.pixels[:, scene.valid])
+        assert open_scene(cube, ReadOptions(bands=("swir", "red"))).bands == (
+            Band("swir", 0.0), Band("red", 0.0)
+        )  # fmt: skip
+
+    def test_nan_in_one_variable_makes_a_pixel_invalid(self, scene: SmallScene) -> None:
+        cube = cube_of(array_of(scene).astype("float32"))
+        cube["nir"][50, 60] = np.nan
+        valid = scene.valid.copy()
+        valid[50, 60] = False
+        np.testing.assert_array_equal(XarraySource(cube).read(WHOLE).valid, valid)
+
+    def test_what_is_no_scene_is_refused(self, scene: SmallScene) -> None:
+        cube = cube_of(array_of(scene))
+        with pytest.raises(RasterError, match="differ in dtype; got float32, uint16. Next: conv"):
+            XarraySource(cube.assign(nir=cube.nir.astype("float32")))
+        with pytest.raises(RasterError, match="got band, y, x; wanted y, x"):
+            XarraySource(array_of(scene).to_dataset(name="all"))
+        with pytest.raises(RasterError, match="has no variables"):
+            XarraySource(cube[[]])
+        with pytest.raises(RasterError, match="has no CRS"):
+            XarraySource(xr.Dataset({"red": (("y", "x"), np.zeros((4, 6)))}))
+
+
+class TestComposite:
+    """The median over dates, lazily, window by window, without a file in between."""
+
+    @pytest.fixture
+    def stack(self, make: Make) -> tuple[list[Path], NDArray[np.uint16]]:
+        """Five dates of red and nir with clouds (0), as files, and their pixels."""
+        pixels = RNG.integers(1, 5000, (5, 2, 96, 128), dtype=np.uint16)
+        pixels[RNG.random(pixels.shape) < 0.3] = 0
+        pixels[..., 20:30, 40:60] = 0
+        paths = [
+            make(date, f"{day}.tif", nodata=0, tiled=True, blockxsize=64, blockysize=32).path
+            for day, date in enumerate(pixels)
+        ]
+        return paths, pixels
+
+    def median(self, pixels: NDArray[np.uint16]) -> NDArray[np.float64]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # where every date is cloudy
+            return np.nanmedian(np.where(pixels == 0, np.nan, pixels), axis=0)
+
+    def from_files(self, paths: list[Path]) -> xr.DataArray:
+        dates = [rioxarray.open_rasterio(path, chunks={"y": 40, "x": 50}) for path in paths]
+        cube = xr.concat(dates, "time", join="exact").chunk(time=-1)
+        return cube.where(cube != 0).median("time").assign_coords(band=["red", "nir"])
+
+    def from_stac(self, paths: list[Path]) -> xr.Dataset:
+        items = [stac_item(path, day) for day, path in enumerate(paths)]
+        cube = odc.stac.load(items, bands=["red", "nir"], chunks={"y": 40, "x": 50})
+        return cube.where(cube != 0).median("time", keep_attrs=False)
+
+    @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # odc-stac calls old functions
+    @pytest.mark.filterwarnings("ignore:All-NaN slice")
+    @pytest.mark.parametrize("how", ["files", "stac"])
+    def test_a_window_is_the_median_computed_at_once(
+        self, stack: tuple[list[Path], NDArray[np.uint16]], how: str
+    ) -> None:
+        paths, pixels = stack
+        source = XarraySource(self.from_files(paths) if how == "files" else self.from_stac(paths))
+        wanted = self.median(pixels)
+        assert [band.name for band in source.bands] == ["red", "nir"]
+        assert grid.misfit(GeoBox((96, 128), NORTH_UP, "EPSG:32633"), source.geobox) is None
+        for window in (Window(13, 17, 40, 60), Window(-5, 90, 30, 60), WHOLE):
+            at = window.intersect(WHOLE)
+            assert at is not None
+            block = source.read(window)
+            inside = (slice(None), *at.relative_to(window).slices)
+            there = wanted[:, *at.slices]
+            np.testing.assert_array_equal(block.valid[inside[1:]], np.isfinite(there).all(axis=0))
+            np.testing.assert_array_equal(block.pixels[inside], there.astype(source.dtype))
+
+    @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+    @pytest.mark.filterwarnings("ignore:All-NaN slice")
+    @pytest.mark.parametrize("processes", [False, pytest.param(True, marks=pytest.mark.slow)])
+    def test_on_a_cluster_it_is_computed_within_the_task_that_reads_it(
+        self,
+        stack: tuple[list[Path], NDArray[np.uint16]],
+        processes: bool,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """One task per window on the scheduler, none for the chunks under it."""
+        monkeypatch.setattr(inproc.global_manager, "_ip", "127.0.0.1")
+        paths, pixels = stack
+        source, wanted = XarraySource(self.from_stac(paths)), self.median(pixels)
+        windows = list(grid.split(WHOLE, 48))
+        with (
+            dask.config.set({"distributed.scheduler.http.routes": []}),
+            LocalCluster(
+                n_workers=2 if processes else 1, threads_per_worker=1 if processes else 3,
+                processes=processes, host="127.0.0.1" if processes else None,
+                dashboard_address="127.0.0.1:0", worker_dashboard_address="127.0.0.1:0",
+                silence_logs=logging.CRITICAL,
+            ) as cluster,
+            Client(cluster) as client,
+        ):  # fmt: skip
+            futures = client.map(source.read, windows, pure=False)
+            for window, block in zip(windows, client.gather(futures), strict=True):
+                expected = np.nan_to_num(wanted[:, *window.slices])
+                np.testing.assert_array_equal(np.nan_to_num(block.pixels), expected)
+            seen = client.run_on_scheduler(
+                lambda dask_scheduler: {each[0] for each in dask_scheduler.transition_log}
+            )
+        assert seen == {future.key for future in futures}
+        assert len(seen) == 6
+
+
+class TestToken:
+    def test_it_is_the_same_in_another_process(self, scene: SmallScene) -> None:
+        code = (
+            "import dask.array, rioxarray, geoseg\n"
+            f"array = rioxarray.open_rasterio({str(scene.path)!r}, chunks=dict(y=40, x=50))\n"
+            "print(geoseg.open_scene(array.astype('float32') / 2).token)"
+        )
+        run = [sys.executable, "-c", code]
+        one, other = (
+            subprocess.run(run, capture_output=True, text=True, check=True, timeout=120).stdout
+            for _ in range(2)
+        )
+        assert one == other
+        assert len(one.strip()) == 64
+
+    def test_it_tells_pixels_grids_and_bands_apart(self, scene: SmallScene) -> None:
+        array = array_of(scene)
+        other = array.copy(deep=True)
+        other[1, 95, 127] += 1
+        moved = array.assign_coords(x=array.x + 0.5)
+        renamed = array.assign_coords(band=["a", "b", "c"])
+        tokens = [XarraySource(each).token for each in (array, other, moved, renamed)]
+        assert len(set(tokens)) == 4
+        assert None not in tokens
+        assert XarraySource(array.copy(deep=True)).token == tokens[0]
+
+    def test_it_tells_lazy_computations_apart_without_computing_them(
+        self, scene: SmallScene
+    ) -> None:
+        def fail(part: NDArray[Any], by: int) -> NDArray[Any]:
+            raise AssertionError("computed")
+
+        array = array_of(scene, chunks=True)
+        lazy = [
+            array.copy(data=array.data.map_blocks(fail, by=by, dtype="f4", meta=np.empty((0,) * 3)))
+            for by in (1, 2, 1)
+        ]
+        one, two, again = (XarraySource(each).token for each in lazy)
+        assert one == again != two
+
+    def test_what_dask_cannot_name_has_none(self, scene: SmallScene) -> None:
+        class Nameless:
+            def __reduce__(self) -> Any:
+                raise TypeError("no name")
+
+        array = array_of(scene)
+        objects = np.full(array.shape, Nameless(), dtype=object)
+        assert XarraySource(array.copy(data=objects)).token is None
+
+
+def stac_item(path: Path, day: int) -> pystac.Item:
+    """A STAC item of a file with a red and a nir band."""
+    with rasterio.open(path) as dataset:
+        shape, transform, bounds = dataset.shape, dataset.transform, dataset.bounds
+    box = rasterio.warp.transform_bounds("EPSG:32633", "EPSG:4326", *bounds)
+    west, south, east, north = box
+    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+    when = datetime(2024, 7, 1 + day, 10, tzinfo=UTC)
+    outline = {"type": "Polygon", "coordinates": [ring]}
+    item = pystac.Item(path.stem, outline, list(box), when, {"proj:code": "EPSG:32633"})
+    item.stac_extensions = [
+        "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
+        "https://stac-extensions.github.io/raster/v1.1.0/schema.json",
+    ]
+    for band in ("red", "nir"):
+        with (
+            rasterio.open(path) as dataset,
+            rasterio.open(
+                path.with_name(f"{path.stem}-{band}.tif"), "w", **(dataset.profile | {"count": 1})
+            ) as single,
+        ):
+            single.write(dataset.read(1 + ("red", "nir").index(band)), 1)
+        extra = {
+            "proj:shape": list(shape), "proj:transform": list(transform)[:6],
+            "raster:bands": [{"data_type": "uint16", "nodata": 0}],
+        }  # fmt: skip
+        item.add_asset(band, pystac.Asset(single.name, roles=["data"], extra_fields=extra))
+    return item
 
 
 class TestOpenScene:

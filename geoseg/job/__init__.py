@@ -11,12 +11,13 @@ from geoseg.job.record import (
     unrepeatable,
     write_record,
 )
-from geoseg.job.run import Run, open_run
+from geoseg.job.run import Run, RunOptions, open_run
 
 __all__ = [
     "Ledger",
     "Record",
     "Run",
+    "RunOptions",
     "WorkerOptions",
     "describe_inputs",
     "once",

@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import batched
 from pathlib import Path
 from typing import Any
 
 from geoseg import files
+from geoseg.errors import RetryError
+
+HASHED_TOGETHER = 64
 
 
 class Ledger:
@@ -23,31 +29,87 @@ class Ledger:
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._path = folder / "ledger.jsonl"
+        self._digests: dict[str, str] = {}
+        self._read = False
+        with files.disk_errors(self._path):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._path.touch()
+            files.sync(folder)
 
     def add(self, name: str, sha256: str, facts: dict[str, Any]) -> None:
-        """Record that the part ``name`` is on the disk with this hash."""
+        """Record that the part ``name`` is on the disk with this hash.
+
+        A part that is recorded already is not recorded twice.
+
+        Raises:
+            RetryError: the part was recorded with another hash, the disk is full, or the folder
+                was removed.
+        """
+        if not self._read:
+            deque(self._entries(), maxlen=0)
+        if name in self._digests:
+            self._check(name, sha256)
+            return
         text = json.dumps({"name": name, "sha256": sha256, "facts": facts})
-        with self._path.open("a", encoding="utf-8") as stream:
-            stream.write(f"\n{zlib.crc32(text.encode()):08x} {text}")
-            stream.flush()
-            os.fsync(stream.fileno())
+        self._append(f"\n{zlib.crc32(text.encode()):08x} {text}".encode())
+        self._digests[name] = sha256
 
     def parts(self) -> dict[str, dict[str, Any]]:
-        """Facts by name of the parts that are recorded and still hold the bytes recorded."""
-        sound: dict[str, dict[str, Any]] = {}
-        for entry in self._entries():
-            path = self.folder / entry["name"]
-            if path.is_file() and files.sha256(path) == entry["sha256"]:
-                sound[entry["name"]] = entry["facts"]
-        return sound
+        """Facts by name of the parts that are recorded and still hold the bytes recorded.
+
+        Raises:
+            RetryError: a part is recorded with two hashes.
+        """
+        parts: dict[str, dict[str, Any]] = {}
+        with ThreadPoolExecutor() as threads:
+            for sound in threads.map(self._sound, batched(self._entries(), HASHED_TOGETHER)):
+                parts |= sound
+        return parts
 
     def _entries(self) -> Iterator[dict[str, Any]]:
-        if not self._path.exists():
-            return
-        for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
-            checksum, _, text = line.partition(" ")
-            if checksum == f"{zlib.crc32(text.encode()):08x}":
-                yield json.loads(text)
+        self._digests.clear()
+        with self._path.open("rb") as stream:
+            for line in stream:
+                checksum, _, text = line.rstrip(b"\n").partition(b" ")
+                if checksum == f"{zlib.crc32(text):08x}".encode():
+                    entry = json.loads(text)
+                    self._digests.setdefault(entry["name"], entry["sha256"])
+                    self._check(entry["name"], entry["sha256"])
+                    yield entry
+        self._read = True
+
+    def _check(self, name: str, sha256: str) -> None:
+        known = self._digests[name]
+        if known != sha256:
+            raise RetryError(
+                "the same part came out differently the second time",
+                where=self.folder / name,
+                got=sha256[:12],
+                wanted=known[:12],
+                fix=f"remove {self.folder} and run the same command again",
+            )
+
+    def _sound(self, entries: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        return {entry["name"]: entry["facts"] for entry in entries if self._holds(entry)}
+
+    def _holds(self, entry: dict[str, Any]) -> bool:
+        try:
+            return files.sha256(self.folder / entry["name"]) == str(entry["sha256"])
+        except (FileNotFoundError, IsADirectoryError):
+            return False
+
+    def _append(self, line: bytes) -> None:
+        try:
+            with files.disk_errors(self._path), self._path.open("r+b") as stream:
+                stream.seek(0, os.SEEK_END)
+                stream.write(line)
+                stream.flush()
+                os.fsync(stream.fileno())
+        except FileNotFoundError as error:
+            raise RetryError(
+                "was removed while the run went on",
+                where=self.folder,
+                fix="run the same command again",
+            ) from error

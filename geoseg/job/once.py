@@ -18,6 +18,7 @@ from geoseg.job.record import (
     versions,
     write_record,
 )
+from geoseg.remote import Place
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ def once(
     step: str,
     record: Path,
     *,
-    inputs: Iterable[Path],
+    inputs: Iterable[Place],
     options: Mapping[str, Any],
     outputs: Sequence[Path],
     work: Callable[[], object],

@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from itertools import islice
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from itertools import chain, islice
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from geoseg.errors import ConfigError, RetryError
+from geoseg.errors import GeosegError, PartialError, RetryError
+from geoseg.job.cluster import own_cluster, running_cluster
 from geoseg.options import Options
 from geoseg.progress import track
 
 if TYPE_CHECKING:
     from dask.distributed import Client
 
+logger = logging.getLogger(__name__)
 IN_FLIGHT_PER_THREAD = 2
-CONNECT_TIMEOUT_S = 30
-LOOPBACK = "127.0.0.1:0"
-"""Where Dask's status servers listen: nowhere that another machine could reach."""
+EVERYONES = 3
+"""This many items that fail before any succeeds have one cause, which more attempts do not mend."""
+
+NAMED = 5
+STALL_S = 60.0
+"""How long a run waits for workers to come back when there is none that could work."""
+
+CHECK_S = 5.0
+ASK_S = 10.0
+AGAIN = "run the same command again"
 
 
 class WorkerOptions(Options):
@@ -30,116 +42,243 @@ class WorkerOptions(Options):
     """Worker processes; 0 works in threads of this process."""
 
     cluster: str | None = None
-    """Address of a running Dask scheduler, such as tcp://host:8786, instead of own workers."""
+    """A running Dask cluster instead of own workers: the address of its scheduler, such as
+    tcp://host:8786, or its scheduler file."""
 
 
 def spread[T, R](
     function: Callable[[T], R],
-    items: Sequence[T],
+    items: Iterable[T],
     options: WorkerOptions,
     *,
     label: str,
+    total: int | None = None,
     threads: int = 0,
+    readers: int = 0,
+    attempts: int = 1,
 ) -> Iterator[tuple[T, R]]:
     """Call ``function`` on every item on a Dask cluster; yield (item, result) as they finish.
 
     A bounded number of items is with the cluster at a time, so that a million of them cost the
-    scheduler no more than a few. The results come in any order. The first exception ends the work.
+    scheduler no more than a few. The results come in any order, each once. An item whose worker
+    process dies is given to another one.
+
+    With one attempt, the first exception ends the work. With more, an item that raises or kills its
+    worker is put aside and tried again alone, after all the rest.
 
     Args:
         function: a module-level function.
-        items: its arguments; small, they are pickled.
+        items: its arguments; small, they are pickled. They are made as they are needed.
         options: which cluster.
         label: what is being done, for the progress bar.
+        total: about how many items there are, where that is known.
         threads: task threads in this process when there are no worker processes; 0 for one per
             core. Worker processes have one each.
+        readers: task threads on top of those in each process, so that one item is read while
+            another is computed. A running cluster keeps the threads it was started with.
+        attempts: how often an item is tried.
+
+    Raises:
+        ConfigError: the cluster cannot be used.
+        PartialError: some items failed at every attempt; all others were yielded.
+        RetryError: an item raised it, or the cluster is gone.
     """
-    if not items:
+    waiting = iter(items)
+    first = list(islice(waiting, 1))
+    if not first:
         return
-    with _client(options, threads) as client:
-        yield from track(_results(client, function, items), label=label, total=len(items))
+    with _cluster(options, threads, readers) as client:
+        found = _results(client, function, chain(first, waiting), attempts, label)
+        yield from track(found, label=label, total=total)
+
+
+def _cluster(options: WorkerOptions, threads: int, readers: int) -> AbstractContextManager[Client]:
+    if options.cluster:
+        return running_cluster(options.cluster)
+    return own_cluster(options.workers, threads, readers)
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """An exception in place of a result."""
+
+    name: str
+    error: Exception
+
+    @property
+    def is_death(self) -> bool:
+        from dask.distributed import KilledWorker
+
+        return isinstance(self.error, KilledWorker)
+
+    @property
+    def reason(self) -> str:
+        if self.is_death:
+            return "its worker process died, most likely for want of memory"
+        if isinstance(self.error, GeosegError):
+            return str(self.error)
+        return f"{type(self.error).__name__}: {self.error}"
 
 
 def _results[T, R](
-    client: Client, function: Callable[[T], R], items: Sequence[T]
+    client: Client, function: Callable[[T], R], items: Iterable[T], attempts: int, label: str
 ) -> Iterator[tuple[T, R]]:
-    from dask.distributed import as_completed
+    slots, done, left = _Slots(client), 0, items
+    failures: list[_Failure] = []
+    for attempt in range(attempts):
+        failures, again = [], []
+        for item, outcome in _outcomes(client, function, left, _one if attempt else slots):
+            if not isinstance(outcome, _Failure):
+                done += 1
+                yield item, outcome
+                continue
+            failures.append(outcome)
+            again.append(item)
+            if attempts == 1 or isinstance(outcome.error, RetryError):
+                raise _as_error(outcome)
+            if not done and _is_everyones(failures, slots()):
+                raise _as_error(failures[0])
+            logger.info("%s: %s is put aside: %s", label, outcome.name, outcome.reason)
+        left = again
+    if failures:
+        raise _partial(failures, done + len(failures), attempts, label)
 
+
+def _is_everyones(failures: Sequence[_Failure], slots: int) -> bool:
+    """Whether so much failed before anything was done that no item is to blame.
+
+    A worker that dies takes all items with it that it holds, so deaths have to come twice over.
+    """
+    limit = max(EVERYONES, slots)
+    raised = sum(not failure.is_death for failure in failures)
+    return raised >= limit or len(failures) >= 2 * limit
+
+
+def _as_error(failure: _Failure) -> Exception:
+    if not failure.is_death:
+        return failure.error
+    error = RetryError(
+        "the worker processes died one after the other, most likely for want of memory",
+        got=failure.name,
+        fix=f"{AGAIN} with fewer --workers",
+    )
+    error.__cause__ = failure.error
+    return error
+
+
+def _partial(failures: Sequence[_Failure], total: int, attempts: int, label: str) -> PartialError:
+    named = "; ".join(f"{failure.name} ({failure.reason})" for failure in failures[:NAMED])
+    more = f"; and {len(failures) - NAMED} more" if len(failures) > NAMED else ""
+    error = PartialError(
+        f"{len(failures)} of {total} failed at {attempts} attempts each",
+        failures=[(failure.name, failure.reason) for failure in failures],
+        where=label,
+        got=named + more,
+        fix=f"see to the reasons and {AGAIN}; the rest is kept",
+    )
+    error.__cause__ = failures[0].error
+    return error
+
+
+def _outcomes[T, R](
+    client: Client, function: Callable[[T], R], items: Iterable[T], slots: Callable[[], int]
+) -> Iterator[tuple[T, R | _Failure]]:
     waiting = iter(items)
     item_of: dict[Any, T] = {}
+    finished: SimpleQueue[Any] = SimpleQueue()
+    watch = _Watch(client)
 
-    def submit(count: int) -> list[Any]:
-        futures = []
-        for item in islice(waiting, count):
-            futures.append(client.submit(function, item, pure=False, retries=0))
-            item_of[futures[-1].key] = item
-        return futures
+    def fill() -> None:
+        for item in islice(waiting, max(0, slots() - len(item_of))):
+            future = client.submit(function, item, pure=False, retries=0)
+            item_of[future.key] = item
+            future.add_done_callback(finished.put)
 
-    slots = IN_FLIGHT_PER_THREAD * max(1, sum(client.nthreads().values()))
-    done = as_completed(submit(slots))
-    for future in done:
+    fill()
+    while item_of:
+        try:
+            future = finished.get(timeout=CHECK_S)
+        except Empty:
+            watch.look()
+            fill()
+            continue
         item = item_of.pop(future.key)
-        result = _result(future, item)
+        outcome = _outcome(future, item, watch)
         future.release()
-        for following in submit(1):
-            done.add(following)
-        yield item, result
+        watch.rest()
+        fill()
+        yield item, outcome
 
 
-def _result(future: Any, item: object) -> Any:
-    from dask.distributed import KilledWorker
+def _outcome(future: Any, item: object, watch: _Watch) -> Any:
+    """The result or what came instead; a result whose worker has died since is awaited anew."""
+    from distributed.client import FutureCancelledError
 
-    try:
-        return future.result()
-    except KilledWorker as error:
-        raise RetryError(
-            "the worker processes died one after the other, most likely for want of memory",
-            got=item,
-            fix="run the same command again with fewer --workers",
-        ) from error
-
-
-@contextmanager
-def _client(options: WorkerOptions, threads: int) -> Iterator[Client]:
-    import dask
-    from dask.distributed import Client, LocalCluster
-    from dask.system import CPU_COUNT
-    from distributed.comm import inproc
-
-    if options.cluster:
-        with _connect(options.cluster) as client:
-            yield client
-        return
-    processes = options.workers > 0
-    # Dask would look for a route to the internet to name a cluster that lives in this process.
-    inproc.global_manager._ip = "127.0.0.1"
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    settings: dict[str, list[str]] = {
-        "distributed.scheduler.http.routes": [],
-        "distributed.worker.http.routes": [],
-    }
-    with (
-        dask.config.set(settings),
-        LocalCluster(
-            n_workers=options.workers or 1,
-            processes=processes,
-            threads_per_worker=1 if processes else threads or CPU_COUNT,
-            host="127.0.0.1" if processes else None,
-            dashboard_address=LOOPBACK,
-            worker_dashboard_address=LOOPBACK,
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
+    while True:
+        try:
+            return future.result(timeout=CHECK_S)
+        except FutureCancelledError as error:
+            raise RetryError("the connection to the Dask scheduler was lost", fix=AGAIN) from error
+        except Exception as error:
+            if isinstance(error, TimeoutError) and future.status != "error":
+                watch.look()
+                continue
+            return _Failure(str(getattr(item, "name", None) or repr(item)), error)
 
 
-def _connect(address: str) -> Client:
-    from dask.distributed import Client
+class _Slots:
+    """How many items may be with the cluster: more when workers join it, fewer when they leave."""
 
-    try:
-        return Client(address, timeout=CONNECT_TIMEOUT_S)
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            "no Dask scheduler answers", where=address, fix="check --cluster"
-        ) from error
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._count, self._asked = 0, 0.0
+
+    def __call__(self) -> int:
+        if not self._count or time.monotonic() - self._asked > CHECK_S:
+            threads = sum(self._client.nthreads().values())
+            self._count, self._asked = IN_FLIGHT_PER_THREAD * max(1, threads), time.monotonic()
+        return self._count
+
+
+def _one() -> int:
+    return 1
+
+
+class _Watch:
+    """Notices when no worker is left to wait for."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._idle_since: float | None = None
+
+    def rest(self) -> None:
+        """Take note of a result."""
+        self._idle_since = None
+
+    def look(self) -> None:
+        """Look whether a worker is at work.
+
+        Raises:
+            RetryError: none has been for a while.
+        """
+        if self._someone_works():
+            self._idle_since = None
+        elif self._idle_since is None:
+            self._idle_since = time.monotonic()
+        elif time.monotonic() - self._idle_since > STALL_S:
+            raise RetryError(
+                "no Dask worker has been there to work",
+                got=f"none for {STALL_S:.0f} s",
+                fix=f"see that workers run and have memory, then {AGAIN}",
+            )
+
+    def _someone_works(self) -> bool:
+        scheduler: Any = self._client.scheduler
+        try:
+            found = self._client.sync(scheduler.identity, callback_timeout=ASK_S)
+        except OSError:
+            return False
+        return any(
+            worker["status"] == "running" or worker["metrics"]["task_counts"].get("executing")
+            for worker in found["workers"].values()
+        )

@@ -7,11 +7,13 @@ import json
 import platform
 import uuid
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from geoseg import files
+from geoseg.remote import Place
 
 PACKAGES = ("geoseg", "torch", "torchgeo", "rasterio", "shapely", "numpy", "dask")
 
@@ -50,15 +52,18 @@ class Record:
         )
 
 
-def describe_inputs(paths: Iterable[Path]) -> list[dict[str, Any]]:
-    """Path, size and sha256 of each input file; folders stand for the files in them."""
-    found: list[Path] = []
-    for path in paths:
-        found += sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    return [
-        {"path": path.as_posix(), "bytes": path.stat().st_size, "sha256": files.sha256(path)}
-        for path in found
-    ]
+def describe_inputs(places: Iterable[Place]) -> list[dict[str, Any]]:
+    """Path, size and sha256 of each input file; folders stand for the files in them.
+
+    The sha256 of a file at an address is that of its name, size and version on the server.
+    """
+    found: list[Place] = []
+    for place in places:
+        if isinstance(place, Path) and place.is_dir():
+            found += sorted(path for path in place.rglob("*") if path.is_file())
+        else:
+            found.append(place)
+    return [_describe(place) for place in found]
 
 
 def unrepeatable() -> str:
@@ -73,11 +78,20 @@ def step_key(step: str, inputs: Iterable[Mapping[str, Any]], options: Mapping[st
     return files.fingerprint([step, version, digests, options])
 
 
+def _describe(place: Place) -> dict[str, Any]:
+    if isinstance(place, Path):
+        size, digest = place.stat().st_size, files.sha256(place)
+        return {"path": place.as_posix(), "bytes": size, "sha256": digest}
+    return {"path": place.name, "bytes": place.size, "sha256": files.fingerprint(place.stamp())}
+
+
 def versions() -> dict[str, str]:
-    """Versions of Python, geoseg and what it stands on."""
-    return {"python": platform.python_version()} | {
-        name: importlib.metadata.version(name) for name in PACKAGES
-    }
+    """Versions of Python, geoseg and what it stands on, as far as that is installed here."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def read_record(path: Path) -> Record | None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import socket
+import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,11 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from geoseg import files
-from geoseg.errors import OutputError
+from geoseg.errors import GeosegError, OutputError, RetryError
 from geoseg.job.ledger import Ledger
+from geoseg.job.lock import lock
 from geoseg.job.record import (
     Record,
     describe_inputs,
@@ -27,12 +24,21 @@ from geoseg.job.record import (
     versions,
     write_record,
 )
+from geoseg.options import Options
+from geoseg.remote import Place
 
 logger = logging.getLogger(__name__)
 RECORD = "run.json"
-LOCK = ".lock"
 WORK = ".work-"
-CLOCK_SLACK_S = 2.0
+SPARE = 1.3
+"""How much more room than a run needs has to be free."""
+
+
+class RunOptions(Options):
+    """How a run treats what stands in its output directory; shared by every step that has one."""
+
+    overwrite: bool = False
+    """Start again: ignore what an earlier run left."""
 
 
 @dataclass
@@ -69,6 +75,25 @@ class Run:
         """The ledger of this key's parts."""
         return Ledger(self.work)
 
+    def require_space(self, needed: int) -> None:
+        """Refuse to begin what the disk has no room for.
+
+        Args:
+            needed: bytes that the run will write, at most.
+
+        Raises:
+            RetryError: less is free than 1.3 times that.
+        """
+        free = shutil.disk_usage(self.folder).free
+        if free < SPARE * needed:
+            raise RetryError(
+                "the disk has too little room",
+                where=self.folder,
+                got=f"{free / 1e6:.0f} MB free",
+                wanted=f"{SPARE * needed / 1e6:.0f} MB",
+                fix="free some space and run the same command again",
+            )
+
     def finish(self) -> Record:
         """Write run.json over the outputs and remove all parts."""
         record = Record(
@@ -84,8 +109,7 @@ class Run:
         )
         write_record(self.folder / RECORD, record)
         logger.info("%s: done in %.1f s", self.folder, record.seconds)
-        for leftover in self.folder.glob(f"{WORK}*"):
-            files.remove(leftover)
+        _remove_parts(self.folder)
         return record
 
 
@@ -94,9 +118,10 @@ def open_run(
     step: str,
     folder: Path,
     *,
-    inputs: Iterable[Path],
+    inputs: Iterable[Place],
     options: Mapping[str, Any],
     outputs: Sequence[str],
+    overwrite: bool = False,
 ) -> Iterator[Run]:
     """Open an output directory for one run of a step.
 
@@ -106,14 +131,16 @@ def open_run(
         inputs: the files (or folders) the result is made from.
         options: everything else it is made from, as JSON values.
         outputs: names of the files the run will leave, relative to the folder.
+        overwrite: whether to do everything anew; outputs stand until others replace them.
 
     Raises:
         OutputError: the folder cannot be written, is an input, or another run holds it.
+        RetryError: the folder was removed while the run went on.
     """
     paths = list(inputs)
     taken = {folder.resolve(), *((folder / name).resolve() for name in outputs)}
     for path in paths:
-        if path.resolve() in taken:
+        if isinstance(path, Path) and path.resolve() in taken:
             raise OutputError(
                 "the output is one of the inputs", where=path, fix="choose another -o"
             )
@@ -121,70 +148,29 @@ def open_run(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError("cannot be made", where=folder, got=error.strerror) from error
-    with _lock(folder):
+    with lock(folder) as held:
+        for name in (RECORD, *outputs):
+            files.clear_leftovers(folder / name)
+        if overwrite:
+            _remove_parts(folder)
         described = describe_inputs(paths)
         key = step_key(step, described, options)
-        record = read_record(folder / RECORD)
+        record = None if overwrite else read_record(folder / RECORD)
         done = record if record and record.stands(folder, key) else None
         if done:
             logger.info("%s: unchanged, skipped", folder)
-        yield Run(step, folder, key, described, options, outputs, done)
-
-
-@contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    path = folder / LOCK
-    mine = json.dumps(
-        {"host": socket.gethostname(), "pid": os.getpid(), "since": _born(os.getpid())}
-    )
-    for _ in range(2):
         try:
-            with path.open("x", encoding="utf-8") as stream:
-                stream.write(mine)
-            break
-        except FileExistsError:
-            _clear_if_stale(path)
-        except OSError as error:
-            path.unlink(missing_ok=True)
-            raise OutputError("cannot be written", where=folder, got=error.strerror) from error
-    else:
-        raise OutputError("another run has just taken it", where=folder, fix="wait for it")
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
+            yield Run(step, folder, key, described, options, outputs, done)
+        except (OSError, GeosegError) as error:
+            if held.stands():
+                raise
+            raise RetryError(
+                "was removed while the run went on",
+                where=folder,
+                fix="run the same command again",
+            ) from error
 
 
-def _clear_if_stale(path: Path) -> None:
-    """Remove the lock of a process of this host that is gone; refuse otherwise."""
-    try:
-        holder = json.loads(path.read_text(encoding="utf-8"))
-        host, pid, since = holder["host"], int(holder["pid"]), float(holder["since"])
-    except (OSError, ValueError, KeyError, TypeError):
-        host, pid, since = "an unknown host", 0, 0.0
-    if host == socket.gethostname() and not _lives(pid, since):
-        logger.info("%s: took over from process %d, which is gone", path.parent, pid)
-        path.unlink(missing_ok=True)
-        return
-    raise OutputError(
-        "another run holds this output",
-        where=path.parent,
-        got=f"process {pid} on {host}",
-        fix=f"wait for it, or remove {path} if it is gone",
-    )
-
-
-def _lives(pid: int, since: float) -> bool:
-    """Whether the process that took the lock is there, not a later one with its number.
-
-    Start times are counted from the boot time, which the kernel rounds anew whenever it is asked.
-    """
-    born = _born(pid)
-    return born is not None and abs(born - since) < CLOCK_SLACK_S
-
-
-def _born(pid: int) -> float | None:
-    try:
-        return float(psutil.Process(pid).create_time())
-    except psutil.Error:
-        return None
+def _remove_parts(folder: Path) -> None:
+    for leftover in folder.glob(f"{WORK}*"):
+        files.remove(leftover)

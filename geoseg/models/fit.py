@@ -21,8 +21,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from geoseg import files
+from geoseg.models.abilities import has_bf16
 from geoseg.models.adapter import Loss, MapTask
-from geoseg.models.predictor import scale
+from geoseg.models.inference import scale
 from geoseg.raster.block import Mask, Pixels
 
 STEPS_PER_EPOCH = 20
@@ -137,7 +138,7 @@ def _trainer(recipe: Recipe, callbacks: list[Callback], loggers: list[Logger]) -
     return L.Trainer(
         accelerator="auto",
         devices=1,
-        precision="bf16-mixed" if _has_bf16() else "32-true",
+        precision="bf16-mixed" if has_bf16() else "32-true",
         max_epochs=recipe.epochs,
         callbacks=[*callbacks, *([TQDMProgressBar()] if bar else [])],
         enable_progress_bar=bar,
@@ -146,14 +147,6 @@ def _trainer(recipe: Recipe, callbacks: list[Callback], loggers: list[Logger]) -
         log_every_n_steps=STEPS_PER_EPOCH,
         num_sanity_val_steps=0,
     )
-
-
-def _has_bf16() -> bool:
-    """Whether the device computes in bfloat16 itself, instead of slowly emulating it."""
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    abilities = torch.cpu.get_capabilities()
-    return bool(abilities.get("avx512_bf16") or abilities.get("amx_bf16"))
 
 
 def _tensorboard(logs: Path) -> list[Logger]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from geoseg import files
 from geoseg.errors import ModelError
 from geoseg.models.networks import build
-from geoseg.models.predictor import NetworkPredictor
 from geoseg.models.spec import SPEC, ModelSpec, read_spec
 
 if TYPE_CHECKING:
@@ -30,8 +29,8 @@ def save_model(folder: Path, network: nn.Module, spec: ModelSpec) -> ModelSpec:
     return spec
 
 
-def load_model(folder: Path, device: str | None = None) -> NetworkPredictor:
-    """Load a model directory as a predictor.
+def load_network(folder: Path) -> tuple[nn.Module, ModelSpec]:
+    """The network of a model directory, and its spec.
 
     Raises:
         ModelError: the weights are damaged, or are not those of the spec.
@@ -59,4 +58,4 @@ def load_model(folder: Path, device: str | None = None) -> NetworkPredictor:
         network.load_state_dict(weights)
     except RuntimeError as error:
         raise ModelError("the weights do not fit", where=folder, got=error) from error
-    return NetworkPredictor(network, spec, device)
+    return network, spec

@@ -1,5 +1,6 @@
 """Rasters in and out: one block type, sources that wrap sources, files that appear whole."""
 
+import geoseg.gdal  # noqa: F401  (before any libgdal is loaded)
 from geoseg.raster.block import Band, Block, RasterSource
 from geoseg.raster.geotiff import FileSource
 from geoseg.raster.open import Scene, expand, open_scene, open_scenes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -13,6 +12,7 @@ from odc.geo.geobox import GeoBox
 from geoseg import grid
 from geoseg.errors import RasterError
 from geoseg.grid import Window
+from geoseg.remote import Place
 
 type Pixels = NDArray[Any]
 type Mask = NDArray[np.bool_]
@@ -83,7 +83,7 @@ class RasterSource(Protocol):
         ...
 
     @property
-    def paths(self) -> tuple[Path, ...]:
+    def paths(self) -> tuple[Place, ...]:
         """The files it reads, sidecars included."""
         ...
 

@@ -27,16 +27,14 @@ BLOCK = 512
 
 @dataclass(frozen=True)
 class CogSettings:
-    """What a band of a map carries besides its pixels.
+    """What a raster of a map carries besides its pixels.
 
     Attributes:
-        description: the band's name.
         overviews: "MODE" for classes, "AVERAGE" for measurements.
         colours: red, green, blue, opacity by pixel value, for a colour table.
         tags: metadata of the file.
     """
 
-    description: str
     overviews: Literal["MODE", "AVERAGE"]
     colours: Mapping[int, tuple[int, int, int, int]] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -52,29 +50,36 @@ def encode_part(values: NDArray[np.uint8], geobox: GeoBox) -> bytes:
 
 
 def write_vrt(
-    path: Path, parts: Mapping[Window, Path], geobox: GeoBox, band: int, settings: CogSettings
+    path: Path,
+    parts: Mapping[Window, Path],
+    geobox: GeoBox,
+    bands: Mapping[int, str],
+    settings: CogSettings,
 ) -> None:
-    """A VRT over one band of the parts; QGIS opens it while a run goes on.
+    """A VRT over bands of the parts; QGIS opens it while a run goes on.
 
     Args:
         path: the VRT; parts are named relative to it.
-        parts: the part that holds each window.
+        parts: the part that holds each window; where there is none, there is no data.
         geobox: the grid of the whole map.
-        band: 1-based band of the parts.
-        settings: name and colours.
+        bands: name by 1-based band of the parts.
+        settings: colours and tags.
     """
     height, width = geobox.shape
-    sources = "".join(_vrt_source(path, part, window, band) for window, part in parts.items())
     transform = ", ".join(repr(float(value)) for value in geobox.affine.to_gdal())
+    described = "".join(
+        f'<VRTRasterBand dataType="Byte" band="{number}" blockXSize="{BLOCK}" blockYSize="{BLOCK}">'
+        f"<Description>{escape(name)}</Description><NoDataValue>255</NoDataValue>"
+        f"{_vrt_colours(settings)}"
+        f"{''.join(_vrt_source(path, part, at, band) for at, part in parts.items())}"
+        "</VRTRasterBand>"
+        for number, (band, name) in enumerate(bands.items(), start=1)
+    )
     files.write_bytes(
         path,
         f'<VRTDataset rasterXSize="{width}" rasterYSize="{height}">'
         f"<SRS>{escape(grid.crs_of(geobox).to_wkt())}</SRS><GeoTransform>{transform}</GeoTransform>"
-        f"<Metadata>{_vrt_tags(settings)}</Metadata>"
-        f'<VRTRasterBand dataType="Byte" band="1" blockXSize="{BLOCK}" blockYSize="{BLOCK}">'
-        f"<Description>{escape(settings.description)}</Description>"
-        f"<NoDataValue>255</NoDataValue>{_vrt_colours(settings)}{sources}"
-        f"</VRTRasterBand></VRTDataset>".encode(),
+        f"<Metadata>{_vrt_tags(settings)}</Metadata>{described}</VRTDataset>".encode(),
     )
 
 
@@ -111,7 +116,7 @@ def _compare(vrt: Path, written: Path, final: Path) -> None:
     with rasterio.open(vrt) as wanted, rasterio.open(written, driver="GTiff") as got:
         for window in grid.split(grid.whole(wanted.shape), 4 * BLOCK):
             at = rasterio.windows.Window(window.col, window.row, window.width, window.height)
-            if not np.array_equal(wanted.read(1, window=at), got.read(1, window=at)):
+            if not np.array_equal(wanted.read(window=at), got.read(window=at)):
                 raise RetryError(
                     "the file on the disk differs from what was written",
                     where=final,

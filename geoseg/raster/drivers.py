@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import NoReturn
 from xml.etree import ElementTree
 
 from geoseg.errors import RasterError, UnsafeError
+from geoseg.remote import HEAD_BYTES, Address, Place, is_remote
 
 MAGIC = (
     (b"II*\0", "GTiff"),
@@ -19,53 +21,60 @@ MAGIC = (
     (b"\xff\x4f\xff\x51", "JP2OpenJPEG"),
 )
 SUFFIXES = (".tif", ".tiff", ".gtif", ".gtiff", ".vrt", ".jp2", ".png", ".jpg", ".jpeg")
+NOT_LOCAL = re.compile(r"/vsi|[a-zA-Z][a-zA-Z0-9+.-]+:/|<|\{")
+BLANKS = b"\xef\xbb\xbf \t\r\n"
 MAX_VRT_BYTES = 16 << 20
-HEAD_BYTES = 1024
-"""As much as GDAL looks at to choose a driver."""
 XML_DATASET = re.compile(rb"<(VRTDataset|GDAL_WMS|OGRVRT|WMS_)")
 
 
-def driver_of(path: Path) -> str:
+def driver_of(place: Place) -> str:
     """The GDAL driver a file may be opened with.
 
-    A VRT is accepted when it only arranges local rasters that are themselves accepted.
+    A VRT is accepted when it is local and only arranges local rasters that are themselves
+    accepted.
 
     Raises:
         RasterError: the file is missing, empty, or of no accepted format.
-        UnsafeError: a VRT that runs code, reads raw bytes or names remote sources.
+        UnsafeError: a VRT that is remote, runs code, reads raw bytes or names remote sources.
     """
-    return _driver_of(path, depth=0)
+    return _driver_of(place, depth=0) if isinstance(place, Path) else _driver_at(place)
 
 
 def _driver_of(path: Path, depth: int) -> str:
     head = _head(path)
     _check_sidecars(path, depth)
-    for magic, driver in MAGIC:
-        if head.startswith(magic):
-            if XML_DATASET.search(head):
-                raise UnsafeError("is an image and a GDAL description at once", where=path)
-            return driver
-    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
-    if text.startswith((b"<VRTDataset", b"<?xml")) and b"<VRTDataset" in head:
+    driver = _driver_by(head, path)
+    if driver is None and _is_vrt(head):
         _check_vrt(path, depth)
         return "VRT"
-    raise RasterError(
-        "is not a raster geoseg reads",
-        where=path,
-        got=_describe(text),
-        wanted="GeoTIFF, COG, VRT, JPEG 2000, PNG or JPEG",
-        fix=_advice(text),
-    )
+    return driver or _refuse(head, path)
 
 
-def require_local(path: Path) -> None:
+def _driver_at(address: Address) -> str:
+    head = address.head
+    if not head:
+        raise RasterError("is empty (0 bytes)", where=address.name)
+    driver = _driver_by(head, address)
+    if driver is None and _is_vrt(head):
+        raise UnsafeError("a VRT is read from this machine only", where=address.name)
+    driver = driver or _refuse(head, address)
+    if not address.ranged:
+        raise RasterError(
+            "its server sends whole files only", where=address.name, fix="download it first"
+        )
+    return driver
+
+
+def require_local(path: str | Path) -> None:
     """Refuse what names no file of this machine.
 
     Raises:
         UnsafeError: a URL, a GDAL virtual file, or a description instead of a name.
     """
-    if re.match(r"/vsi|[a-zA-Z][a-zA-Z0-9+.-]+:/|<|\{", str(path)):
-        raise UnsafeError("only local files are read", got=path, fix="download it first")
+    if NOT_LOCAL.match(str(path)):
+        known = is_remote(path) or re.match(r"(https?|s3):/", str(path))  # a Path has lost one /
+        fix = "--remote, or download it first" if known else "download it first"
+        raise UnsafeError("only local files are read", got=path, fix=fix)
 
 
 def _head(path: Path) -> bytes:
@@ -86,6 +95,28 @@ def _check_sidecars(path: Path, depth: int) -> None:
         sidecar = path.with_name(path.name + suffix)
         if sidecar.is_file() and _driver_of(sidecar, depth) != "GTiff":
             raise UnsafeError("a file of overviews or masks is no GeoTIFF", where=sidecar)
+
+
+def _driver_by(head: bytes, place: Place) -> str | None:
+    driver = next((driver for magic, driver in MAGIC if head.startswith(magic)), None)
+    if driver and XML_DATASET.search(head):
+        raise UnsafeError("is an image and a GDAL description at once", where=str(place))
+    return driver
+
+
+def _is_vrt(head: bytes) -> bool:
+    return head.lstrip(BLANKS).startswith((b"<VRTDataset", b"<?xml")) and b"<VRTDataset" in head
+
+
+def _refuse(head: bytes, place: Place) -> NoReturn:
+    text = head.lstrip(BLANKS)
+    raise RasterError(
+        "is not a raster geoseg reads",
+        where=str(place),
+        got=_describe(text),
+        wanted="GeoTIFF, COG, VRT, JPEG 2000, PNG or JPEG",
+        fix=_advice(text),
+    )
 
 
 def _describe(text: bytes) -> str:

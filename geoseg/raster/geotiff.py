@@ -5,9 +5,8 @@ from __future__ import annotations
 import atexit
 import threading
 from collections import OrderedDict
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +18,15 @@ from pyproj.exceptions import CRSError
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import RasterioError
 
-from geoseg import grid
+from geoseg import grid, remote
 from geoseg.errors import RasterError, UnsafeError
 from geoseg.grid import Window
-from geoseg.raster.block import Band, Block, Mask, paste, validity
+from geoseg.raster.block import Band, Block, Mask, Pixels, paste, validity
 from geoseg.raster.drivers import driver_of, require_local
+from geoseg.remote import Address, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
     from rasterio.io import DatasetReader
 
@@ -43,7 +43,7 @@ COLOURS = ("red", "green", "blue", "nir", "rededge", "swir", "coastal", "pan")
 
 @dataclass(frozen=True)
 class FileSource:
-    """A local raster file.
+    """A raster file, of this machine or at an address.
 
     Attributes:
         path: the file.
@@ -52,24 +52,28 @@ class FileSource:
         alpha: number of a band to use as alpha, where the file declares none.
         select: 1-based band numbers to read; all but alpha when empty.
         names: band names to use instead of the file's own.
+        title: what to call it, where its path says too little.
     """
 
-    path: Path
+    path: Place
     crs: str | None = None
     nodata: float | None = None
     alpha: int | None = None
     select: tuple[int, ...] = ()
     names: tuple[str, ...] = ()
+    title: str = ""
 
     @property
     def name(self) -> str:
-        """The path as given."""
-        return str(self.path)
+        """The title, or the path as given."""
+        return self.title or str(self.path)
 
     @cached_property
     def _facts(self) -> _Facts:
-        with _dataset(self.path) as dataset:
-            return _facts(self, dataset)
+        try:
+            return _using(self.path, partial(_facts, self))
+        except RasterioError as error:
+            raise _cannot_open(self.path, error) from error
 
     @property
     def geobox(self) -> GeoBox:
@@ -87,7 +91,7 @@ class FileSource:
         return self._facts.dtype
 
     @property
-    def paths(self) -> tuple[Path, ...]:
+    def paths(self) -> tuple[Place, ...]:
         """The file, what a VRT arranges, and sidecars that say something about it."""
         return self._facts.paths
 
@@ -107,17 +111,15 @@ class FileSource:
         at = window.intersect(grid.whole(facts.geobox.shape))
         if at is None:
             return paste(None, window, self, window)
-        with _dataset(self.path) as dataset:
-            try:
-                pixels = dataset.read(list(facts.indexes), window=_rasterio(at))
-                valid = _valid(dataset, facts, pixels, at)
-            except RasterioError as error:
-                raise RasterError(
-                    f"rows {at.row}-{at.stop[0]}, columns {at.col}-{at.stop[1]} cannot be decoded",
-                    where=self.path,
-                    got=_root_cause(error),
-                    fix="fetch the file again",
-                ) from error
+        try:
+            pixels, valid = _using(self.path, partial(_pixels, facts, at))
+        except RasterioError as error:
+            raise RasterError(
+                f"rows {at.row}-{at.stop[0]}, columns {at.col}-{at.stop[1]} cannot be decoded",
+                where=str(self.path),
+                got=_reason(self.path, error),
+                fix="fetch the file again" if isinstance(self.path, Path) else "try again later",
+            ) from error
         return paste(Block(pixels, valid, grid.crop(facts.geobox, at)), window, self, at)
 
 
@@ -129,7 +131,7 @@ class _Facts:
     dtype: np.dtype[Any]
     alpha: int | None
     masked: bool
-    paths: tuple[Path, ...]
+    paths: tuple[Place, ...]
 
 
 def _facts(source: FileSource, dataset: DatasetReader) -> _Facts:
@@ -141,13 +143,14 @@ def _facts(source: FileSource, dataset: DatasetReader) -> _Facts:
     bands = tuple(Band(*each) for each in zip(names, nodata, strict=True))
     dtype = np.result_type(*(np.dtype(dataset.dtypes[i - 1]) for i in indexes))
     geobox = GeoBox(dataset.shape, dataset.transform, _crs(source, dataset))
-    paths = (source.path, *(Path(name) for name in dataset.files[1:]))
+    beside = dataset.files[1:] if isinstance(source.path, Path) else ()
+    paths = (source.path, *map(Path, beside))
     masked = any(MaskFlags.per_dataset in flags for flags in dataset.mask_flag_enums)
     return _Facts(geobox, bands, indexes, dtype, alpha, masked and alpha is None, paths)
 
 
 def _check(source: FileSource, dataset: DatasetReader) -> None:
-    where = source.path
+    where = str(source.path)
     if any(kind.startswith("complex") for kind in dataset.dtypes):
         raise RasterError("has complex pixels", where=where, fix="write amplitudes first")
     if dataset.count > MAX_BANDS:
@@ -178,13 +181,13 @@ def _check(source: FileSource, dataset: DatasetReader) -> None:
 
 def _crs(source: FileSource, dataset: DatasetReader) -> CRS:
     if not (source.crs or dataset.crs):
-        raise RasterError("has no CRS", where=source.path, fix="name it: --crs EPSG:32633")
+        raise RasterError("has no CRS", where=str(source.path), fix="name it: --crs EPSG:32633")
     try:
         return CRS(source.crs or dataset.crs.to_wkt())
     except CRSError as error:
         raise RasterError(
             "the CRS is not known",
-            where=source.path,
+            where=str(source.path),
             got=source.crs or dataset.crs,
             wanted="an EPSG code such as EPSG:32633",
         ) from error
@@ -194,7 +197,7 @@ def _alpha(source: FileSource, dataset: DatasetReader) -> int | None:
     if source.alpha is not None and (source.alpha > dataset.count or dataset.count == 1):
         raise RasterError(
             f"has no band {source.alpha} to spare as alpha",
-            where=source.path,
+            where=str(source.path),
             got=f"{dataset.count} band(s)",
             fix="leave out --alpha",
         )
@@ -214,6 +217,11 @@ def _nodata(source: FileSource, dataset: DatasetReader, index: int) -> float | N
     return None if value is None or np.isnan(value) else float(value)
 
 
+def _pixels(facts: _Facts, at: Window, dataset: DatasetReader) -> tuple[Pixels, Mask]:
+    pixels = dataset.read(list(facts.indexes), window=_rasterio(at))
+    return pixels, _valid(dataset, facts, pixels, at)
+
+
 def _valid(dataset: DatasetReader, facts: _Facts, pixels: Any, at: Window) -> Mask:
     valid = validity(pixels, tuple(band.nodata for band in facts.bands))
     if facts.alpha is not None:
@@ -228,6 +236,16 @@ def _rasterio(window: Window) -> rasterio.windows.Window:
     return rasterio.windows.Window(window.col, window.row, window.width, window.height)
 
 
+def _cannot_open(place: Place, error: OSError | RasterioError) -> RasterError:
+    return RasterError("cannot be opened", where=str(place), got=_reason(place, error))
+
+
+def _reason(place: Place, error: BaseException) -> str:
+    """What GDAL says, without the keys that an address may hold."""
+    cause = _root_cause(error)
+    return cause if isinstance(place, Path) else cause.replace(place.gdal, place.name)
+
+
 def _root_cause(error: BaseException) -> str:
     while error.__cause__ or error.__context__:
         error = error.__cause__ or error.__context__  # type: ignore[assignment]
@@ -238,21 +256,54 @@ _local = threading.local()
 atexit.register(_local.__dict__.clear)  # handles closed later than this complain on stderr
 
 
-@contextmanager
-def _dataset(path: Path) -> Iterator[DatasetReader]:
-    """The thread's own handle: one handle shared by threads returns wrong pixels in silence."""
-    handles: OrderedDict[tuple[str, int, int, int], DatasetReader] = _local.__dict__.setdefault(
-        "handles", OrderedDict()
-    )
+def _using[T](place: Place, work: Callable[[DatasetReader], T]) -> T:
+    """What ``work`` makes of the file; one on a server is opened anew when a transfer fails."""
+    if isinstance(place, Path):
+        return work(_open_file(place))
+    with place.settings():
+        return remote.patiently(lambda: work(_open_at(place)), mend=lambda: _drop(place))
+
+
+def _open_file(path: Path) -> DatasetReader:
     require_local(path)
     try:
         stat = path.stat()
         key = (str(path), stat.st_mtime_ns, stat.st_ino, stat.st_size)
-        if key not in handles:  # absolute: rasterio takes gs:x.tif for a place on the network
-            handles[key] = rasterio.open(path.absolute(), driver=driver_of(path))
+        # absolute: rasterio takes gs:x.tif for a place on the network
+        return _handle(key, lambda: rasterio.open(path.absolute(), driver=driver_of(path)))
     except OSError as error:
-        raise RasterError("cannot be opened", where=path, got=_root_cause(error)) from error
+        raise _cannot_open(path, error) from error
+
+
+def _open_at(address: Address) -> DatasetReader:
+    def opened() -> DatasetReader:
+        address.forget()  # GDAL may know what was there before
+        return rasterio.open(address.gdal, driver=driver_of(address))
+
+    return _handle((address.gdal, address.stamp()), opened)
+
+
+def _handle(key: tuple[object, ...], opened: Callable[[], DatasetReader]) -> DatasetReader:
+    """The thread's own handle: one handle shared by threads returns wrong pixels in silence."""
+    handles = _handles()
+    if key not in handles:
+        handles[key] = opened()
     handles.move_to_end(key)
     while len(handles) > HANDLES_PER_THREAD:
         handles.popitem(last=False)[1].close()
-    yield handles[key]
+    return handles[key]
+
+
+def _drop(address: Address) -> None:
+    """Close the thread's handle and forget what came through it."""
+    dropped = _handles().pop((address.gdal, address.stamp()), None)
+    if dropped:
+        dropped.close()
+    address.forget()
+
+
+def _handles() -> OrderedDict[tuple[object, ...], DatasetReader]:
+    handles: OrderedDict[tuple[object, ...], DatasetReader] = _local.__dict__.setdefault(
+        "handles", OrderedDict()
+    )
+    return handles

@@ -1,10 +1,10 @@
-"""What a SCENE may be: a raster, a folder of single-band rasters, a YAML file, an array."""
+"""What a SCENE may be: a raster, a folder of bands, a YAML file, a STAC item, an array."""
 
 from __future__ import annotations
 
-import glob
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,23 +15,27 @@ from geoseg import yamlfile
 from geoseg.errors import ConfigError, InputError, RasterError
 from geoseg.options import ReadOptions
 from geoseg.raster.block import RasterSource
-from geoseg.raster.drivers import SUFFIXES
+from geoseg.raster.drivers import SUFFIXES, require_local
 from geoseg.raster.geotiff import FileSource
+from geoseg.raster.scenes import ItemScene, expand_path
 from geoseg.raster.stack import StackSource
 from geoseg.raster.xarray import XarraySource
+from geoseg.remote import Address, Place, is_remote
 
 if TYPE_CHECKING:
     import xarray as xr
 
-type Scene = str | Path | xr.DataArray | RasterSource
+type Scene = str | Path | xr.DataArray | xr.Dataset | RasterSource | ItemScene
+ASKED_AT_ONCE = 16
+"""Servers take a while to answer: so many remote scenes are opened together."""
 
 
 class SceneFile(BaseModel):
-    """A YAML file that describes a scene: named bands, each a single-band file beside it."""
+    """A YAML file that describes a scene: named bands, each a single-band file or its address."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    bands: dict[str, Path]
+    bands: dict[str, str]
     nodata: float | None = None
     crs: str | None = None
 
@@ -40,17 +44,22 @@ def open_scene(scene: Scene, options: ReadOptions | None = None) -> RasterSource
     """Open a scene as a source.
 
     Args:
-        scene: a raster file; a folder whose rasters are the bands of one scene; a YAML file with
-            ``bands: {name: file}``; an ``xarray.DataArray``; or any `RasterSource`.
+        scene: a raster file or its address; a folder whose rasters are the bands of one scene; a
+            YAML file with ``bands: {name: file}``; a STAC item; an ``xarray.DataArray`` or
+            ``Dataset``; or any `RasterSource`.
         options: how to read it.
 
     Raises:
         RasterError: the scene cannot be read, or lacks a CRS or geotransform.
         ConfigError: a band was asked for that the scene does not have.
+        UnsafeError: the scene is not on this machine, and that was not asked for.
     """
     options = options or ReadOptions()
-    source = _open(scene, options)
-    if not options.bands:
+    several = list(expand(scene))
+    if len(several) > 1:
+        raise RasterError("stands for several scenes", where=str(scene), got=len(several))
+    source = _open(several[0], options)
+    if not options.bands or options.bands == tuple(band.name for band in source.bands):
         return source
     return source.take(tuple(_position(source, band) for band in options.bands))
 
@@ -58,61 +67,94 @@ def open_scene(scene: Scene, options: ReadOptions | None = None) -> RasterSource
 def open_scenes(
     scenes: Scene | Sequence[Scene], options: ReadOptions | None = None
 ) -> list[RasterSource]:
-    """Open one scene or several; a pattern such as ``2024/*.tif`` stands for all files it matches.
+    """Open one scene or several.
+
+    A pattern such as ``2024/*.tif`` stands for all files it matches, a .txt file for the scenes
+    named on its lines, and a .json file for its STAC items.
 
     Raises:
         InputError: as `open_scene`; all scenes that fail are named in one error.
     """
-    sources: list[RasterSource] = []
-    problems: list[InputError] = []
-    for scene in expand(scenes):
+    options = options or ReadOptions()
+    named = list(_each(scenes))
+
+    def attempt(scene: Scene | InputError) -> RasterSource | InputError:
         try:
-            sources.append(open_scene(scene, options))
+            return scene if isinstance(scene, InputError) else open_scene(scene, options)
         except InputError as error:
-            problems.append(error)
+            return error
+
+    with ThreadPoolExecutor(ASKED_AT_ONCE) as threads:
+        found = list(threads.map(attempt, named) if options.remote else map(attempt, named))
+    problems = [each for each in found if isinstance(each, InputError)]
     if len(problems) == 1:
         raise problems[0]
     if problems:
         raise RasterError(
             f"{len(problems)} scenes cannot be used: " + " | ".join(map(str, problems))
         )
-    return sources
+    return [each for each in found if not isinstance(each, InputError)]
 
 
 def expand(scenes: Scene | Sequence[Scene]) -> Iterator[Scene]:
-    """One scene or several, one by one; a pattern becomes the files it matches, by name.
+    """One scene or several, one by one; patterns, lists and STAC files become what they stand for.
 
     Raises:
-        RasterError: a pattern matches no file.
+        RasterError: a pattern matches no file, or a list or a STAC file cannot be read.
     """
-    several: Sequence[Any] = scenes if isinstance(scenes, list | tuple) else [scenes]
-    for scene in several:
-        if (
-            isinstance(scene, str | Path)
-            and glob.has_magic(str(scene))
-            and not Path(scene).exists()
-        ):
-            matches = sorted(glob.glob(str(scene), recursive=True))
-            if not matches:
-                raise RasterError(
-                    "the pattern matches no file", where=scene, got=f"current folder {Path.cwd()}"
-                )
-            yield from matches
+    for scene in _several(scenes):
+        if isinstance(scene, str | Path):
+            yield from expand_path(str(scene))
         else:
             yield scene
 
 
+def _several(scenes: Scene | Sequence[Scene]) -> Sequence[Any]:
+    return scenes if isinstance(scenes, list | tuple) else [scenes]
+
+
+def _each(scenes: Scene | Sequence[Scene]) -> Iterator[Scene | InputError]:
+    """The scenes, with an error in place of what cannot be expanded."""
+    for scene in _several(scenes):
+        try:
+            yield from list(expand(scene))
+        except InputError as error:
+            yield error
+
+
 def _open(scene: Scene, options: ReadOptions) -> RasterSource:
+    if isinstance(scene, ItemScene):
+        return _open_item(scene, options)
     if isinstance(scene, str | Path):
-        path = Path(scene)
-        if path.is_dir():
-            return _open_folder(path, options)
-        if path.suffix.lower() in (".yaml", ".yml"):
-            return _open_yaml(path, options)
-        return _checked(FileSource(path, options.crs, options.nodata, options.alpha))
+        place = _place(str(scene), options)
+        if isinstance(place, Path) and place.is_dir():
+            return _open_folder(place, options)
+        if isinstance(place, Path) and place.suffix.lower() in (".yaml", ".yml"):
+            return _open_yaml(place, options)
+        return _checked(FileSource(place, options.crs, options.nodata, options.alpha))
     if isinstance(scene, RasterSource):
         return scene
     return XarraySource(scene)
+
+
+def _place(text: str, options: ReadOptions, folder: Path = Path()) -> Place:
+    """The file that a text names, seen from ``folder``, or an address where those are allowed."""
+    if options.remote and is_remote(text):
+        return Address(text)
+    require_local(text)
+    return folder / text
+
+
+def _open_item(scene: ItemScene, options: ReadOptions) -> RasterSource:
+    item = scene.item()
+    hrefs = scene.hrefs(item, options.bands)
+    places = {name: _place(each, options, scene.path.parent) for name, each in hrefs.items()}
+    if len(places) == 1:
+        [(name, place)] = places.items()
+        source = FileSource(place, options.crs, options.nodata, options.alpha, title=item.id)
+        single = name in options.bands and len(_checked(source).bands) == 1
+        return replace(source, names=(name,)) if single else _checked(source)
+    return _stack(item.id, places, options)
 
 
 def _open_folder(folder: Path, options: ReadOptions) -> RasterSource:
@@ -133,7 +175,7 @@ def _open_folder(folder: Path, options: ReadOptions) -> RasterSource:
             wanted="one band per file",
             fix=f"give the files as scenes of their own: {folder / '*.tif'}",
         )
-    return _stack(folder, dict(zip(band_names(paths), paths, strict=True)), options)
+    return _stack(str(folder), dict(zip(band_names(paths), paths, strict=True)), options)
 
 
 def _open_yaml(path: Path, options: ReadOptions) -> RasterSource:
@@ -153,23 +195,23 @@ def _open_yaml(path: Path, options: ReadOptions) -> RasterSource:
             "crs": options.crs or content.crs,
         }
     )
-    bands = {name: path.parent / file for name, file in content.bands.items()}
-    return _stack(path, bands, options)
+    bands = {name: _place(file, options, path.parent) for name, file in content.bands.items()}
+    return _stack(str(path), bands, options)
 
 
-def _stack(where: Path, bands: dict[str, Path], options: ReadOptions) -> RasterSource:
+def _stack(name: str, bands: Mapping[str, Place], options: ReadOptions) -> RasterSource:
     sources: list[RasterSource] = []
-    for name, path in bands.items():
-        source = _checked(FileSource(path, options.crs, options.nodata))
+    for band, place in bands.items():
+        source = _checked(FileSource(place, options.crs, options.nodata))
         if len(source.bands) > 1:
             raise RasterError(
                 "a band of a scene is a file of one band",
-                where=path,
+                where=source.name,
                 got=f"{len(source.bands)} bands",
-                fix=f"take it as a scene of its own, and name bands with --bands, not in {where}",
+                fix=f"take it as a scene of its own, and name bands with --bands, not in {name}",
             )
-        sources.append(replace(source, names=(name,)))
-    return StackSource(str(where), tuple(sources), options.resampling)
+        sources.append(replace(source, names=(band,)))
+    return StackSource(name, tuple(sources), options.resampling)
 
 
 def _checked(source: FileSource) -> FileSource:

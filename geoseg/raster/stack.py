@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from geoseg.errors import RasterError
 from geoseg.grid import Window
 from geoseg.raster.block import Band, Block, RasterSource
 from geoseg.raster.warp import Method, on_grid
+from geoseg.remote import Place
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class StackSource:
         return np.result_type(*(source.dtype for source in self.sources))
 
     @property
-    def paths(self) -> tuple[Path, ...]:
+    def paths(self) -> tuple[Place, ...]:
         """The files of all sources."""
         return tuple(path for source in self.sources for path in source.paths)
 

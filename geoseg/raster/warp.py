@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +17,7 @@ from rasterio.warp import reproject
 from geoseg import grid
 from geoseg.grid import Window
 from geoseg.raster.block import Band, Block, Pixels, RasterSource, paste
+from geoseg.remote import Place
 
 type Method = Literal["nearest", "bilinear", "cubic", "average", "mode"]
 
@@ -55,7 +55,7 @@ class WarpSource:
         return self.source.dtype
 
     @property
-    def paths(self) -> tuple[Path, ...]:
+    def paths(self) -> tuple[Place, ...]:
         """The source's files."""
         return self.source.paths
 

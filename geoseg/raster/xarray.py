@@ -1,8 +1,10 @@
-"""An xarray.DataArray, also a lazily computed one, as a source."""
+"""An xarray.DataArray or Dataset, also a lazily computed one, as a source."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,76 +20,178 @@ from geoseg.raster.block import Band, Block, paste, validity
 if TYPE_CHECKING:
     import xarray as xr
 
+ROWS = 1024
+"""Rows hashed at once, so that an array still on the disk never stands in memory whole."""
+
 
 @dataclass(frozen=True, eq=False)
 class XarraySource:
-    """A DataArray of (band, y, x) or (y, x), georeferenced as odc-geo and rioxarray do.
+    """A DataArray of (band, y, x) or (y, x), or a Dataset whose variables (y, x) are the bands.
+
+    Georeferenced as odc-geo, odc-stac and rioxarray do. Only the windows asked for are computed,
+    in the thread that asks: on a cluster nothing of it becomes a task of its own.
 
     Attributes:
-        array: the array; dask-backed ones are computed window by window.
+        array: the array; a dask-backed one is computed window by window.
         name: what to call it in messages.
+        whole: the grid that ``array`` was cut from, if it was.
+        held: the part of that grid that it holds.
 
     Raises:
-        RasterError: no CRS, or dimensions other than band, y and x.
+        RasterError: no CRS, dimensions other than band, y and x, or variables of several dtypes.
     """
 
-    array: xr.DataArray
+    array: xr.DataArray | xr.Dataset
     name: str = "array"
+    whole: GeoBox | None = None
+    held: Window | None = None
 
     def __post_init__(self) -> None:
         import odc.geo.xr  # noqa: F401  (registers the .odc accessor)
 
-        geobox = self.array.odc.geobox
-        if geobox is None or geobox.crs is None:
-            raise RasterError("has no CRS", where=self.name, fix="array.odc.assign_crs('EPSG:...')")
-        if self.array.dims[-2:] != geobox.dimensions or self.array.ndim not in (2, 3):
+        layers = self._layers
+        if not layers:
+            raise RasterError("has no variables to take as bands", where=self.name)
+        for layer in layers:
+            _check(layer, self.name, self.whole, bands=int(layer is self.array))
+        dtypes = sorted({str(layer.dtype) for layer in layers})
+        if len(dtypes) > 1:
             raise RasterError(
-                "has other dimensions", where=self.name, got=self.array.dims, wanted="band, y, x"
+                "its bands differ in dtype",
+                where=self.name,
+                got=", ".join(dtypes),
+                fix='convert them: cube.astype("float32")',
             )
 
     @property
+    def _layers(self) -> tuple[xr.DataArray, ...]:
+        """The arrays that hold the bands: one for all of them, or one each."""
+        import xarray as xr
+
+        if isinstance(self.array, xr.Dataset):
+            return tuple(self.array.data_vars.values())
+        return (self.array,)
+
+    @cached_property
     def geobox(self) -> GeoBox:
-        """The grid of the array."""
-        geobox: GeoBox = self.array.odc.geobox
+        """The grid of the array, or of the one it was cut from."""
+        geobox: GeoBox = self.whole or self._layers[0].odc.geobox
         return geobox
 
     @cached_property
     def bands(self) -> tuple[Band, ...]:
-        """The bands, named by the coordinate of the first dimension where it has one."""
-        nodata = self.array.odc.nodata
-        nodata = None if nodata is None or np.isnan(nodata) else float(nodata)
-        if self.array.ndim == 2:
-            return (Band(str(self.array.name or "b1"), nodata),)
-        dim = self.array.dims[0]
-        if dim in self.array.coords:
-            labels = self.array.coords[dim].values
-            return tuple(
-                Band(v if isinstance(v, str) else f"b{v}", nodata) for v in labels.tolist()
-            )
-        return tuple(Band(f"b{i + 1}", nodata) for i in range(self.array.shape[0]))
+        """The bands, named by the variables or by the coordinate of the first dimension."""
+        return tuple(band for layer in self._layers for band in _bands(layer))
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The dtype of the array."""
-        return self.array.dtype
+        return self._layers[0].dtype
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """None: an array has no files."""
         return ()
 
+    @cached_property
+    def token(self) -> str | None:
+        """A sha256 of what the pixels are, the same in every process; None where there is none.
+
+        Of a dask-backed array it names how the pixels come about (files, functions, chunks), as
+        dask does, and reads none of them: a file that has changed under its name goes unseen where
+        the loader did not look at its date. Of any other array it covers the pixels themselves.
+        """
+        import dask
+        from dask.tokenize import TokenizationError, tokenize
+
+        with dask.config.set({"tokenize.ensure-deterministic": True}):
+            try:
+                pixels = [part for layer in self._layers for part in _content(layer)]
+                text = tokenize(pixels, self.geobox, [(b.name, b.nodata) for b in self.bands])
+            except TokenizationError:
+                return None
+        return hashlib.sha256(text.encode()).hexdigest()
+
     def take(self, positions: tuple[int, ...]) -> XarraySource:
         """The same array with only these bands."""
+        import xarray as xr
+
+        if isinstance(self.array, xr.Dataset):
+            names = list(self.array.data_vars)
+            return replace(self, array=self.array[[names[p] for p in positions]])
         if self.array.ndim == 2:
             return self
-        return XarraySource(self.array.isel({self.array.dims[0]: list(positions)}), self.name)
+        return replace(self, array=self.array.isel({self.array.dims[0]: list(positions)}))
+
+    def cut(self, window: Window) -> XarraySource:
+        """The same source for windows inside ``window``, holding no more than those need.
+
+        A pickle of the source carries all its pixels, or how each of its chunks is computed: 19 MB
+        for a composite of 100 000 x 100 000 px and 10 dates, of which a region needs 49 kB.
+        """
+        from dask.base import optimize
+
+        at = window.intersect(self._held)
+        assert at is not None, "what is cut out lies on the grid"
+        rows, cols = at.relative_to(self._held).slices
+        y, x = self._layers[0].dims[-2:]
+        (array,) = optimize(self.array.isel({y: rows, x: cols}))
+        return replace(self, array=array, whole=self.geobox, held=at)
 
     def read(self, window: Window) -> Block:
         """Read a window; what lies outside the array is not valid."""
+        from dask.base import compute
+
         at = window.intersect(grid.whole(self.geobox.shape))
         if at is None:
             return paste(None, window, self, window)
-        values = self.array[(..., *at.slices)].compute(scheduler="synchronous").values
-        pixels = values.reshape(-1, *at.shape)
+        assert at == at.intersect(self._held), "a source is read where it was cut"
+        inside = at.relative_to(self._held).slices
+        parts = compute(*(layer[..., *inside] for layer in self._layers), scheduler="synchronous")
+        pixels = np.concatenate([part.values.reshape(-1, *at.shape) for part in parts])
         valid = validity(pixels, tuple(band.nodata for band in self.bands))
         return paste(Block(pixels, valid, grid.crop(self.geobox, at)), window, self, at)
+
+    @property
+    def _held(self) -> Window:
+        return self.held or grid.whole(self.geobox.shape)
+
+
+def _check(layer: xr.DataArray, where: str, whole: GeoBox | None, *, bands: int) -> None:
+    """Whether a layer lies on the ground and has at most so many dimensions of ``bands``."""
+    geobox = whole or layer.odc.geobox
+    if geobox is None or geobox.crs is None:
+        raise RasterError("has no CRS", where=where, fix="array.odc.assign_crs('EPSG:...')")
+    more = layer.dims[:-2]
+    dates = [dim for dim in more if dim in layer.coords and layer[dim].dtype.kind == "M"]
+    if layer.dims[-2:] != layer.odc.spatial_dims or len(more) > bands or dates:
+        raise RasterError(
+            "has other dimensions",
+            where=where,
+            got=", ".join(map(str, layer.dims)),
+            wanted="band, y, x" if bands else "y, x",
+            fix=f'reduce it first: array.median("{dates[0]}")' if dates else None,
+        )
+
+
+def _bands(layer: xr.DataArray) -> Iterator[Band]:
+    nodata = layer.odc.nodata
+    nodata = None if nodata is None or np.isnan(nodata) else float(nodata)
+    if layer.ndim == 2:
+        yield Band(str(layer.name or "b1"), nodata)
+        return
+    dim = layer.dims[0]
+    labels = layer[dim].values.tolist() if dim in layer.coords else range(1, len(layer) + 1)
+    for label in labels:
+        yield Band(label if isinstance(label, str) else f"b{label}", nodata)
+
+
+def _content(layer: xr.DataArray) -> Iterator[Any]:
+    """What tells the pixels from others: a dask array's name, else their hashes piece by piece."""
+    from dask.tokenize import tokenize
+
+    if layer.chunks is not None:
+        yield layer.data
+        return
+    for row in range(0, layer.shape[-2], ROWS):
+        yield tokenize(layer[..., row : row + ROWS, :].values)

@@ -118,7 +118,9 @@ def tile(
         todo = [task for task in tasks if task.name not in finished]
         from geoseg.chips.cut import cut
 
-        for task, (digest, facts) in spread(cut, todo, options, label="cutting chips"):
+        for task, (digest, facts) in spread(
+            cut, todo, options, label="cutting chips", total=len(todo)
+        ):
             ledger.add(task.name, digest, facts)
             finished[task.name] = facts
         for facts in finished.values():

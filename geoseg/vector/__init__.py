@@ -1,5 +1,6 @@
 """Polygon layers in and out, and onto the pixels of a grid."""
 
+import geoseg.gdal  # noqa: F401  (before any libgdal is loaded)
 from geoseg.vector.polygons import Polygons
 from geoseg.vector.rasterize import rasterize
 from geoseg.vector.read import read_polygons

@@ -180,7 +180,7 @@ def _scene(path: Path, *, deep: bool) -> Entry:
         looked = [
             raster_entry(each, drivers.driver_of(each), deep=deep)
             for each in dict.fromkeys(source.paths)
-            if each.suffix.lower() in SUFFIXES
+            if isinstance(each, Path) and each.suffix.lower() in SUFFIXES
         ]
         gsd_m = grid.gsd_m(source.geobox)
     finest = min(looked, key=lambda each: float(each["gsd_m"] or 0))

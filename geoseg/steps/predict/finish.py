@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,46 +11,61 @@ from odc.geo.geobox import GeoBox
 
 from geoseg import files, style
 from geoseg.classes import IGNORE, ClassScheme
+from geoseg.grid import Window
 from geoseg.raster.cog import CogSettings, write_cog, write_vrt
-from geoseg.steps.predict.region import RegionTask
 
-CLASSES, CONFIDENCE, SCHEME = "classes.tif", "confidence.tif", "classes.yaml"
-PAM = "classes.tif.aux.xml"
-OUTPUTS = (CLASSES, PAM, CONFIDENCE, SCHEME)
+CLASSES, CONFIDENCE, PROBABILITIES = "classes.tif", "confidence.tif", "probabilities.tif"
+SCHEME, PAM = "classes.yaml", "classes.tif.aux.xml"
+
+
+def rasters(*, probabilities: bool) -> tuple[str, ...]:
+    """The rasters of a map, in the order of the layers."""
+    return (CLASSES, CONFIDENCE, *([PROBABILITIES] if probabilities else []))
 
 
 def finish(
     folder: Path,
-    tasks: Sequence[RegionTask],
-    facts: Mapping[str, Mapping[str, Any]],
+    parts: Mapping[Window, Path],
     geobox: GeoBox,
     scheme: ClassScheme,
+    facts: Iterable[Mapping[str, Any]],
+    *,
+    probabilities: bool,
 ) -> dict[str, Any]:
-    """Write classes.tif and confidence.tif from all parts; each appears whole and checked.
+    """Write the rasters of a map from all parts, and the scheme; each appears whole and checked.
+
+    Args:
+        folder: the map directory.
+        parts: the part of each area.
+        geobox: the grid of the map.
+        scheme: the classes.
+        facts: pixels by value, of each part.
+        probabilities: whether each class has a layer.
 
     Returns:
-        Windows mapped and skipped, and pixels by class name.
+        Pixels without data and by class name.
     """
-    work = tasks[0].folder
-    parts = {task.area: work / task.name for task in tasks}
     colours = {index: each.rgba for index, each in enumerate(scheme.classes)}
+    settings = (CogSettings("MODE", colours), CogSettings("AVERAGE"), CogSettings("AVERAGE"))
     bands = (
-        (CLASSES, CogSettings("class", "MODE", colours)),
-        (CONFIDENCE, CogSettings("confidence in percent", "AVERAGE")),
+        {1: "class"},
+        {2: "confidence in percent"},
+        {3 + i: f"{each.name} in percent" for i, each in enumerate(scheme.classes)},
     )
-    for band, (name, settings) in enumerate(bands, start=1):
-        vrt = work / f"{Path(name).stem}.vrt"
-        write_vrt(vrt, parts, geobox, band, settings)
-        write_cog(vrt, folder / name, settings)
-    counts = [facts[task.name] for task in tasks]
+    for name, band, setting in zip(
+        rasters(probabilities=probabilities), bands, settings, strict=False
+    ):
+        vrt = next(iter(parts.values())).with_name(f"{Path(name).stem}.vrt")
+        write_vrt(vrt, parts, geobox, band, setting)
+        write_cog(vrt, folder / name, setting)
     pixels: Counter[int] = Counter()
-    for each in counts:
+    for each in facts:
         pixels.update({int(value): count for value, count in each["pixels"].items()})
+    height, width = geobox.shape
+    pixels[IGNORE] += height * width - pixels.total()
     files.write_bytes(folder / PAM, style.raster_pam(scheme, pixels).encode())
     files.write_bytes(folder / SCHEME, scheme.to_yaml().encode())
     return {
-        "windows": sum(each["windows"] for each in counts),
-        "skipped_windows": sum(each["skipped"] for each in counts),
         "nodata_pixels": pixels[IGNORE],
         "pixels": {each.name: pixels[i] for i, each in enumerate(scheme.classes)},
     }

@@ -1,0 +1,56 @@
+"""`geoseg.predict` in a process of its own, as the benchmarks call it."""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.child import call
+
+FP32 = {"engine": "torch", "precision": "fp32"}
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A finished map.
+
+    Attributes:
+        seconds: in the call itself.
+        all_seconds: from the start of the interpreter to its end.
+        peak_mb: the most memory that was resident at once.
+        engine: what ran the network, as the run's record has it.
+        window: side of what was mapped at once.
+    """
+
+    seconds: float
+    all_seconds: float
+    peak_mb: float
+    engine: dict[str, Any]
+    window: int
+
+    @property
+    def name(self) -> str:
+        """The engine in words."""
+        compiled = ", compiled" if self.engine["compiled"] else ""
+        return f"{self.engine['name']} {self.engine['precision']}{compiled}"
+
+
+def predict(scene: Path, model: Path, out: Path, **options: Any) -> Mapped:
+    """Map a scene from the beginning; ``options`` are those of `PredictOptions`."""
+    done = call(
+        predict_here, scene=str(scene), model=str(model), out=str(out),
+        options={"overwrite": True, **options},
+    )  # fmt: skip
+    choice = json.loads((out / "run.json").read_text(encoding="utf-8"))["counts"]["choice"]
+    return Mapped(done.value, done.seconds, done.peak_mb, choice["engine"], choice["window"])
+
+
+def predict_here(scene: str, model: str, out: str, options: dict[str, Any]) -> float:
+    """Seconds in `geoseg.predict`, with everything it does but the import of geoseg."""
+    import geoseg
+
+    chosen = geoseg.PredictOptions(**options)
+    start = time.perf_counter()
+    geoseg.predict(scene, model, out, options=chosen)
+    return time.perf_counter() - start

@@ -1,0 +1,115 @@
+"""A scene to a map beside torchgeo's dataset, sampler and loader with stitching in numpy.
+
+U-Net/ResNet-18 fitted to the scene, 8 classes, 4096 x 5120 px of 4 bands uint16; the same weights,
+1152 px windows that share 128 px.
+"""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+
+from bench.child import call
+from bench.maps import FP32, predict
+from bench.models import trained_unet
+from bench.scene import AFFINE, CLASSES, write_scene
+
+SHAPE = (4096, 5120)
+CORE, HALO = 1024, 64
+BATCH, WORKERS = 4, 2
+ROUNDS = 3
+AWAY = 128
+"""Pixels from the border of a window that count as away from it."""
+
+
+def run(folder: Path) -> Iterator[str]:
+    """End to end: reading, mapping, writing; and in how many pixels the maps agree."""
+    scene = write_scene(folder / "scenes" / "scene.tif", SHAPE)
+    model = trained_unet(folder / "model")
+    torchgeo = "torchgeo, logits added up in numpy"
+    seconds: dict[str, list[float]] = {torchgeo: [], "geoseg, torch fp32": [], "geoseg, auto": []}
+    chosen = ""
+    for _ in range(ROUNDS):
+        paths = {"scenes": str(scene.parent), "model": str(model), "out": str(folder / "peer.tif")}
+        seconds[torchgeo].append(call(torchgeo_here, **paths).value)
+        for name, options in (("fp32", {**FP32, "window": CORE}), ("auto", {})):
+            done = predict(scene, model, folder / name, **options)
+            seconds[f"geoseg, {options and 'torch ' or ''}{name}"].append(done.seconds)
+            chosen = done.name
+    first = median(seconds[torchgeo])
+    for name, each in seconds.items():
+        rate = SHAPE[0] * SHAPE[1] / 1e6 / median(each)
+        yield f"{name:56} {rate:8.2f} Mpx/s   {first / median(each):7.2f} x as fast"
+    peer, fp32, auto = (
+        _classes(folder / name) for name in ("peer.tif", "fp32/classes.tif", "auto/classes.tif")
+    )
+    away = _away()
+    yield f"the same class, torchgeo and geoseg fp32: {_same(peer, fp32):.3f} %"
+    yield f"{AWAY} px away from window borders: {_same(peer[away], fp32[away]):.3f} %"
+    yield f"the same class, geoseg fp32 and auto ({chosen}): {_same(fp32, auto):.3f} %"
+
+
+def torchgeo_here(scenes: str, model: str, out: str) -> float:
+    """Seconds from the dataset to the map on the disk, as tutorials do it."""
+    import torch
+    from torch.utils.data import DataLoader
+    from torchgeo.datasets import RasterDataset, stack_samples
+    from torchgeo.samplers import GridGeoSampler
+
+    from geoseg.models.store import load_network
+
+    network, spec = load_network(Path(model))
+    network.eval()
+    mean, std = (torch.tensor(each)[:, None, None] for each in (spec.mean, spec.std))
+    start = time.perf_counter()
+    dataset = RasterDataset(scenes)
+    sampler = GridGeoSampler(dataset, CORE + 2 * HALO, CORE)
+    loader = DataLoader(
+        dataset, batch_size=BATCH, sampler=sampler, num_workers=WORKERS, collate_fn=stack_samples
+    )
+    logits = np.zeros((CLASSES, *SHAPE), dtype=np.float32)
+    with torch.inference_mode():
+        for batch in loader:
+            found = network((batch["image"] - mean) / std).numpy()
+            for each, transform in zip(found, batch["transform"], strict=True):
+                row = round((AFFINE.f - float(transform[5])) / -AFFINE.e)
+                col = round((float(transform[2]) - AFFINE.c) / AFFINE.a)
+                target = logits[:, row : row + each.shape[1], col : col + each.shape[2]]
+                target += each[:, : target.shape[1], : target.shape[2]]
+    classes = logits.argmax(axis=0).astype(np.uint8)
+    with rasterio.open(Path(scenes) / "scene.tif") as dataset:
+        profile = {"crs": dataset.crs, "transform": dataset.transform}
+    with rasterio.open(
+        out, "w", driver="GTiff", count=1, height=SHAPE[0], width=SHAPE[1], dtype="uint8",
+        compress="deflate", tiled=True, **profile,
+    ) as written:  # fmt: skip
+        written.write(classes, 1)
+    return time.perf_counter() - start
+
+
+def _classes(path: Path) -> NDArray[np.uint8]:
+    with rasterio.open(path) as dataset:
+        return dataset.read(1)
+
+
+def _away() -> NDArray[np.bool_]:
+    """Where no window of either map begins or ends nearby."""
+    far = []
+    for side in SHAPE:
+        at = np.arange(side)
+        borders = [
+            border
+            for first in range(0, side, CORE)
+            for border in (first - HALO, first, first + HALO, first + 2 * HALO)
+            if 0 < border < side
+        ]
+        far.append(np.min([np.abs(at - border) for border in borders], axis=0) >= AWAY)
+    return np.logical_and.outer(*far)
+
+
+def _same(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    return 100 * float((one == other).mean())

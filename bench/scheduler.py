@@ -1,0 +1,69 @@
+"""What it costs to hand out regions: a predictor that sleeps, up to 100 000 of them."""
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+from bench.child import Outcome, call
+from geoseg.job import Ledger, WorkerOptions, spread
+
+COUNTS = (1_000, 10_000, 100_000)
+ROUNDS = {1_000: 3, 10_000: 3, 100_000: 1}
+TEAMS = {"in this process, 2 threads": 0, "2 worker processes": 2}
+THREADS = 2
+SLEEPS_MS = (0.0, 2.0)
+LINES = 1_000
+FACTS = {"mapped": 1, "skipped": 0, "unchanged": 0, "pixels": dict.fromkeys(range(8), 131072)}
+DIGEST = "0" * 64
+
+
+def run(folder: Path) -> Iterator[str]:
+    """Microseconds per region on top of its sleep, and the memory of the driving process."""
+    yield f"{'':28} {'sleep':>6} {'regions':>8}   {'per region':>11}   {'peak RSS':>10}"
+    for sleep_ms in SLEEPS_MS:
+        for team, workers in TEAMS.items():
+            for count in COUNTS:
+                cost, peak = _measure(count, workers, sleep_ms)
+                yield f"{team:28} {sleep_ms:3.0f} ms {count:8d}   {cost:8.0f} us   {peak:7.0f} MB"
+    yield _ledger(folder)
+
+
+def nap(item: tuple[int, float]) -> tuple[str, dict[str, object]]:
+    """What a worker does: sleep, and say as much as a region would."""
+    time.sleep(item[1])
+    return DIGEST, FACTS
+
+
+def hand_out(count: int, workers: int, sleep_s: float) -> float:
+    """Seconds from the first result to the last, of ``count`` regions."""
+    options = WorkerOptions(workers=workers)
+    items = ((number, sleep_s) for number in range(count))
+    results = spread(nap, items, options, label="sleeping", total=count, threads=THREADS)
+    next(results)  # the cluster stands
+    start = time.perf_counter()
+    deque(results, maxlen=0)
+    return time.perf_counter() - start
+
+
+def _measure(count: int, workers: int, sleep_ms: float) -> tuple[float, float]:
+    """Microseconds per region beyond its sleep, and megabytes."""
+    done: list[Outcome] = [
+        call(hand_out, count=count, workers=workers, sleep_s=sleep_ms / 1000)
+        for _ in range(ROUNDS[count])
+    ]
+    seconds = median(each.value for each in done)
+    cost = 1e6 * seconds / count - 1000 * sleep_ms / (workers or THREADS)
+    return cost, median(each.peak_mb for each in done)
+
+
+def _ledger(folder: Path) -> str:
+    """What it costs to note a finished region so that it survives a power cut."""
+    ledger = Ledger(folder)
+    start = time.perf_counter()
+    for number in range(LINES):
+        ledger.add(f"{number}-{number}-1024x1024.tif", DIGEST, {**FACTS, "content": DIGEST[:32]})
+    cost = 1e6 * (time.perf_counter() - start) / LINES
+    size = sum(path.stat().st_size for path in folder.iterdir()) / LINES
+    return f"a line of the ledger, flushed to the disk: {cost:.0f} us, {size:.0f} bytes"

@@ -1,0 +1,167 @@
+"""The Dask cluster that work is spread over: this process, own processes, or the user's."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from geoseg.errors import ConfigError, RetryError
+from geoseg.job.record import versions
+
+if TYPE_CHECKING:
+    from dask.distributed import Client
+
+CONNECT_TIMEOUT_S = 30
+LOOPBACK = "127.0.0.1:0"
+"""Where Dask's status servers listen: nowhere that another machine could reach."""
+
+ALLOWED_DEATHS = 1
+"""How often an item may lose its worker before it is put aside: once is bad luck."""
+
+NAMED = 5
+RESTART_S = 10
+
+
+@contextmanager
+def own_cluster(workers: int, threads: int, readers: int) -> Iterator[Client]:
+    """A cluster that ends with the block.
+
+    Args:
+        workers: processes with a task thread each; 0 for threads of this process.
+        threads: task threads in this process; 0 for one per core.
+        readers: task threads on top of those in each process.
+    """
+    import dask
+    from dask.distributed import Client, LocalCluster
+    from dask.system import CPU_COUNT
+    from distributed.comm import inproc
+
+    _quieten()
+    processes = workers > 0
+    # Dask would look for a route to the internet to name a cluster that lives in this process.
+    inproc.global_manager._ip = "127.0.0.1"
+    settings: dict[str, Any] = {
+        "distributed.scheduler.http.routes": [],
+        "distributed.worker.http.routes": [],
+        "distributed.worker.profile.enabled": False,
+        "distributed.scheduler.allowed-failures": ALLOWED_DEATHS,
+        "logging": {"distributed": "critical"},
+    }
+    with (
+        dask.config.set(settings),
+        LocalCluster(
+            n_workers=workers or 1,
+            processes=processes,
+            threads_per_worker=(1 if processes else threads or CPU_COUNT) + readers,
+            host="127.0.0.1" if processes else None,
+            dashboard_address=LOOPBACK,
+            worker_dashboard_address=LOOPBACK,
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        try:
+            yield client
+        finally:
+            # A worker that is stopped while it starts, after another died, prints a traceback.
+            with suppress(OSError):
+                client.wait_for_workers(workers or 1, timeout=RESTART_S)
+
+
+@contextmanager
+def running_cluster(name: str) -> Iterator[Client]:
+    """A cluster that runs already, and goes on running after the block.
+
+    Args:
+        name: address of its scheduler, or the scheduler file that this has written.
+
+    Raises:
+        ConfigError: no scheduler answers, or a worker has other versions than this process.
+        RetryError: the scheduler has no workers.
+    """
+    _quieten()
+    address = name if _is_address(name) else _read_scheduler_file(Path(name))
+    with _connect(address) as client:
+        try:
+            client.wait_for_workers(1, timeout=CONNECT_TIMEOUT_S)
+        except TimeoutError as error:
+            raise RetryError(
+                "the Dask scheduler has no workers",
+                where=address,
+                got=f"none within {CONNECT_TIMEOUT_S} s",
+                fix=f"start some (dask worker {address}) and run the same command again",
+            ) from error
+        _check_versions(address, client.run(versions, on_error="return"))
+        yield client
+
+
+def _quieten() -> None:
+    """What Dask logs of workers and connections that are lost comes to the user as an error."""
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+
+
+def _is_address(name: str) -> bool:
+    return "://" in name or re.fullmatch(r"[\w.-]+:\d+", name) is not None
+
+
+def _read_scheduler_file(path: Path) -> str:
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["address"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            "is neither the address of a Dask scheduler nor a scheduler file",
+            where=path,
+            got=getattr(error, "strerror", None),
+            wanted="tcp://host:port, or what dask scheduler --scheduler-file has written",
+            fix="check --cluster",
+        ) from error
+
+
+def _connect(address: str) -> Client:
+    from dask.distributed import Client
+
+    try:
+        return Client(address, timeout=CONNECT_TIMEOUT_S)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            "no Dask scheduler answers", where=address, fix="check --cluster"
+        ) from error
+
+
+def _check_versions(address: str, found: Mapping[str, Any]) -> None:
+    """Refuse workers on which the same work could come out differently."""
+    here = versions()
+    workers = defaultdict(list)
+    for worker, there in found.items():
+        if isinstance(there, OSError):  # it is gone
+            continue
+        workers[_difference(here, there)].append(worker)
+    workers.pop("", None)
+    if workers:
+        raise ConfigError(
+            "workers have other versions than this process",
+            where=address,
+            got="; ".join(
+                f"{difference} on {', '.join(names[:NAMED])}"
+                + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+                for difference, names in workers.items()
+            ),
+            fix="install the same versions in the environment of the workers",
+        )
+
+
+def _difference(here: Mapping[str, str], there: Mapping[str, str] | Exception) -> str:
+    """What a worker has instead of what is here; what only the worker has does not matter."""
+    if isinstance(there, Exception):
+        return f"geoseg cannot be loaded ({there})"
+    return ", ".join(
+        f"{name} {there.get(name, 'absent')} (here {version})"
+        for name, version in here.items()
+        if there.get(name) != version
+    )

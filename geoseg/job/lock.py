@@ -1,0 +1,247 @@
+"""One run at a time: a lock file that names who holds it and shows that he lives."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import socket
+import sys
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from geoseg import files
+from geoseg.errors import OutputError
+
+logger = logging.getLogger(__name__)
+LOCK = ".lock"
+TRIES = 5
+BEAT_S = 5.0
+QUIET_S = 60.0
+"""A lock whose process cannot be asked is left behind after this long without a sign of life."""
+
+CLOCK_SLACK_S = 2.0
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lock.
+
+    Attributes:
+        host: name of the machine.
+        pid: process there.
+        since: when that process started, in seconds since 1970.
+        boot: tells boots of one machine apart, and machines and containers of one name.
+        token: tells runs of one process apart.
+    """
+
+    host: str
+    pid: int
+    since: float
+    boot: str
+    token: str
+
+    @classmethod
+    def here(cls) -> Holder:
+        """A new run of this process."""
+        me = psutil.Process()
+        return cls(socket.gethostname(), me.pid, me.create_time(), _boot(), uuid.uuid4().hex)
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A lock that this process holds.
+
+    Attributes:
+        path: the lock file.
+        holder: the run that holds it.
+    """
+
+    path: Path
+    holder: Holder
+
+    def stands(self) -> bool:
+        """Whether the file is still there and still this run's."""
+        try:
+            return _parse(self.path.read_bytes()) == self.holder
+        except OSError:
+            return False
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[Lock]:
+    """Hold ``folder`` for one run.
+
+    The lock of a process of this machine that is gone is taken over; that of another machine never
+    is, for nobody here can ask whether it lives.
+
+    Raises:
+        OutputError: another run holds the folder, or it cannot be written to.
+        RetryError: the disk is full.
+    """
+    held = Lock(folder / LOCK, Holder.here())
+    _take(held)
+    ended = threading.Event()
+    beat = threading.Thread(target=_beat, args=(held, ended), daemon=True)
+    beat.start()
+    try:
+        yield held
+    finally:
+        ended.set()
+        beat.join()
+        if held.stands():
+            held.path.unlink(missing_ok=True)
+
+
+def _take(held: Lock) -> None:
+    """Write the lock first and name it then, so that nobody ever reads half of one."""
+    written = held.path.with_name(f"{LOCK}.{held.holder.token}")
+    try:
+        with files.disk_errors(held.path.parent):
+            written.write_text(json.dumps(asdict(held.holder)), encoding="utf-8")
+            for _ in range(TRIES):
+                if _link(written, held.path) or _take_over(written, held.path):
+                    return
+    finally:
+        written.unlink(missing_ok=True)
+    raise OutputError("another run has just taken it", where=held.path.parent, fix="wait for it")
+
+
+def _link(written: Path, path: Path) -> bool:
+    """Give the lock its name, unless that is taken."""
+    try:
+        path.hardlink_to(written)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+            raise
+        return _copy(written, path)
+    return True
+
+
+def _copy(written: Path, path: Path) -> bool:
+    """As `_link`, on file systems where a file has one name only."""
+    try:
+        with path.open("xb") as stream:
+            stream.write(written.read_bytes())
+    except FileExistsError:
+        return False
+    return True
+
+
+def _take_over(written: Path, path: Path) -> bool:
+    """Replace a lock that was left behind; False where another process was faster."""
+    try:
+        text = path.read_bytes()
+        # Both times come from the machine that has the disk, so no two clocks are compared.
+        quiet_s = written.stat().st_mtime - path.stat().st_mtime
+    except FileNotFoundError:
+        return False
+    if not _is_left(text, quiet_s):
+        raise OutputError(
+            "another run holds this output",
+            where=path.parent,
+            got=f"{_parse(text) or 'a lock that names nobody'}, last sign of life"
+            f" {max(0, round(quiet_s))} s ago",
+            fix=f"wait for it, or remove {path} if it is gone",
+        )
+    try:
+        with _alone(path) as alone:
+            if not alone or path.read_bytes() != text:
+                return False
+            written.replace(path)
+    except FileNotFoundError:
+        return False
+    logger.info("%s: took over from a run that is gone", path.parent)
+    return True
+
+
+def _is_left(text: bytes, quiet_s: float) -> bool:
+    """Whether the run that wrote this lock is known to be gone."""
+    holder = _parse(text)
+    if holder is None:
+        return quiet_s > QUIET_S and _is_torn(text)
+    if holder.host != socket.gethostname():
+        return False
+    if holder.boot != _boot():
+        return quiet_s > QUIET_S
+    return not _lives(holder)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[bool]:
+    """Whether no other process is replacing the lock file now, and none has just replaced it.
+
+    The kernel's lock goes with its process, so a kill here leaves nothing behind. Windows cannot
+    replace an open file; two processes that take over at one moment are not kept apart there.
+    """
+    if sys.platform == "win32":
+        yield True
+        return
+    import fcntl
+
+    with path.open("r+b") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            alone = os.path.samestat(os.fstat(stream.fileno()), path.stat())
+        except (FileNotFoundError, BlockingIOError):
+            alone = False
+        yield alone
+
+
+def _parse(text: bytes) -> Holder | None:
+    try:
+        found = json.loads(text)
+        host, boot, token = (str(found[name]) for name in ("host", "boot", "token"))
+        return Holder(host, int(found["pid"]), float(found["since"]), boot, token)
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _is_torn(text: bytes) -> bool:
+    """Whether this is no JSON object: a process was killed, or the power failed, over it."""
+    try:
+        return not isinstance(json.loads(text), dict)
+    except ValueError:
+        return True
+
+
+def _lives(holder: Holder) -> bool:
+    """Whether the process that took the lock is there, not a later one with its number.
+
+    Start times are counted from the boot time, which the kernel rounds anew whenever it is asked.
+    A zombie is a process that was killed and whose parent has not noticed.
+    """
+    try:
+        process = psutil.Process(holder.pid)
+        zombie = process.status() == psutil.STATUS_ZOMBIE
+        return not zombie and abs(process.create_time() - holder.since) < CLOCK_SLACK_S
+    except psutil.Error:
+        return False
+
+
+def _boot() -> str:
+    """This boot and, in it, this container's processes; empty where the system names neither."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""
+
+
+def _beat(held: Lock, ended: threading.Event) -> None:
+    while not ended.wait(BEAT_S):
+        with suppress(OSError):
+            if held.stands():
+                os.utime(held.path)

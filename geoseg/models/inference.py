@@ -1,0 +1,172 @@
+"""Networks as predictors: scaled, run, averaged, decided."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import lcm
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from geoseg.classes import ClassScheme
+from geoseg.grid import Window
+from geoseg.models import dropout, engines
+from geoseg.models.decide import decide, layers
+from geoseg.models.predictor import Layers
+from geoseg.models.recipe import Recipe
+from geoseg.models.spec import ModelSpec
+from geoseg.models.views import restore, symmetries, view
+from geoseg.raster.block import Mask, Pixels
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class NetworkPredictor:
+    """A torch network as a predictor.
+
+    Args:
+        network: maps (1, bands, height, width) to (1, classes, height, width) logits.
+        spec: how pixels are scaled, and the stride and halo.
+        recipe: the engine, what is averaged, what is written.
+        device: where it runs; the GPU where there is one.
+        slots: how many windows will be under way at once.
+
+    Raises:
+        ModelError: the engine cannot run the network.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        spec: ModelSpec,
+        recipe: Recipe | None = None,
+        *,
+        device: str | None = None,
+        slots: int = 1,
+    ) -> None:
+        self.spec, self.recipe = spec, recipe or Recipe()
+        self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        network = network.eval()
+        if self.recipe.passes:
+            network = dropout.keep_on(network)
+        bands = len(spec.bands)
+        self._forward = engines.build(network, bands, self.recipe.engine, self._device, slots)
+
+    @property
+    def stride(self) -> int:
+        """The network's total downsampling."""
+        return self.spec.stride
+
+    @property
+    def halo(self) -> int:
+        """Pixels of context."""
+        return self.spec.halo
+
+    @property
+    def scheme(self) -> ClassScheme:
+        """The classes."""
+        return self.spec.scheme
+
+    @property
+    def fingerprint(self) -> str:
+        """Weights and recipe."""
+        return f"{self.spec.weights_sha256} {self.recipe.model_dump_json()}"
+
+    @torch.inference_mode()
+    def __call__(self, pixels: Pixels, valid: Mask, core: Window) -> Layers:
+        """The layers of the recipe, for the core.
+
+        Raises:
+            ModelError: the network returns numbers that are not finite.
+        """
+        if self.recipe.plain:
+            logits = self._forward(self._images(pixels, valid))[0]
+            return decide(logits[:, *core.slices]).cpu().numpy()
+        return layers(self.probabilities(pixels, valid)[:, *core.slices], self.recipe).cpu().numpy()
+
+    @torch.inference_mode()
+    def probabilities(self, pixels: Pixels, valid: Mask) -> Tensor:
+        """(classes, height, width) float32, averaged over views and passes."""
+        images = self._images(pixels, valid)
+        total, count = None, 0
+        if self.recipe.passes:
+            dropout.seed(zlib.crc32(images.cpu().numpy()))
+        for turns, mirrored in symmetries(self.recipe.views):
+            for _ in range(max(1, self.recipe.passes)):
+                logits = self._forward(view(images, turns, mirrored))
+                found = restore(logits.softmax(dim=1), turns, mirrored)[0]
+                total, count = found if total is None else total.add_(found), count + 1
+        assert total is not None, "there is always one view"
+        return total / count
+
+    def _images(self, pixels: Pixels, valid: Mask) -> Tensor:
+        images = scale(pixels[None], valid[None], self.spec.mean, self.spec.std)
+        if self._device.type == "cuda":
+            images = images.pin_memory()
+        return images.to(self._device, non_blocking=True)
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Several networks whose probabilities are averaged.
+
+    Attributes:
+        members: of the same classes and bands, each with its own scaling.
+        recipe: what is written.
+    """
+
+    members: Sequence[NetworkPredictor]
+    recipe: Recipe
+
+    @property
+    def stride(self) -> int:
+        """A stride that all members share."""
+        return lcm(*(member.stride for member in self.members))
+
+    @property
+    def halo(self) -> int:
+        """What the member with the widest view wants."""
+        return max(member.halo for member in self.members)
+
+    @property
+    def scheme(self) -> ClassScheme:
+        """The classes."""
+        return self.members[0].scheme
+
+    @property
+    def fingerprint(self) -> str:
+        """Of all members, in order."""
+        return " ".join(member.fingerprint for member in self.members)
+
+    @torch.inference_mode()
+    def __call__(self, pixels: Pixels, valid: Mask, core: Window) -> Layers:
+        """The layers of the recipe, for the core."""
+        return layers(self.probabilities(pixels, valid)[:, *core.slices], self.recipe).cpu().numpy()
+
+    @torch.inference_mode()
+    def probabilities(self, pixels: Pixels, valid: Mask) -> Tensor:
+        """(classes, height, width) float32, averaged over the members in order."""
+        first, *others = (member.probabilities(pixels, valid) for member in self.members)
+        for other in others:
+            first += other
+        return first / len(self.members)
+
+
+def scale(pixels: Pixels, valid: Mask, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """Network input: (pixel - mean) / std as float32, and 0 (the mean) where not valid.
+
+    Args:
+        pixels: (images, bands, height, width).
+        valid: (images, height, width).
+        mean: by band.
+        std: by band; a constant band has 0 and is only centred.
+    """
+    shift = np.array(mean, dtype=np.float32)[:, None, None]
+    factor = np.array([1 / s if s > 0 else 1.0 for s in std], dtype=np.float32)[:, None, None]
+    scaled = (pixels.astype(np.float32) - shift) * factor
+    np.copyto(scaled, 0.0, where=~valid[:, None])
+    return torch.from_numpy(scaled)

@@ -1,0 +1,61 @@
+"""How windows become map layers: the engine, what is averaged, what is written."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+type EngineName = Literal["torch", "onnx", "openvino"]
+type Precision = Literal["fp32", "bf16"]
+type Views = Literal["none", "flips", "turns"]
+type Confidence = Literal["probability", "margin", "entropy"]
+
+
+class Engine(BaseModel):
+    """What runs a network.
+
+    Attributes:
+        name: torch, ONNX Runtime or OpenVINO.
+        precision: of weights and activations; logits are float32 in any case.
+        compiled: whether torch compiles it first.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: EngineName = "torch"
+    precision: Precision = "fp32"
+    compiled: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.precision}" + (", compiled" if self.compiled else "")
+
+
+class Recipe(BaseModel):
+    """What a window goes through.
+
+    Attributes:
+        engine: what runs the network.
+        views: "flips" averages the window and its 3 mirror images, "turns" all 8 symmetries of
+            the square.
+        passes: forward passes with dropout left on whose probabilities are averaged (Gal and
+            Ghahramani, 2016); 0 for one pass without dropout.
+        confidence: what confidence.tif holds, in percent: the probability of the likeliest class;
+            the margin, what it is ahead of the second; or 100 less the entropy as a share of its
+            maximum.
+        probabilities: whether each class's probability is a layer too.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    engine: Engine = Engine()
+    views: Views = "none"
+    passes: int = 0
+    confidence: Confidence = "probability"
+    probabilities: bool = False
+
+    @property
+    def plain(self) -> bool:
+        """Whether one look at the logits answers everything."""
+        averaged = self.views != "none" or self.passes > 0
+        return not averaged and not self.probabilities and self.confidence == "probability"

@@ -1,0 +1,300 @@
+"""The work of a plan: regions of one scene after the other, on threads, processes or a cluster."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from math import ceil, lcm
+from pathlib import Path
+from typing import Any
+
+import shapely
+from dask.system import CPU_COUNT
+from odc.geo.geobox import GeoBox
+
+from geoseg import files, grid
+from geoseg.errors import GridError, PartialError
+from geoseg.grid import Window
+from geoseg.job import Run, WorkerOptions, open_run, read_record, spread, unrepeatable
+from geoseg.job.run import RECORD
+from geoseg.models.saved import SavedModel
+from geoseg.raster import RasterSource, XarraySource
+from geoseg.raster.cog import BLOCK
+from geoseg.remote import upload
+from geoseg.steps.predict.choice import Choice, ChoiceTask
+from geoseg.steps.predict.finish import PAM, SCHEME, rasters
+from geoseg.steps.predict.job import CONTENTS, Job, before, earlier, needed_bytes
+from geoseg.steps.predict.mosaic import LAYERS, map_mosaic, plan_mosaic, target_grid
+from geoseg.steps.predict.plan import Plan
+from geoseg.steps.predict.region import RegionTask, map_region
+from geoseg.steps.predict.view import Windows
+from geoseg.vector import Polygons
+
+logger = logging.getLogger(__name__)
+FAILED = "failed.json"
+ATTEMPTS = 3
+DEFAULT_WINDOW = 1024
+BLENDED_WINDOWS = 4
+"""Windows along a region's side when they blend: those around it are computed as well."""
+GPU_SLOTS, GPU_READERS = 2, 6
+WHERE = {"workers", "cluster", "region", "overwrite", "remote", "grid"}
+"""Options that change no byte of a scene's map."""
+
+
+def work(plan: Plan) -> list[Path]:
+    """Map all scenes of a plan; what is finished already is left alone.
+
+    Returns:
+        The map directories.
+    """
+    _map_scenes(plan)
+    folders = list(plan.folders)
+    if plan.options.grid:
+        _join(plan, plan.options.grid)
+        folders = [plan.out]
+    if plan.address:
+        _upload(plan, folders)
+    return folders
+
+
+def explain_first(plan: Plan) -> str:
+    """Which engine and window the first scene is mapped with, and why."""
+    team = _team(plan)
+    with _opened(plan, 0) as run:
+        return _choice(plan, 0, run, team).explain()
+
+
+@dataclass(frozen=True)
+class _Team:
+    """Who works: the options with all workers named, and who computes in a process at once."""
+
+    options: WorkerOptions
+    slots: int
+    readers: int
+
+    @property
+    def processes(self) -> int:
+        return max(1, self.options.workers)
+
+
+def _team(plan: Plan) -> _Team:
+    """One process per GPU; on CPUs a thread per core, or one per worker process."""
+    options: WorkerOptions = plan.options
+    gpus = 0
+    if isinstance(plan.model, SavedModel) and not options.cluster:
+        import torch
+
+        gpus = torch.cuda.device_count()
+    if gpus > 1 and not options.workers:
+        options = options.model_copy(update={"workers": gpus})
+    if gpus:
+        return _Team(options, GPU_SLOTS, GPU_READERS)
+    slots = 1 if options.workers or options.cluster else CPU_COUNT
+    return _Team(options, slots, slots)
+
+
+def _map_scenes(plan: Plan) -> None:
+    """Map region after region, and put a scene's parts together while the next one is mapped."""
+    team = _team(plan)
+    jobs: dict[Path, tuple[Job[RegionTask], ExitStack]] = {}
+    finishing: list[Future[None]] = []
+    files.remove(plan.out / FAILED)
+    with ExitStack() as runs, ThreadPoolExecutor(max_workers=1) as finisher:
+
+        def finish_if_complete(folder: Path) -> None:
+            if folder in jobs and jobs[folder][0].complete:
+                finishing.append(finisher.submit(_finish, *jobs.pop(folder)))
+
+        def tasks() -> Iterator[RegionTask]:
+            for number in range(len(plan.sources)):
+                held = runs.enter_context(ExitStack())
+                run = held.enter_context(_opened(plan, number))
+                if run.done:
+                    held.close()
+                    continue
+                job = _job(plan, number, run, team)
+                jobs[run.work] = job, held
+                yield from job.todo
+                finish_if_complete(run.work)
+
+        done = spread(
+            map_region, tasks(), team.options, label="mapping", total=_count(plan),
+            threads=team.slots, readers=team.readers, attempts=ATTEMPTS,
+        )  # fmt: skip
+        try:
+            for task, (digest, facts) in done:
+                jobs[task.folder][0].commit(task, digest, facts)
+                finish_if_complete(task.folder)
+        except PartialError as error:
+            failures = [{"region": name, "reason": reason} for name, reason in error.failures]
+            files.write_json(plan.out / FAILED, failures)
+            raise
+    for each in finishing:
+        each.result()
+
+
+def _finish(job: Job[RegionTask], held: ExitStack) -> None:
+    with held:
+        job.finish()
+
+
+def _count(plan: Plan) -> int:
+    """About how many regions there are, for the progress bar."""
+    side = plan.options.region or lcm(plan.options.window or DEFAULT_WINDOW, BLOCK)
+    return sum(
+        ceil(source.geobox.shape[0] / side) * ceil(source.geobox.shape[1] / side)
+        for source in plan.sources
+    )
+
+
+@contextmanager
+def _opened(plan: Plan, number: int) -> Iterator[Run]:
+    """The run of a scene."""
+    source, options = plan.sources[number], plan.options
+    resolved: dict[str, Any] = {
+        "model": plan.fingerprint,
+        "scene": [band.name for band in source.bands],
+        **options.model_dump(mode="json", exclude=WHERE),
+        "halo": plan.halo,
+    }
+    if not source.paths:
+        token = source.token if isinstance(source, XarraySource) else None
+        resolved["array"] = token or unrepeatable()
+    aoi = [options.aoi] if options.aoi else []
+    outputs = (*rasters(probabilities=options.probabilities), PAM, SCHEME, CONTENTS)
+    with open_run(
+        "predict", plan.folders[number], inputs=[*source.paths, *plan.weights, *aoi],
+        options=resolved, outputs=outputs, overwrite=options.overwrite,
+    ) as run:  # fmt: skip
+        yield run
+
+
+def _job(plan: Plan, number: int, run: Run, team: _Team) -> Job[RegionTask]:
+    source, options, area = plan.sources[number], plan.options, plan.areas[number]
+    run.require_space(needed_bytes(source.geobox))
+    choice = _choice(plan, number, run, team)
+    windows = Windows(choice.window, plan.halo, options.blend)
+    contents = {} if options.overwrite else _earlier(plan, run)
+    model = plan.model
+    if isinstance(model, SavedModel) and choice.engine:
+        model = replace(model, recipe=model.recipe.model_copy(update={"engine": choice.engine}))
+    everything = grid.whole(source.geobox.shape)
+    tasks = [
+        RegionTask(
+            _cut(source, each, windows), model, each, windows, plan.layers, run.work,
+            team.slots, aoi, before(run.folder, contents, each, probabilities=options.probabilities),
+        )
+        for each in grid.split(everything, _region(plan, choice.window))
+        for meets, aoi in [_meeting(area, source.geobox, each)]
+        if meets
+    ]  # fmt: skip
+    how = {"choice": choice.model_dump(mode="json")}
+    return Job(run, source.geobox, plan.scheme, tasks, options.probabilities, how)
+
+
+def _cut(source: RasterSource, area: Window, windows: Windows) -> RasterSource:
+    """What a region reads of an array, which travels to the workers with the task."""
+    if not isinstance(source, XarraySource):
+        return source
+    return source.cut(area.expand(2 * windows.halo + (2 if windows.blend else 1) * windows.side))
+
+
+def _choice(plan: Plan, number: int, run: Run, team: _Team) -> Choice:
+    """The choice of this job: made once, kept for when it goes on."""
+    path = run.work / "choice.json"
+    if path.exists():
+        return Choice.model_validate_json(path.read_bytes())
+    if not plan.options.overwrite and _earlier(plan, run):
+        record = read_record(run.folder / RECORD)
+        assert record is not None, "an earlier map has a record"
+        choice = Choice.model_validate(record.counts["choice"])
+    elif isinstance(plan.model, SavedModel):
+        choice = _choose(plan, plan.model, number, team)
+    else:
+        choice = Choice(engine=None, window=plan.options.window or DEFAULT_WINDOW)
+    files.write_bytes(path, choice.model_dump_json().encode())
+    return choice
+
+
+def _choose(plan: Plan, model: SavedModel, number: int, team: _Team) -> Choice:
+    """Try engines where the work will be done."""
+    from geoseg.steps.predict.choose import choose
+
+    options = plan.options
+    task = ChoiceTask(
+        plan.sources[number], model, options.engine, options.precision, options.window,
+        plan.halo, team.slots, team.processes,
+    )  # fmt: skip
+    if not options.cluster:
+        return choose(task)
+    ((_, choice),) = spread(choose, [task], options, label="choosing an engine", total=1)
+    return choice
+
+
+def _earlier(plan: Plan, run: Run) -> dict[str, str]:
+    weights = (
+        [spec.weights_sha256 for spec in plan.model.specs]
+        if isinstance(plan.model, SavedModel)
+        else []
+    )
+    return earlier(run.folder, read_record(run.folder / RECORD), run.options, weights)
+
+
+def _region(plan: Plan, window: int) -> int:
+    """Side of a region; by default small, so that little is lost by a kill."""
+    side = plan.options.region
+    if side is None:
+        return lcm(window, BLOCK) * (BLENDED_WINDOWS if plan.options.blend else 1)
+    if side % BLOCK or side % window:
+        raise GridError(
+            "a region must be made of whole windows and of whole blocks of the map",
+            where="--region",
+            got=side,
+            wanted=f"a multiple of {window} and {BLOCK}",
+        )
+    return side
+
+
+def _meeting(area: Polygons | None, geobox: GeoBox, window: Window) -> tuple[bool, Polygons | None]:
+    """Whether a region meets the area of interest, and the polygons that it meets."""
+    if area is None:
+        return True, None
+    near = area.tree.query(shapely.box(*grid.bounds(grid.crop(geobox, window))))
+    chosen = replace(area, geometries=area.geometries[near], ids=area.ids[near])
+    return len(near) > 0, chosen
+
+
+def _upload(plan: Plan, folders: list[Path]) -> None:
+    """Put finished maps at the address that was asked for, each with its record last."""
+    for folder in folders:
+        names = (*rasters(probabilities=plan.options.probabilities), PAM, SCHEME, RECORD)
+        below = folder.relative_to(plan.out).as_posix()
+        address = plan.address if below == "." else f"{plan.address}/{below}"
+        for each in upload([folder / name for name in names], address):
+            logger.info("put at %s", each)
+
+
+def _join(plan: Plan, target: str) -> None:
+    """One map on one grid from the maps of all scenes."""
+    geobox = target_grid(target, [source.geobox for source in plan.sources])
+    names = rasters(probabilities=plan.options.probabilities)
+    inputs = [folder / name for folder in plan.folders for name in names]
+    with open_run(
+        "mosaic", plan.out, inputs=inputs, options={"grid": target},
+        outputs=(*names, PAM, SCHEME, CONTENTS), overwrite=plan.options.overwrite,
+    ) as run:  # fmt: skip
+        if run.done:
+            return
+        run.require_space(needed_bytes(geobox))
+        side = plan.options.region or DEFAULT_WINDOW
+        layers = (*LAYERS, *[Path(name).stem for name in names[2:] for _ in plan.scheme.classes])
+        tasks = plan_mosaic(plan.folders, geobox, side, run.work, layers)
+        job = Job(run, geobox, plan.scheme, tasks, plan.options.probabilities, {})
+        for task, (digest, facts) in spread(
+            map_mosaic, job.todo, plan.options, label="joining", total=len(tasks), attempts=ATTEMPTS
+        ):
+            job.commit(task, digest, facts)
+        job.finish()
