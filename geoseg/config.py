@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from geoseg import yamlfile
 from geoseg.errors import ConfigError
 from geoseg.options import Options, ReadOptions
+from geoseg.remote import is_remote
 from geoseg.steps.evaluate import EvaluateOptions
 from geoseg.steps.predict import PredictOptions
 from geoseg.steps.tile import TileOptions

@@ -184,8 +184,8 @@ def _job(plan: Plan, number: int, run: Run, team: _Team) -> Job[RegionTask]:
     everything = grid.whole(source.geobox.shape)
     tasks = [
         RegionTask(
-            _cut(source, each, windows), model, each, windows, plan.layers, run.work,
-            team.slots, aoi, before(run.folder, contents, each, probabilities=options.probabilities),
+            _cut(source, each, windows), model, each, windows, plan.layers, run.work, team.slots,
+            aoi, before(run.folder, contents, each, probabilities=options.probabilities),
         )
         for each in grid.split(everything, _region(plan, choice.window))
         for meets, aoi in [_meeting(area, source.geobox, each)]
