@@ -346,6 +346,18 @@ class TestRunningCluster:
         assert "torch" not in message
         assert caught.value.exit_code == 2
 
+    def test_a_worker_with_other_versions_that_joins_later_ends_the_work(
+        self, cluster: Cluster
+    ) -> None:
+        cluster.add_worker("--no-nanny")
+        results = spread(dwell, range(1000), cluster.options, label="x", attempts=3)
+        next(results)
+        cluster.add_preloaded_worker(OTHER_VERSIONS)
+        with pytest.raises(
+            ConfigError, match=r"other versions than this process; got rasterio absent"
+        ):
+            list(results)
+
     def test_workers_without_geoseg_are_refused(self, cluster: Cluster) -> None:
         cluster.add_preloaded_worker("import sys; sys.modules['geoseg'] = None")
         with pytest.raises(ConfigError, match="geoseg cannot be loaded"):

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import platform
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from itertools import starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,6 +105,27 @@ def running_cluster(name: str) -> Iterator[Client]:
         yield client
 
 
+@dataclass(frozen=True)
+class AmongEquals[T, R]:
+    """A function that refuses to work where the versions are others than where it was made.
+
+    Workers that join a running cluster late were not there to be asked.
+
+    Attributes:
+        function: what is worked with.
+        made_with: the versions where the work is given out.
+    """
+
+    function: Callable[[T], R]
+    made_with: Mapping[str, str]
+
+    def __call__(self, item: T) -> R:
+        """The function's result."""
+        if difference := _difference(self.made_with, _versions()):
+            raise _refusal(platform.node(), difference)
+        return self.function(item)
+
+
 def _quieten() -> None:
     """What Dask logs of workers and connections that are lost comes to the user as an error."""
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
@@ -144,16 +169,21 @@ def _check_versions(address: str, found: Mapping[str, Any]) -> None:
         workers[_difference(here, there)].append(worker)
     workers.pop("", None)
     if workers:
-        raise ConfigError(
-            "workers have other versions than this process",
-            where=address,
-            got="; ".join(
-                f"{difference} on {', '.join(names[:NAMED])}"
-                + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
-                for difference, names in workers.items()
-            ),
-            fix="install the same versions in the environment of the workers",
-        )
+        raise _refusal(address, "; ".join(starmap(_on, workers.items())))
+
+
+def _on(difference: str, workers: Sequence[str]) -> str:
+    more = f" and {len(workers) - NAMED} more" if len(workers) > NAMED else ""
+    return f"{difference} on {', '.join(workers[:NAMED])}{more}"
+
+
+def _refusal(where: str, difference: str) -> ConfigError:
+    return ConfigError(
+        "workers have other versions than this process",
+        where=where,
+        got=difference,
+        fix="install the same versions in the environment of the workers",
+    )
 
 
 def _difference(here: Mapping[str, str], there: Mapping[str, str] | Exception) -> str:
@@ -165,3 +195,6 @@ def _difference(here: Mapping[str, str], there: Mapping[str, str] | Exception) -
         for name, version in here.items()
         if there.get(name) != version
     )
+
+
+_versions = cache(versions)

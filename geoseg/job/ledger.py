@@ -97,7 +97,7 @@ class Ledger:
     def _holds(self, entry: dict[str, Any]) -> bool:
         try:
             return files.sha256(self.folder / entry["name"]) == str(entry["sha256"])
-        except (FileNotFoundError, IsADirectoryError):
+        except OSError:
             return False
 
     def _append(self, line: bytes) -> None:

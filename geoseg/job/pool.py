@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from geoseg.errors import GeosegError, PartialError, RetryError
-from geoseg.job.cluster import own_cluster, running_cluster
+from geoseg.errors import ConfigError, GeosegError, PartialError, RetryError
+from geoseg.job.cluster import AmongEquals, own_cluster, running_cluster
+from geoseg.job.record import versions
 from geoseg.options import Options
 from geoseg.progress import track
 
@@ -64,7 +65,8 @@ def spread[T, R](
     process dies is given to another one.
 
     With one attempt, the first exception ends the work. With more, an item that raises or kills its
-    worker is put aside and tried again alone, after all the rest.
+    worker is put aside and tried again alone, after all the rest. What no attempt mends, a
+    `ConfigError` or a `RetryError`, ends the work at once.
 
     Args:
         function: a module-level function.
@@ -79,7 +81,7 @@ def spread[T, R](
         attempts: how often an item is tried.
 
     Raises:
-        ConfigError: the cluster cannot be used.
+        ConfigError: the cluster cannot be used, or an item raised it.
         PartialError: some items failed at every attempt; all others were yielded.
         RetryError: an item raised it, or the cluster is gone.
     """
@@ -88,7 +90,8 @@ def spread[T, R](
     if not first:
         return
     with _cluster(options, threads, readers) as client:
-        found = _results(client, function, chain(first, waiting), attempts, label)
+        call = AmongEquals(function, versions()) if options.cluster else function
+        found = _results(client, call, chain(first, waiting), attempts, label)
         yield from track(found, label=label, total=total)
 
 
@@ -134,7 +137,7 @@ def _results[T, R](
                 continue
             failures.append(outcome)
             again.append(item)
-            if attempts == 1 or isinstance(outcome.error, RetryError):
+            if attempts == 1 or isinstance(outcome.error, RetryError | ConfigError):
                 raise _as_error(outcome)
             if not done and _is_everyones(failures, slots()):
                 raise _as_error(failures[0])

@@ -146,19 +146,18 @@ def _warp(block: Block, target: GeoBox, method: Method, scales: tuple[float, flo
     source = block.pixels.astype(kind)
     source[:, ~block.valid] = np.nan
     warped = np.full((len(source), *target.shape), np.nan, dtype=kind)
-    for band, out in zip(source, warped, strict=True):
-        reproject(
-            band,
-            out,
-            src_transform=block.geobox.affine,
-            src_crs=grid.crs_of(block.geobox).to_wkt(),
-            src_nodata=np.nan,
-            dst_transform=target.affine,
-            dst_crs=grid.crs_of(target).to_wkt(),
-            dst_nodata=np.nan,
-            resampling=Resampling[method],
-            tolerance=0.0,
-            XSCALE=scales[0],
-            YSCALE=scales[1],
-        )
+    reproject(
+        source,
+        warped,
+        src_transform=block.geobox.affine,
+        src_crs=grid.crs_of(block.geobox).to_wkt(),
+        src_nodata=np.nan,
+        dst_transform=target.affine,
+        dst_crs=grid.crs_of(target).to_wkt(),
+        dst_nodata=np.nan,
+        resampling=Resampling[method],
+        tolerance=0.0,
+        XSCALE=scales[0],
+        YSCALE=scales[1],
+    )
     return warped
