@@ -11,7 +11,7 @@ from bench.scene import BANDS, CLASSES, MEAN, STD, land, pixels_of
 from geoseg.classes import ClassScheme
 from geoseg.grid import Window
 
-STEPS, BATCH, CHIP = 150, 8, 128
+STEPS, BATCH, CHIP = 80, 8, 128
 SCHEME = ClassScheme.model_validate(
     {"classes": [{"name": f"land {i}", "color": f"#{i:02x}8040"} for i in range(CLASSES)]}
 )
@@ -58,7 +58,7 @@ def save_unet(folder: str, steps: int) -> float:
     )  # fmt: skip
     Path(folder).mkdir(parents=True)
     save_model(Path(folder), network, spec)
-    return float(loss)
+    return loss.item()
 
 
 def _chip(rng: np.random.Generator) -> NDArray[np.uint8]:

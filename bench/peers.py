@@ -31,14 +31,14 @@ def run(folder: Path) -> Iterator[str]:
     scene = write_scene(folder / "scenes" / "scene.tif", SHAPE)
     model = trained_unet(folder / "model")
     torchgeo = "torchgeo, logits added up in numpy"
-    seconds: dict[str, list[float]] = {torchgeo: [], "geoseg, torch fp32": [], "geoseg, auto": []}
+    seconds: dict[str, list[float]] = {torchgeo: [], "geoseg fp32": [], "geoseg auto": []}
     chosen = ""
     for _ in range(ROUNDS):
         paths = {"scenes": str(scene.parent), "model": str(model), "out": str(folder / "peer.tif")}
         seconds[torchgeo].append(call(torchgeo_here, **paths).value)
         for name, options in (("fp32", {**FP32, "window": CORE}), ("auto", {})):
             done = predict(scene, model, folder / name, **options)
-            seconds[f"geoseg, {options and 'torch ' or ''}{name}"].append(done.seconds)
+            seconds[f"geoseg {name}"].append(done.seconds)
             chosen = done.name
     first = median(seconds[torchgeo])
     for name, each in seconds.items():
@@ -71,7 +71,10 @@ def torchgeo_here(scenes: str, model: str, out: str) -> float:
     loader = DataLoader(
         dataset, batch_size=BATCH, sampler=sampler, num_workers=WORKERS, collate_fn=stack_samples
     )
-    logits = np.zeros((CLASSES, *SHAPE), dtype=np.float32)
+    with rasterio.open(Path(scenes) / "scene.tif") as scene:
+        height, width = scene.shape
+        profile = {"crs": scene.crs, "transform": scene.transform}
+    logits = np.zeros((CLASSES, height, width), dtype=np.float32)
     with torch.inference_mode():
         for batch in loader:
             found = network((batch["image"] - mean) / std).numpy()
@@ -81,10 +84,8 @@ def torchgeo_here(scenes: str, model: str, out: str) -> float:
                 target = logits[:, row : row + each.shape[1], col : col + each.shape[2]]
                 target += each[:, : target.shape[1], : target.shape[2]]
     classes = logits.argmax(axis=0).astype(np.uint8)
-    with rasterio.open(Path(scenes) / "scene.tif") as dataset:
-        profile = {"crs": dataset.crs, "transform": dataset.transform}
     with rasterio.open(
-        out, "w", driver="GTiff", count=1, height=SHAPE[0], width=SHAPE[1], dtype="uint8",
+        out, "w", driver="GTiff", count=1, height=height, width=width, dtype="uint8",
         compress="deflate", tiled=True, **profile,
     ) as written:  # fmt: skip
         written.write(classes, 1)

@@ -55,13 +55,14 @@ def map_here(scene: str, out: str) -> float:
 
 def copy_here(scene: str, out: str) -> float:
     """Seconds to read a scene strip by strip, and to write maps that lie in memory as COGs."""
-    layers = np.empty((2, *SHAPE), dtype=np.uint8)
     seconds = 0.0
     with rasterio.open(scene, num_threads=THREADS) as dataset:
+        height, width = dataset.shape
+        layers = np.empty((2, height, width), dtype=np.uint8)
         profile = {"crs": dataset.crs, "transform": dataset.transform}
-        for row in range(0, SHAPE[0], STRIP):
+        for row in range(0, height, STRIP):
             start = time.perf_counter()
-            at = rasterio.windows.Window(0, row, SHAPE[1], min(STRIP, SHAPE[0] - row))
+            at = rasterio.windows.Window(0, row, width, min(STRIP, height - row))
             pixels = dataset.read(window=at)
             seconds += time.perf_counter() - start
             core = grid.whole(pixels.shape[1:])
@@ -70,7 +71,7 @@ def copy_here(scene: str, out: str) -> float:
     for layer, overviews in zip(layers, ("MODE", "AVERAGE"), strict=True):
         with MemoryFile() as memory:
             with memory.open(
-                driver="GTiff", count=1, height=SHAPE[0], width=SHAPE[1], dtype="uint8",
+                driver="GTiff", count=1, height=height, width=width, dtype="uint8",
                 nodata=255, tiled=True, **profile,
             ) as plain:  # fmt: skip
                 plain.write(layer, 1)

@@ -60,8 +60,12 @@ def whole(final: Path) -> Iterator[Path]:
 
 
 def clear_leftovers(final: Path) -> None:
-    """Remove what killed processes left beside ``final`` while they wrote it."""
-    for leftover in final.parent.glob(_temporary_name(glob.escape(final.name), "?" * 8)):
+    """Remove what killed processes left beside ``final`` while they wrote it.
+
+    GDAL puts files of its own beside the one that it writes, with longer names.
+    """
+    name = _temporary_name(glob.escape(final.name), "?" * 8)
+    for leftover in final.parent.glob(f"{name}*" if final.suffix else name):
         remove(leftover)
 
 

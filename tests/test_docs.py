@@ -8,7 +8,10 @@ import runpy
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
+import rasterio
+from conftest import MakeRaster
 
 import geoseg
 from geoseg.cli import app
@@ -82,6 +85,30 @@ def test_the_names_in_python_blocks_are_public(page: Path) -> None:
     assert used <= set(geoseg.__all__)
     for name in used:
         assert getattr(geoseg, name)
+
+
+def test_the_tutorials_predictor_maps_water_where_its_index_is_above_the_threshold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_raster: MakeRaster
+) -> None:
+    rng = np.random.default_rng(4)
+    pixels = rng.integers(0, 2000, (4, 40, 70), dtype=np.uint16)
+    pixels[:, :5] = 0
+    (tmp_path / "demo").mkdir()
+    path = make_raster(tmp_path / "demo" / "scene.tif", pixels, nodata=0)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.descriptions = ("blue", "green", "red", "nir")
+    monkeypatch.chdir(tmp_path)
+    texts = blocks(ROOT / "docs" / "tutorials" / "first-map.md", "python")
+    (text,) = (text for text in texts if "class WaterIndex" in text)
+    (tmp_path / "water.py").write_text(text, "utf-8")
+    runpy.run_path("water.py")
+    found = geoseg.open_map("first/water")
+    green, nir = pixels[1].astype(float), pixels[3].astype(float)
+    index = (green - nir) / np.maximum(green + nir, 1)
+    empty = (green == 0) & (nir == 0)
+    assert np.array_equal(found.classes.values, np.where(empty, 255, index > 0.1))
+    assert np.allclose(found.confidence.values[~empty], abs(100 * index[~empty]), atol=1)
+    assert 0.3 < (found.classes.values == 1).mean() < 0.5
 
 
 def test_the_readme_shows_the_python_functions() -> None:

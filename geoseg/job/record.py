@@ -15,7 +15,10 @@ from typing import Any
 from geoseg import files
 from geoseg.remote import Place
 
-PACKAGES = ("geoseg", "torch", "torchgeo", "rasterio", "shapely", "numpy", "dask")
+PACKAGES = (
+    "geoseg", "torch", "torchgeo", "rasterio", "shapely", "numpy", "dask", "distributed",
+    "onnxruntime", "openvino",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

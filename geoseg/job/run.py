@@ -158,6 +158,7 @@ def open_run(
         record = None if overwrite else read_record(folder / RECORD)
         done = record if record and record.stands(folder, key) else None
         if done:
+            _remove_parts(folder)  # a kill may have come between the record and this
             logger.info("%s: unchanged, skipped", folder)
         try:
             yield Run(step, folder, key, described, options, outputs, done)

@@ -35,6 +35,7 @@ AGREEMENT = 0.998
 LOOKS = 16
 SHORT_S = 15.0
 SHORT = "chosen: the job is too short for trials"
+ONLY = "chosen: nothing else does what was asked for"
 HELD = 0.5
 """Share of what all layers put out that is held at once, at most."""
 
@@ -56,7 +57,9 @@ def choose(task: ChoiceTask) -> Choice:
     footprint = measure(network, len(spec.bands))
     window = task.window or _window(task, footprint)
     if len(engines) == 1:
-        return Choice(engine=engines[0], window=window)
+        return Choice(
+            engine=engines[0], window=window, trials=(Trial(engine=engines[0], note=ONLY),)
+        )
     if _pixels(task, window) * footprint.seconds / _slots(task) < SHORT_S:
         return Choice(
             engine=engines[0], window=window, trials=(Trial(engine=engines[0], note=SHORT),)
@@ -130,10 +133,11 @@ def _pixels(task: ChoiceTask, window: int) -> int:
 
 
 def _typical(task: ChoiceTask, window: int) -> Block:
-    """Of some windows over the scene, the one with the most valid pixels."""
+    """Of some windows over the scene, none cut short, the one with the most valid pixels."""
     shape = tuple(task.source.geobox.shape)
     stride = task.model.specs[0].stride
     tiles = list(grid.tiles(shape, window, task.halo, multiple_of=stride))
+    tiles = [tile for tile in tiles if tile.core.shape == tiles[0].core.shape]
     best: Block | None = None
     for tile in tiles[len(tiles) // 2 :: max(1, len(tiles) // LOOKS)] + tiles[:1]:
         block = task.source.read(tile.read)

@@ -32,7 +32,10 @@ def finish(
     *,
     probabilities: bool,
 ) -> dict[str, Any]:
-    """Write the rasters of a map from all parts, and the scheme; each appears whole and checked.
+    """Write the rasters of a map from all parts, and the scheme; they appear together and checked.
+
+    They are made beside the parts, so that a map that stood there before stays until the disk has
+    proved large enough for all of the new one.
 
     Args:
         folder: the map directory.
@@ -52,19 +55,23 @@ def finish(
         {2: "confidence in percent"},
         {3 + i: f"{each.name} in percent" for i, each in enumerate(scheme.classes)},
     )
-    for name, band, setting in zip(
-        rasters(probabilities=probabilities), bands, settings, strict=False
-    ):
-        vrt = next(iter(parts.values())).with_name(f"{Path(name).stem}.vrt")
+    work = next(iter(parts.values())).parent
+    names = rasters(probabilities=probabilities)
+    for name, band, setting in zip(names, bands, settings, strict=False):
+        files.clear_leftovers(work / name)
+        vrt = work / f"{Path(name).stem}.vrt"
         write_vrt(vrt, parts, geobox, band, setting)
-        write_cog(vrt, folder / name, setting)
+        write_cog(vrt, work / name, setting)
     pixels: Counter[int] = Counter()
     for each in facts:
         pixels.update({int(value): count for value, count in each["pixels"].items()})
     height, width = geobox.shape
     pixels[IGNORE] += height * width - pixels.total()
-    files.write_bytes(folder / PAM, style.raster_pam(scheme, pixels).encode())
-    files.write_bytes(folder / SCHEME, scheme.to_yaml().encode())
+    files.write_bytes(work / PAM, style.raster_pam(scheme, pixels).encode())
+    files.write_bytes(work / SCHEME, scheme.to_yaml().encode())
+    for name in (*names, PAM, SCHEME):
+        (work / name).replace(folder / name)
+    files.sync(folder)
     return {
         "nodata_pixels": pixels[IGNORE],
         "pixels": {each.name: pixels[i] for i, each in enumerate(scheme.classes)},

@@ -204,6 +204,8 @@ def _cut(source: RasterSource, area: Window, windows: Windows) -> RasterSource:
 
 def _choice(plan: Plan, number: int, run: Run, team: _Team) -> Choice:
     """The choice of this job: made once, kept for when it goes on."""
+    if run.done:
+        return Choice.model_validate(run.done.counts["choice"])
     path = run.work / "choice.json"
     if path.exists():
         return Choice.model_validate_json(path.read_bytes())
