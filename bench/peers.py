@@ -17,6 +17,8 @@ from bench.child import call
 from bench.maps import FP32, predict
 from bench.models import trained_unet
 from bench.scene import AFFINE, CLASSES, write_scene
+from geoseg import grid
+from geoseg.grid import Window
 
 SHAPE = (4096, 5120)
 CORE, HALO = 1024, 64
@@ -32,10 +34,11 @@ def run(folder: Path) -> Iterator[str]:
     model = trained_unet(folder / "model")
     torchgeo = "torchgeo, logits added up in numpy"
     seconds: dict[str, list[float]] = {torchgeo: [], "geoseg fp32": [], "geoseg auto": []}
-    chosen = ""
+    chosen, corners = "", []
     for _ in range(ROUNDS):
         paths = {"scenes": str(scene.parent), "model": str(model), "out": str(folder / "peer.tif")}
-        seconds[torchgeo].append(call(torchgeo_here, **paths).value)
+        peer_seconds, corners = call(torchgeo_here, **paths).value
+        seconds[torchgeo].append(peer_seconds)
         for name, options in (("fp32", {**FP32, "window": CORE}), ("auto", {})):
             done = predict(scene, model, folder / name, **options)
             seconds[f"geoseg {name}"].append(done.seconds)
@@ -47,14 +50,14 @@ def run(folder: Path) -> Iterator[str]:
     peer, fp32, auto = (
         _classes(folder / name) for name in ("peer.tif", "fp32/classes.tif", "auto/classes.tif")
     )
-    away = _away()
+    away = _away(corners)
     yield f"the same class, torchgeo and geoseg fp32: {_same(peer, fp32):.3f} %"
     yield f"{AWAY} px away from window borders: {_same(peer[away], fp32[away]):.3f} %"
     yield f"the same class, geoseg fp32 and auto ({chosen}): {_same(fp32, auto):.3f} %"
 
 
-def torchgeo_here(scenes: str, model: str, out: str) -> float:
-    """Seconds from the dataset to the map on the disk, as tutorials do it."""
+def torchgeo_here(scenes: str, model: str, out: str) -> tuple[float, list[tuple[int, int]]]:
+    """Seconds from the dataset to the map on the disk, as tutorials do it; corners of windows."""
     import torch
     from torch.utils.data import DataLoader
     from torchgeo.datasets import RasterDataset, stack_samples
@@ -75,21 +78,24 @@ def torchgeo_here(scenes: str, model: str, out: str) -> float:
         height, width = scene.shape
         profile = {"crs": scene.crs, "transform": scene.transform}
     logits = np.zeros((CLASSES, height, width), dtype=np.float32)
+    corners = []
     with torch.inference_mode():
         for batch in loader:
             found = network((batch["image"] - mean) / std).numpy()
             for each, transform in zip(found, batch["transform"], strict=True):
                 row = round((AFFINE.f - float(transform[5])) / -AFFINE.e)
                 col = round((float(transform[2]) - AFFINE.c) / AFFINE.a)
-                target = logits[:, row : row + each.shape[1], col : col + each.shape[2]]
-                target += each[:, : target.shape[1], : target.shape[2]]
+                corners.append((row, col))
+                seen = Window(row, col, *each.shape[1:])
+                inside = seen.intersect(grid.whole((height, width)))  # the sampler goes beyond
+                logits[:, *inside.slices] += each[:, *inside.relative_to(seen).slices]
     classes = logits.argmax(axis=0).astype(np.uint8)
     with rasterio.open(
         out, "w", driver="GTiff", count=1, height=height, width=width, dtype="uint8",
         compress="deflate", tiled=True, **profile,
     ) as written:  # fmt: skip
         written.write(classes, 1)
-    return time.perf_counter() - start
+    return time.perf_counter() - start, corners
 
 
 def _classes(path: Path) -> NDArray[np.uint8]:
@@ -97,17 +103,13 @@ def _classes(path: Path) -> NDArray[np.uint8]:
         return dataset.read(1)
 
 
-def _away() -> NDArray[np.bool_]:
-    """Where no window of either map begins or ends nearby."""
+def _away(corners: list[tuple[int, int]]) -> NDArray[np.bool_]:
+    """Where no window of either map begins or ends nearby; torchgeo's have these corners."""
     far = []
-    for side in SHAPE:
+    for side, starts in zip(SHAPE, zip(*corners, strict=True), strict=True):
+        theirs = {border for start in starts for border in (start, start + CORE + 2 * HALO)}
+        borders = [border for border in {*range(0, side, CORE), *theirs} if 0 < border < side]
         at = np.arange(side)
-        borders = [
-            border
-            for first in range(0, side, CORE)
-            for border in (first - HALO, first, first + HALO, first + 2 * HALO)
-            if 0 < border < side
-        ]
         far.append(np.min([np.abs(at - border) for border in borders], axis=0) >= AWAY)
     return np.logical_and.outer(*far)
 

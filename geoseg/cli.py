@@ -129,7 +129,7 @@ def predict_(
     scenes: list[str],
     /,
     *,
-    model: list[Path],
+    model: Annotated[list[Path], Parameter(negative=())],
     out: Annotated[str, Parameter(alias="-o")],
     why: Annotated[bool, Parameter(name="--explain", negative=())] = False,
     options: Annotated[PredictOptions, Parameter(name="*")] = PredictOptions(),

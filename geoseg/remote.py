@@ -191,6 +191,32 @@ def patiently[T](work: Callable[[], T], mend: Callable[[], object] | None = None
     return work()
 
 
+def require_bucket(url: str) -> None:
+    """Refuse an s3 address that nothing can be put at, before work is done for it.
+
+    Args:
+        url: ``s3://bucket/prefix``.
+
+    Raises:
+        ConfigError: this is no s3 address, boto3 is not installed, or there are no credentials.
+        OutputError: the bucket is missing.
+        RetryError: the network or the server failed.
+    """
+    bucket, _ = _place(url)
+    where = f"s3://{bucket}"
+    client = _s3().client
+    try:
+        with _s3_errors(where, OutputError):
+            client.head_bucket(Bucket=bucket)
+    except OutputError as error:
+        if error.got not in DENIED:  # what may be written need not be listed
+            raise
+    except OSError as error:
+        raise RetryError(
+            "cannot be reached", where=where, got=error, fix="run the same command again"
+        ) from error
+
+
 def upload(paths: Sequence[Path], url: str) -> list[str]:
     """Put files below an s3 address, one after the other; each appears whole or not at all.
 
@@ -206,9 +232,7 @@ def upload(paths: Sequence[Path], url: str) -> list[str]:
         OutputError: the bucket is missing, or may not be written to.
         RetryError: the network or the server failed.
     """
-    bucket, _, prefix = url[5:].strip("/").partition("/")
-    if url[:5].lower() != "s3://" or not bucket:
-        raise ConfigError("is no place to write to", got=url, wanted="s3://bucket/prefix")
+    bucket, prefix = _place(url)
     client = _s3().client
     written = []
     for path in paths:
@@ -223,6 +247,14 @@ def upload(paths: Sequence[Path], url: str) -> list[str]:
             ) from error
         written.append(address)
     return written
+
+
+def _place(url: str) -> tuple[str, str]:
+    """Bucket and prefix of an s3 address to write to."""
+    bucket, _, prefix = url[5:].strip("/").partition("/")
+    if url[:5].lower() != "s3://" or not bucket:
+        raise ConfigError("is no place to write to", got=url, wanted="s3://bucket/prefix")
+    return bucket, prefix
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,9 @@ class Named:
     name: str
     number: int = 0
 
+    def __str__(self) -> str:
+        return self.name
+
 
 class Calls:
     """Counts calls in this process, and fails where it is told to."""

@@ -355,7 +355,8 @@ class TestChoice:
                 available = free_mb * 1e6
 
             monkeypatch.setattr(choose_module.psutil, "virtual_memory", Memory)
-            windows[free_mb] = choose(replace(task, window=None, engine="torch")).window
+            fixed = replace(task, window=None, engine="torch", precision="fp32")
+            windows[free_mb] = choose(fixed).window
         # 1284 bytes times 1036^2 are 1378 MB, times 524^2 353 MB; half of what is free is for that
         assert windows == {2800: 1024, 2700: 512, 710: 512, 700: 256, 1: 256}
 

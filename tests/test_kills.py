@@ -17,7 +17,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from math import inf
 from pathlib import Path
 from typing import BinaryIO
@@ -31,6 +31,7 @@ from networks import save_fcn, spec_for
 from victim import ACROSS, MAPPED, REGION, REGIONS, Victim
 
 from geoseg.files import sha256
+from geoseg.job.lock import Holder, lock
 
 pytestmark = [
     pytest.mark.slow,
@@ -276,6 +277,15 @@ class TestKill:
                 each.wait()
         assert process.returncode == 0, watch.victim.log()
         watch.check_all()
+
+    def test_what_a_run_left_that_was_killed_over_its_lock_goes_with_the_next(
+        self, tmp_path: Path
+    ) -> None:
+        gone = json.dumps(asdict(replace(Holder.here(), pid=2**22 - 7)))
+        (tmp_path / ".lock.gone").write_text(gone)
+        (tmp_path / ".lock.other").write_text(json.dumps(asdict(Holder.here())))
+        with lock(tmp_path):
+            assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", ".lock.other"]
 
 
 class TestSignal:

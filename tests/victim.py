@@ -49,7 +49,7 @@ class Noting:
     """
 
     journal: Path
-    rounds: int = 4
+    rounds: int = 2
     fingerprint: str = "noise"
     stride: int = 8
     halo: int = 16
@@ -152,7 +152,7 @@ def predict(
     out: Annotated[Path, Parameter(alias="-o")],
     journal: Path,
     fingerprint: str = "noise",
-    rounds: int = 4,
+    rounds: int = 2,
     workers: int = 0,
     cluster: str | None = None,
 ) -> None:

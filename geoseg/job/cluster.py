@@ -19,7 +19,7 @@ from geoseg.errors import ConfigError, RetryError
 from geoseg.job.record import versions
 
 if TYPE_CHECKING:
-    from dask.distributed import Client
+    from dask.distributed import Client, LocalCluster
 
 CONNECT_TIMEOUT_S = 30
 LOOPBACK = "127.0.0.1:0"
@@ -40,9 +40,12 @@ def own_cluster(workers: int, threads: int, readers: int) -> Iterator[Client]:
         workers: processes with a task thread each; 0 for threads of this process.
         threads: task threads in this process; 0 for one per core.
         readers: task threads on top of those in each process.
+
+    Raises:
+        RetryError: a worker process died while it started.
     """
     import dask
-    from dask.distributed import Client, LocalCluster
+    from dask.distributed import Client
     from dask.system import CPU_COUNT
     from distributed.comm import inproc
 
@@ -59,7 +62,7 @@ def own_cluster(workers: int, threads: int, readers: int) -> Iterator[Client]:
     }
     with (
         dask.config.set(settings),
-        LocalCluster(
+        _start(
             n_workers=workers or 1,
             processes=processes,
             threads_per_worker=(1 if processes else threads or CPU_COUNT) + readers,
@@ -124,6 +127,19 @@ class AmongEquals[T, R]:
         if difference := _difference(self.made_with, _versions()):
             raise _refusal(platform.node(), difference)
         return self.function(item)
+
+
+def _start(**settings: Any) -> LocalCluster:
+    from dask.distributed import LocalCluster
+
+    try:
+        return LocalCluster(**settings)
+    except RuntimeError as error:
+        raise RetryError(
+            "the worker processes died while they started",
+            got=error,
+            fix="see that there is memory for them, and run the same command again",
+        ) from error
 
 
 def _quieten() -> None:

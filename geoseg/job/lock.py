@@ -111,6 +111,7 @@ def _take(held: Lock) -> None:
             written.write_text(json.dumps(asdict(held.holder)), encoding="utf-8")
             for _ in range(TRIES):
                 if _link(written, held.path) or _take_over(written, held.path):
+                    _clear(held.path)
                     return
     finally:
         written.unlink(missing_ok=True)
@@ -165,6 +166,15 @@ def _take_over(written: Path, path: Path) -> bool:
         return False
     logger.info("%s: took over from a run that is gone", path.parent)
     return True
+
+
+def _clear(path: Path) -> None:
+    """Remove what processes left that were killed while they took the lock."""
+    for each in path.parent.glob(f"{LOCK}.*"):
+        with suppress(FileNotFoundError):
+            quiet_s = path.stat().st_mtime - each.stat().st_mtime
+            if _is_left(each.read_bytes(), quiet_s):
+                each.unlink()
 
 
 def _is_left(text: bytes, quiet_s: float) -> bool:

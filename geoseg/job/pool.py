@@ -226,7 +226,7 @@ def _outcome(future: Any, item: object, watch: _Watch) -> Any:
             if isinstance(error, TimeoutError) and future.status != "error":
                 watch.look()
                 continue
-            return _Failure(str(getattr(item, "name", None) or repr(item)), error)
+            return _Failure(str(item), error)
 
 
 class _Slots:

@@ -17,6 +17,22 @@ def seed(value: int) -> None:
     _state.generator = torch.Generator().manual_seed(value)
 
 
+def names(network: nn.Module) -> list[str]:
+    """The network's dropout layers.
+
+    Raises:
+        ModelError: the network has none.
+    """
+    found = [
+        name
+        for name, module in network.named_modules()
+        if isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0
+    ]
+    if not found:
+        raise ModelError("the network has no dropout to leave on", fix="leave out --passes")
+    return found
+
+
 def keep_on(network: nn.Module) -> nn.Module:
     """Replace the network's dropout layers by ones that also work when it only maps.
 
@@ -26,14 +42,7 @@ def keep_on(network: nn.Module) -> nn.Module:
     Raises:
         ModelError: the network has no dropout.
     """
-    names = [
-        name
-        for name, module in network.named_modules()
-        if isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0
-    ]
-    if not names:
-        raise ModelError("the network has no dropout to leave on", fix="leave out --passes")
-    for name in names:
+    for name in names(network):
         old = network.get_submodule(name)
         assert isinstance(old, nn.modules.dropout._DropoutNd), "chosen above"
         network.set_submodule(name, _Kept(old.p, channels=not isinstance(old, nn.Dropout)))

@@ -108,7 +108,7 @@ def tile(
         **options.model_dump(mode="json", exclude={"workers", "cluster"}),
     }
     if not all(source.paths for source in sources):
-        resolved["array"] = unrepeatable()
+        resolved["array"] = [getattr(each, "token", None) or unrepeatable() for each in sources]
     with open_run("tile", folder, inputs=inputs, options=resolved, outputs=FILES) as run:
         if run.done:
             return folder

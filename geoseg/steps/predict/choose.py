@@ -10,6 +10,7 @@ import torch
 
 from geoseg import grid
 from geoseg.errors import ConfigError, GeosegError, RetryError
+from geoseg.models import dropout
 from geoseg.models.abilities import has_bf16
 from geoseg.models.engines import installed
 from geoseg.models.footprint import Footprint, measure
@@ -49,11 +50,14 @@ def choose(task: ChoiceTask) -> Choice:
 
     Raises:
         ConfigError: no engine can do what was asked for.
+        ModelError: dropout is to be left on in a network that has none.
         RetryError: not even the smallest window fits the memory.
     """
     torch.set_num_threads(1)
     engines = _candidates(task)
     network, spec = load_network(task.model.folders[0])
+    if task.model.recipe.passes:
+        dropout.names(network)
     footprint = measure(network, len(spec.bands))
     window = task.window or _window(task, footprint)
     if len(engines) == 1:
@@ -61,6 +65,7 @@ def choose(task: ChoiceTask) -> Choice:
             engine=engines[0], window=window, trials=(Trial(engine=engines[0], note=ONLY),)
         )
     if _pixels(task, window) * footprint.seconds / _slots(task) < SHORT_S:
+        engines.sort(key=lambda engine: engine.precision != "fp32")
         return Choice(
             engine=engines[0], window=window, trials=(Trial(engine=engines[0], note=SHORT),)
         )
@@ -153,7 +158,7 @@ def _compete(task: ChoiceTask, engines: list[Engine], window: int, block: Block)
     pixels = _pixels(task, window)
     trials: list[Trial] = []
     best: Trial | None = None
-    truth: Layers | None = None
+    truth = None if engines[0] == Engine() else _try(task, Engine(), block, None)[1]
     for engine in engines:
         cost = COMPILE_S if engine.compiled else SETUP_S[engine.name]
         if best is not None and best.mpx_s is not None:
@@ -162,7 +167,7 @@ def _compete(task: ChoiceTask, engines: list[Engine], window: int, block: Block)
                 trials.append(Trial(engine=engine, note="not tried: the job is too short"))
                 continue
         trial, layers = _try(task, engine, block, truth)
-        truth = layers if truth is None else truth
+        truth = truth if engine != Engine() else layers
         trials.append(trial)
         if trial.mpx_s is None or (trial.agreement is not None and trial.agreement < AGREEMENT):
             continue

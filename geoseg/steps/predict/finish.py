@@ -25,6 +25,7 @@ def rasters(*, probabilities: bool) -> tuple[str, ...]:
 
 def finish(
     folder: Path,
+    work: Path,
     parts: Mapping[Window, Path],
     geobox: GeoBox,
     scheme: ClassScheme,
@@ -39,7 +40,8 @@ def finish(
 
     Args:
         folder: the map directory.
-        parts: the part of each area.
+        work: the folder below it in which the parts lie.
+        parts: the part of each area; there are none where an area of interest meets no region.
         geobox: the grid of the map.
         scheme: the classes.
         facts: pixels by value, of each part.
@@ -55,10 +57,8 @@ def finish(
         {2: "confidence in percent"},
         {3 + i: f"{each.name} in percent" for i, each in enumerate(scheme.classes)},
     )
-    work = next(iter(parts.values())).parent
     names = rasters(probabilities=probabilities)
     for name, band, setting in zip(names, bands, settings, strict=False):
-        files.clear_leftovers(work / name)
         vrt = work / f"{Path(name).stem}.vrt"
         write_vrt(vrt, parts, geobox, band, setting)
         write_cog(vrt, work / name, setting)

@@ -15,6 +15,7 @@ from geoseg import files
 from geoseg.classes import ClassScheme
 from geoseg.grid import Window
 from geoseg.job import Ledger, Record, Run
+from geoseg.job.record import versions
 from geoseg.steps.predict.before import Before
 from geoseg.steps.predict.finish import finish, rasters
 from geoseg.steps.predict.region import part_name
@@ -90,9 +91,14 @@ class Job[T: Part]:
     def finish(self) -> None:
         """Put the parts together, and let the map appear."""
         parts = {task.area: self.run.work / task.name for task in self.tasks}
+        for name in rasters(probabilities=self.probabilities):
+            files.remove(self.run.work / name)
+            files.clear_leftovers(self.run.work / name)
+        # GDAL does not say that the disk is full; the maps take about as much as their parts.
+        self.run.require_space(sum(each.stat().st_size for each in parts.values() if each.exists()))
         pixels = finish(
-            self.run.folder, parts, self.geobox, self.scheme, self._facts.values(),
-            probabilities=self.probabilities,
+            self.run.folder, self.run.work, parts, self.geobox, self.scheme,
+            self._facts.values(), probabilities=self.probabilities,
         )  # fmt: skip
         contents = {name: facts["content"] for name, facts in sorted(self._facts.items())}
         files.write_json(self.run.folder / CONTENTS, contents)
@@ -125,7 +131,7 @@ def earlier(
         options: of the job that starts.
         weights: sha256 of its models' weights.
     """
-    if record is None or not record.stands(folder, record.key):
+    if record is None or record.versions != versions() or not record.stands(folder, record.key):
         return {}
     used = {each["sha256"] for each in record.inputs}
     if record.options != options or not used.issuperset(weights):

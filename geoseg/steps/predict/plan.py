@@ -18,7 +18,8 @@ from geoseg.models.spec import ModelSpec
 from geoseg.models.store import WEIGHTS
 from geoseg.raster import RasterSource, Scene, on_grid, open_scenes
 from geoseg.raster.drivers import SUFFIXES
-from geoseg.remote import is_remote
+from geoseg.remote import is_remote, require_bucket
+from geoseg.steps.predict.mosaic import target_grid
 from geoseg.vector import Polygons, read_polygons
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ logger = logging.getLogger(__name__)
 AREA = ClassScheme.model_validate(
     {"classes": [{"name": "area", "color": "#000000", "values": ["*"]}]}
 )
+
+NETWORK_ONLY = (
+    "gsd", "engine", "precision", "tta", "passes", "confidence", "probabilities", "blend",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -101,13 +106,15 @@ def plan(
     sources = open_scenes(scenes, options)
     if isinstance(predictor, SavedModel):
         sources = [_fit(source, predictor.specs[0], options) for source in sources]
-    elif options.blend or options.probabilities or options.gsd:
-        raise ConfigError("--blend, --probabilities and --gsd need a model directory")
+    else:
+        _refuse_network_options(options)
     if options.window:
         _check_window(options.window, predictor)
     sources, areas = _areas(sources, options)
     address = str(out).rstrip("/") if is_remote(str(out)) else ""
     out = _staging(address) if address else Path(out)
+    if options.grid:
+        target_grid(options.grid, [source.geobox for source in sources])
     return Plan(sources, _folders(out, sources, options), areas, predictor, out, address, options)
 
 
@@ -124,6 +131,19 @@ def _predictor(
         probabilities=options.probabilities,
     )
     return SavedModel.open([Path(folder) for folder in folders], recipe)
+
+
+def _refuse_network_options(options: PredictOptions) -> None:
+    """A predictor of the caller's own has no engine, no logits and no pixel size."""
+    plain = type(options)()
+    given = [name for name in NETWORK_ONLY if getattr(options, name) != getattr(plain, name)]
+    if given:
+        raise ConfigError(
+            "needs a model directory",
+            where=", ".join(f"--{name}" for name in given),
+            got="a predictor",
+            fix="leave it out, or let the predictor do it",
+        )
 
 
 def _fit(source: RasterSource, spec: ModelSpec, options: PredictOptions) -> RasterSource:
@@ -177,6 +197,7 @@ def _staging(address: str) -> Path:
     scheme, _, rest = address.partition("://")
     if scheme != "s3":
         raise ConfigError("maps are written to folders or to s3", where="-o", got=address)
+    require_bucket(address)
     return Path(f"geoseg-{scheme}") / rest
 
 

@@ -105,6 +105,7 @@ def look(
 def _tiles(source: RasterSource, area: Window, windows: Windows, stride: int) -> list[Tile]:
     """The windows of an area; with blending also those beside it that reach into it."""
     shape = tuple(source.geobox.shape)
-    around = area.expand(windows.side).intersect(grid.whole(shape)) if windows.blend else area
+    reach = grid.round_up(windows.halo, windows.side) if windows.blend else 0
+    around = area.expand(reach).intersect(grid.whole(shape))
     found = grid.tiles(shape, windows.side, windows.halo, multiple_of=stride, area=around)
     return [tile for tile in found if tile.read.intersect(area)]

@@ -64,6 +64,8 @@ def explain_first(plan: Plan) -> str:
     """Which engine and window the first scene is mapped with, and why."""
     team = _team(plan)
     with _opened(plan, 0) as run:
+        if run.done:
+            return Choice.model_validate(run.done.counts["choice"]).explain()
         return _choice(plan, 0, run, team).explain()
 
 
@@ -204,8 +206,6 @@ def _cut(source: RasterSource, area: Window, windows: Windows) -> RasterSource:
 
 def _choice(plan: Plan, number: int, run: Run, team: _Team) -> Choice:
     """The choice of this job: made once, kept for when it goes on."""
-    if run.done:
-        return Choice.model_validate(run.done.counts["choice"])
     path = run.work / "choice.json"
     if path.exists():
         return Choice.model_validate_json(path.read_bytes())
@@ -216,9 +216,15 @@ def _choice(plan: Plan, number: int, run: Run, team: _Team) -> Choice:
     elif isinstance(plan.model, SavedModel):
         choice = _choose(plan, plan.model, number, team)
     else:
-        choice = Choice(engine=None, window=plan.options.window or DEFAULT_WINDOW)
+        window = plan.options.window or _default_window(plan.model.stride)
+        choice = Choice(engine=None, window=window)
     files.write_bytes(path, choice.model_dump_json().encode())
     return choice
+
+
+def _default_window(stride: int) -> int:
+    """The stride times a power of two: regions are made of whole windows and of whole blocks."""
+    return stride << max(0, (DEFAULT_WINDOW // stride).bit_length() - 1)
 
 
 def _choose(plan: Plan, model: SavedModel, number: int, team: _Team) -> Choice:

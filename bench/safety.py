@@ -1,0 +1,84 @@
+"""The cost of safety: `geoseg predict` beside the same without fsync, sha256, ledger and read-back.
+
+U-Net/ResNet-18, 8 classes, torch in fp32, 4096 x 4096 px of 4 bands uint16 in regions of 512 px.
+"""
+
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import median
+from typing import Any
+from unittest.mock import patch
+
+from bench.child import call
+from bench.maps import FP32
+from bench.models import random_unet
+from bench.scene import write_scene
+
+SHAPE = (4096, 4096)
+WINDOW = 512
+"""As small as it gets: the more regions, the dearer."""
+
+ROUNDS = 3
+
+
+def run(folder: Path) -> Iterator[str]:
+    """Seconds by the clock and of the processors, and both as shares of those without safety."""
+    scene = write_scene(folder / "scene.tif", SHAPE)
+    model = random_unet(folder / "model")
+    names = {False: "without safety", True: "geoseg predict"}
+    taken: dict[bool, list[list[float]]] = {each: [] for each in names}
+    for _ in range(ROUNDS):
+        for safe, each in taken.items():
+            paths = {"scene": str(scene), "model": str(model), "out": str(folder / "map")}
+            each.append(call(map_here, **paths, safe=safe).value)
+    first = [median(each) for each in zip(*taken[False], strict=True)]
+    for safe, each in taken.items():
+        wall, cpu = (median(one) for one in zip(*each, strict=True))
+        yield (
+            f"{names[safe]:32} {wall:7.2f} s {wall / first[0]:7.3f}"
+            f"   processors {cpu:7.2f} s {cpu / first[1]:7.3f}"
+        )
+
+
+def map_here(scene: str, model: str, out: str, safe: bool) -> list[float]:
+    """Wall and processor seconds of `geoseg.predict`."""
+    import geoseg
+
+    options = geoseg.PredictOptions(overwrite=True, window=WINDOW, **FP32)
+    with ExitStack() as patches:
+        if not safe:
+            _trust(patches)
+        wall, cpu = time.perf_counter(), time.process_time()
+        geoseg.predict(scene, model, out, options=options)
+        return [time.perf_counter() - wall, time.process_time() - cpu]
+
+
+class _NoHash:
+    """A hash that does not look."""
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def hexdigest(self) -> str:
+        return "0" * 64
+
+
+def _trust(patches: ExitStack) -> None:
+    """Take away what a disk that never fails and a process that is never killed do not need."""
+    from geoseg import files
+    from geoseg.job import Ledger
+    from geoseg.raster import cog
+
+    for place, name, value in (
+        (os, "fsync", lambda _: None),
+        (files, "sync", lambda _: None),
+        (files, "sha256", lambda _: "0" * 64),
+        (hashlib, "sha256", _NoHash),
+        (Ledger, "add", lambda *_: None),
+        (cog, "_compare", lambda *_: None),
+    ):
+        patches.enter_context(patch.object(place, name, value))
