@@ -14,7 +14,7 @@ import rasterio
 from numpy.typing import NDArray
 
 from bench.child import call
-from bench.maps import FP32, predict
+from bench.maps import predict
 from bench.models import trained_unet
 from bench.scene import AFFINE, CLASSES, write_scene
 from geoseg import grid
@@ -39,7 +39,7 @@ def run(folder: Path) -> Iterator[str]:
         paths = {"scenes": str(scene.parent), "model": str(model), "out": str(folder / "peer.tif")}
         peer_seconds, corners = call(torchgeo_here, **paths).value
         seconds[torchgeo].append(peer_seconds)
-        for name, options in (("fp32", {**FP32, "window": CORE}), ("auto", {})):
+        for name, options in (("fp32", {"precision": "fp32", "window": CORE}), ("auto", {})):
             done = predict(scene, model, folder / name, **options)
             seconds[f"geoseg {name}"].append(done.seconds)
             chosen = done.name

@@ -28,6 +28,7 @@ from geoseg.errors import ConfigError, ModelError, RetryError
 from geoseg.files import sha256
 from geoseg.grid import Window
 from geoseg.models import abilities, engines, footprint, inference
+from geoseg.models.engines import eager
 from geoseg.models.inference import NetworkPredictor
 from geoseg.models.predictor import Layers
 from geoseg.models.recipe import Engine, Recipe
@@ -176,6 +177,57 @@ class TestEveryEngine:
         ]
         assert np.array_equal(found[0], found[1])
         assert np.array_equal(found[0], found[2])
+
+
+class Branched(nn.Module):
+    """A batch norm after a convolution, one after an activation, and one whose input is used twice.
+
+    The batch norms have seen other pixels than they get now, so that leaving one out shows.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(2)
+        self.first, self.norm = nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8)
+        self.second, self.late = nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8)
+        self.third, self.twice = nn.Conv2d(8, 2, 1), nn.BatchNorm2d(2)
+        self.shared = True
+        for norm in (self.norm, self.late, self.twice):
+            norm.running_mean.uniform_(-1, 1)
+            norm.running_var.uniform_(0.5, 2)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        image = self.norm(self.first(image))
+        image = self.late(self.second(image).relu_())
+        third = self.third(image)
+        return self.twice(third) + (third if self.shared else 0)
+
+
+@pytest.mark.parametrize(("shared", "left"), [(True, 3), (False, 1)])
+def test_batch_norms_are_folded_only_where_the_logits_stay(shared: bool, left: int) -> None:
+    """A convolution that is used twice spoils it for all; one behind an activation stays."""
+    network = Branched().eval()
+    network.shared = shared
+    fused = eager._fused(copy.deepcopy(network), 3)
+    norms = [each for each in fused.modules() if isinstance(each, nn.BatchNorm2d)]
+    assert len(norms) == left
+    image = torch.randn(1, 3, 64, 96)
+    with torch.inference_mode():
+        torch.testing.assert_close(fused(image), network(image), rtol=1e-4, atol=1e-4)
+
+
+def test_other_threads_map_while_an_engine_is_built(
+    predictor_on: Callable[[Engine], NetworkPredictor], network: nn.Module
+) -> None:
+    predictor, (pixels, _) = predictor_on(FP32), textures(3, 64, 96)
+    alone = mapped(predictor, pixels)
+    with ThreadPoolExecutor(3) as threads:
+        built = [
+            threads.submit(engines.build, copy.deepcopy(network), 3, FP32, CPU, 1) for _ in range(2)
+        ]
+        while not all(each.done() for each in built):
+            assert np.array_equal(mapped(predictor, pixels), alone)
+        assert all(each.result() for each in built)
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import platform
 import re
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -76,9 +78,11 @@ def own_cluster(workers: int, threads: int, readers: int) -> Iterator[Client]:
         try:
             yield client
         finally:
-            # A worker that is stopped while it starts, after another died, prints a traceback.
-            with suppress(OSError):
-                client.wait_for_workers(workers or 1, timeout=RESTART_S)
+            # A worker that is stopped while it starts, after another died, prints a traceback. Who
+            # interrupts a run wants it to end now.
+            if isinstance(sys.exception(), Exception | None):
+                with suppress(OSError):
+                    client.wait_for_workers(workers or 1, timeout=RESTART_S)
 
 
 @contextmanager
@@ -129,22 +133,27 @@ class AmongEquals[T, R]:
         return self.function(item)
 
 
+def _quieten() -> None:
+    """What Dask logs of workers and connections that are lost comes to the user as an error."""
+    for name in ("distributed", "tornado", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
 def _start(**settings: Any) -> LocalCluster:
     from dask.distributed import LocalCluster
+    from distributed.deploy.spec import close_clusters
 
     try:
         return LocalCluster(**settings)
     except RuntimeError as error:
         raise RetryError(
             "the worker processes died while they started",
-            got=error,
             fix="see that there is memory for them, and run the same command again",
         ) from error
-
-
-def _quieten() -> None:
-    """What Dask logs of workers and connections that are lost comes to the user as an error."""
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    except KeyboardInterrupt:
+        # At exit Dask would close a cluster that is half begun, and print a traceback.
+        atexit.unregister(close_clusters)
+        raise
 
 
 def _is_address(name: str) -> bool:

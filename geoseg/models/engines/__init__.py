@@ -59,4 +59,4 @@ def build(
         return onnx.build(network, bands)
     from geoseg.models.engines import eager
 
-    return eager.build(network, engine, device)
+    return eager.build(network, bands, engine, device)

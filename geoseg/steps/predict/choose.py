@@ -24,7 +24,8 @@ from geoseg.steps.predict.choice import Choice, ChoiceTask, Trial
 CPU_WINDOW, GPU_WINDOW, SMALLEST_WINDOW = 1024, 2048, 256
 MEMORY_SHARE = 0.5
 """Of the memory that is free."""
-SETUP_S = {"torch": 1.0, "onnx": 4.0, "openvino": 4.0}
+TRIAL_WINDOW = 512
+SETUP_S = {"torch": 1.0, "onnx": 3.0, "openvino": 3.0}
 COMPILE_S = 60.0
 """About what it takes to make an engine ready; a trial has to be worth it."""
 PAYS = 3
@@ -69,7 +70,7 @@ def choose(task: ChoiceTask) -> Choice:
         return Choice(
             engine=engines[0], window=window, trials=(Trial(engine=engines[0], note=SHORT),)
         )
-    block = _typical(task, window)
+    block = _typical(task, _trial_side(task, window))
     while True:
         try:
             return _compete(task, engines, window, block)
@@ -80,7 +81,7 @@ def choose(task: ChoiceTask) -> Choice:
                     fix="free some memory, or name a smaller --window",
                 ) from error  # fmt: skip
             window //= 2
-            block = _typical(task, window)
+            block = _typical(task, _trial_side(task, window))
 
 
 def _candidates(task: ChoiceTask) -> list[Engine]:
@@ -124,6 +125,13 @@ def _window(task: ChoiceTask, footprint: Footprint) -> int:
     while window > SMALLEST_WINDOW and each * (window + 2 * task.halo) ** 2 > free:
         window //= 2
     return window
+
+
+def _trial_side(task: ChoiceTask, window: int) -> int:
+    """What engines are tried on: on a CPU, whose rates hardly depend on it, a smaller window."""
+    if torch.cuda.is_available() or TRIAL_WINDOW % task.model.specs[0].stride:
+        return window
+    return min(window, TRIAL_WINDOW)
 
 
 def _slots(task: ChoiceTask) -> int:
