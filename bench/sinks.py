@@ -44,8 +44,11 @@ def run(folder: Path) -> Iterator[str]:
 
 
 def map_here(scene: str, out: str) -> float:
-    """Seconds in `geoseg.predict`."""
+    """Seconds in `geoseg.predict`; what it imports is imported before."""
+    import dask.distributed  # noqa: F401
+
     import geoseg
+    import geoseg.steps.predict.work
 
     options = geoseg.PredictOptions(overwrite=True)
     start = time.perf_counter()

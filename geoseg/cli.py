@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterable
 from importlib.metadata import version
@@ -268,6 +270,11 @@ def validate(*, root: Path | None = None) -> int:
     return 2 if problems else 0
 
 
+GRACE_S = 8.0
+"""How long an interrupted program may go on with a window or a file that takes long."""
+INTERRUPTED = "interrupted; the same command goes on where this one stopped"
+
+
 class Terminated(KeyboardInterrupt):
     """The system asked the program to end."""
 
@@ -275,11 +282,31 @@ class Terminated(KeyboardInterrupt):
 def main() -> None:
     """Run the program and leave with its exit code."""
     signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _interrupt)
     sys.exit(_main(sys.argv[1:]))
 
 
 def _terminate(*_: object) -> None:
+    _end_soon(143)
     raise Terminated
+
+
+def _interrupt(*_: object) -> None:
+    _end_soon(130)
+    raise KeyboardInterrupt
+
+
+def _end_soon(code: int) -> None:
+    """Threads in a network or in GDAL cannot be stopped; a kill loses no more than they hold."""
+    timer = threading.Timer(GRACE_S, _end_now, [code])
+    timer.daemon = True
+    timer.start()
+
+
+def _end_now(code: int) -> None:
+    print(f"geoseg: {INTERRUPTED}", file=sys.stderr, flush=True)
+    os._exit(code)
 
 
 def _main(arguments: list[str]) -> int:
@@ -297,7 +324,7 @@ def _main(arguments: list[str]) -> int:
         return result if isinstance(result, int) else 0
     except KeyboardInterrupt as error:
         code = 143 if isinstance(error, Terminated) else 130
-        return _fail("interrupted; the same command goes on where this one stopped", code, debug)
+        return _fail(INTERRUPTED, code, debug)
     except GeosegError as error:
         return _fail(f"{type(error).__name__}: {error}", error.exit_code, debug)
     except CycloptsError as error:

@@ -95,6 +95,15 @@ class PipelineConfig(Options):
             )
         return self
 
+    @model_validator(mode="after")
+    def _maps_stay_apart(self) -> PipelineConfig:
+        if self.predict.grid:
+            raise ValueError(
+                "predict.grid: a pipeline scores every scene's map on the scene's own grid; join "
+                "them afterwards with geoseg predict --grid"
+            )
+        return self
+
     @model_validator(mode="before")
     @classmethod
     def _spread_reading(cls, content: Any) -> Any:

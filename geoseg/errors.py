@@ -65,7 +65,8 @@ class GeosegError(Exception):
         return text.replace("\n", "\\n")
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (type(self), self.what, self.where, self.got, self.wanted, self.fix))
+        got = None if self.got is None else str(self.got)  # GDAL's own errors do not travel
+        return (_rebuild, (type(self), self.what, self.where, got, self.wanted, self.fix))
 
 
 def _rebuild(

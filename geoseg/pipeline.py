@@ -37,7 +37,8 @@ def run(config: str | Path, *, settings: Sequence[str] = ()) -> list[Path]:
     """
     path = Path(config)
     plan = load(path, settings).rooted(path.parent)
-    from geoseg.raster import expand
+    from geoseg.raster import expand, open_scene
+    from geoseg.steps.predict.plan import map_name
 
     out = Path(plan.out)
     chips = tile(plan.scenes, plan.labels, out / "chips", classes=plan.classes, options=plan.tile)
@@ -45,7 +46,11 @@ def run(config: str | Path, *, settings: Sequence[str] = ()) -> list[Path]:
     maps = predict(plan.map, model, out / "map", options=plan.predict)
     report = _report(plan, maps, chips, out / "report.json")
     made = [chips, model, *maps]
-    for scene, land_map in zip(expand(plan.map), maps, strict=True):
+    scenes = list(expand(plan.map))
+    names = [map_name(open_scene(scene, plan.tile).name) for scene in scenes]
+    scene_of = dict(zip(names, scenes, strict=True))
+    for land_map in maps:
+        scene = scene_of[land_map.name] if len(scenes) > 1 else scenes[0]
         folder = out if len(maps) == 1 else out / land_map.name
         made += [_polygons(plan, land_map, folder / name) for name in plan.polygons]
         picture = _Picture(plan, plan.title or path.stem, scene, land_map, chips, report)

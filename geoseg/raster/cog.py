@@ -130,7 +130,7 @@ def _profile(geobox: GeoBox) -> dict[str, Any]:
     return {
         "driver": "GTiff", "height": height, "width": width, "dtype": "uint8", "nodata": 255,
         "crs": grid.crs_of(geobox).to_wkt(), "transform": geobox.affine,
-        "compress": "deflate", "zlevel": 1,
+        "compress": "zstd", "zstd_level": 1,
         "tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "interleave": "band",
     }  # fmt: skip
 

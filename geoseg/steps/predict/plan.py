@@ -205,7 +205,7 @@ def _folders(out: Path, sources: Sequence[RasterSource], options: PredictOptions
     """A folder for each scene; with a common grid they lie beneath the map of all."""
     if len(sources) == 1 and not options.grid:
         return [out]
-    stems = [_stem(source.name) for source in sources]
+    stems = [map_name(source.name) for source in sources]
     twice = {stem for stem in stems if stems.count(stem) > 1}
     if twice:
         raise ConfigError(
@@ -216,7 +216,7 @@ def _folders(out: Path, sources: Sequence[RasterSource], options: PredictOptions
     return [(out / "scenes" if options.grid else out) / stem for stem in stems]
 
 
-def _stem(name: str) -> str:
-    """A scene's name without its folders, and without the suffix of a file."""
+def map_name(name: str) -> str:
+    """The folder of a scene's map: its name without folders and without the suffix of a file."""
     path = Path(name)
     return path.stem if path.suffix.lower() in (*SUFFIXES, ".yaml", ".yml") else path.name
