@@ -65,7 +65,7 @@ class GeosegError(Exception):
         return text.replace("\n", "\\n")
 
     def __reduce__(self) -> tuple[object, ...]:
-        got = None if self.got is None else str(self.got)  # GDAL's own errors do not travel
+        got = str(self.got) if isinstance(self.got, Exception) else self.got  # GDAL's stay at home
         return (_rebuild, (type(self), self.what, self.where, got, self.wanted, self.fix))
 
 

@@ -72,6 +72,14 @@ def test_every_error_stands_in_the_tree_of_the_module_docstring() -> None:
             assert kind.__bases__ == (below.get(kind, InputError),)
 
 
+def test_a_reason_that_cannot_be_pickled_goes_as_its_text() -> None:
+    class Odd(Exception):
+        """No other process knows it."""
+
+    again = pickle.loads(pickle.dumps(RasterError("is broken", got=Odd("strip 7 is short"))))
+    assert str(again) == "is broken; got strip 7 is short"
+
+
 def test_what_failed_in_part_keeps_its_list_on_the_way() -> None:
     error = PartialError("2 of 9 failed", failures=[("a.tif", "is broken"), ("b.tif", "is not")])
     again = pickle.loads(pickle.dumps(error))

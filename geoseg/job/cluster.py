@@ -73,7 +73,7 @@ def own_cluster(workers: int, threads: int, readers: int) -> Iterator[Client]:
             worker_dashboard_address=LOOPBACK,
             silence_logs=logging.CRITICAL,
         ) as cluster,
-        Client(cluster) as client,
+        Client(cluster, set_as_default=False) as client,
     ):
         try:
             yield client
@@ -177,7 +177,7 @@ def _connect(address: str) -> Client:
     from dask.distributed import Client
 
     try:
-        return Client(address, timeout=CONNECT_TIMEOUT_S)
+        return Client(address, set_as_default=False, timeout=CONNECT_TIMEOUT_S)
     except (OSError, ValueError) as error:
         raise ConfigError(
             "no Dask scheduler answers", where=address, fix="check --cluster"
