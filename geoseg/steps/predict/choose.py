@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import psutil
@@ -54,7 +56,22 @@ def choose(task: ChoiceTask) -> Choice:
         ModelError: dropout is to be left on in a network that has none.
         RetryError: not even the smallest window fits the memory.
     """
+    with _one_thread():
+        return _choose(task)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """As regions are mapped; what the caller does next may have all cores again."""
+    before = torch.get_num_threads()
     torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _choose(task: ChoiceTask) -> Choice:
     engines = _candidates(task)
     network, spec = load_network(task.model.folders[0])
     if task.model.recipe.passes:
