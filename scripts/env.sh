@@ -33,7 +33,7 @@ find_python() {
         "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.12*/bin/python \
         "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.13*/bin/python; do
         if modern "$candidate"; then
-            echo "$candidate"
+            command -v "$candidate"  # its path: uv would look the name up in its own way
             return
         fi
     done

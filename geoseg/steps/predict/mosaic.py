@@ -25,6 +25,7 @@ from geoseg.errors import GridError, RasterError
 from geoseg.grid import Window
 from geoseg.raster import FileSource, RasterSource, StackSource, WarpSource
 from geoseg.raster.cog import BLOCK, encode_part
+from geoseg.steps.predict.region import part_name
 
 CLASSES, CONFIDENCE = "classes", "confidence"
 LAYERS = (CLASSES, CONFIDENCE)
@@ -95,8 +96,7 @@ class MosaicTask:
     @property
     def name(self) -> str:
         """File name of the part."""
-        area = self.area
-        return f"{area.row}-{area.col}-{area.height}x{area.width}.tif"
+        return part_name(self.area)
 
 
 def plan_mosaic(
