@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geoseg.errors import ConfigError, RetryError
+from geoseg.job import memory
 from geoseg.job.record import versions
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def own_cluster(workers: int, threads: int, readers: int) -> Iterator[Client]:
 
     _quieten()
     processes = workers > 0
+    nanny = dask.config.get("distributed.nanny.pre-spawn-environ")
     # Dask would look for a route to the internet to name a cluster that lives in this process.
     inproc.global_manager._ip = "127.0.0.1"
     settings: dict[str, Any] = {
@@ -61,8 +63,10 @@ def own_cluster(workers: int, threads: int, readers: int) -> Iterator[Client]:
         "distributed.worker.profile.enabled": False,
         "distributed.scheduler.allowed-failures": ALLOWED_DEATHS,
         "logging": {"distributed": "critical"},
+        "distributed.nanny.pre-spawn-environ": nanny | memory.ENVIRONMENT,
     }
     with (
+        memory.shared(),
         dask.config.set(settings),
         _start(
             n_workers=workers or 1,

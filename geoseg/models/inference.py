@@ -165,8 +165,11 @@ def scale(pixels: Pixels, valid: Mask, mean: tuple[float, ...], std: tuple[float
         mean: by band.
         std: by band; a constant band has 0 and is only centred.
     """
-    shift = np.array(mean, dtype=np.float32)[:, None, None]
-    factor = np.array([1 / s if s > 0 else 1.0 for s in std], dtype=np.float32)[:, None, None]
-    scaled = (pixels.astype(np.float32) - shift) * factor
-    np.copyto(scaled, 0.0, where=~valid[:, None])
+    scaled = np.empty(pixels.shape, dtype=np.float32)
+    for band, (shift, spread) in enumerate(zip(mean, std, strict=True)):
+        into = scaled[:, band]
+        np.subtract(pixels[:, band], np.float32(shift), out=into, dtype=np.float32)
+        into *= np.float32(1 / spread if spread > 0 else 1)
+    if not valid.all():
+        np.copyto(scaled, 0.0, where=~valid[:, None])
     return torch.from_numpy(scaled)

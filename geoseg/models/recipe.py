@@ -27,6 +27,11 @@ class Engine(BaseModel):
     precision: Precision = "fp32"
     compiled: bool = False
 
+    @property
+    def makes_arrays(self) -> bool:
+        """Whether each layer gets new memory for each window; other engines plan theirs ahead."""
+        return self.name == "torch"
+
     def __str__(self) -> str:
         return f"{self.name} {self.precision}" + (", compiled" if self.compiled else "")
 

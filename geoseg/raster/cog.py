@@ -25,6 +25,10 @@ BLOCK = 512
 """Side of the blocks of every raster geoseg writes; regions are aligned to it."""
 
 
+LEVEL = "3"
+"""Of deflate: half the time of the default 6 for class maps, which get a fifth larger by it."""
+
+
 @dataclass(frozen=True)
 class CogSettings:
     """What a raster of a map carries besides its pixels.
@@ -97,8 +101,8 @@ def write_cog(vrt: Path, final: Path, settings: CogSettings) -> str:
         options = {"OVERVIEW_RESAMPLING": settings.overviews, "BLOCKSIZE": str(BLOCK)}
         try:
             rasterio.shutil.copy(
-                vrt, temporary, driver="COG", COMPRESS="DEFLATE", BIGTIFF="IF_SAFER",
-                NUM_THREADS="ALL_CPUS", **options,
+                vrt, temporary, driver="COG", COMPRESS="DEFLATE", LEVEL=LEVEL,
+                BIGTIFF="IF_SAFER", NUM_THREADS="ALL_CPUS", **options,
             )  # fmt: skip
             files.remove(temporary.with_name(temporary.name + ".aux.xml"))
             _compare(vrt, temporary, final)

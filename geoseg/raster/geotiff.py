@@ -1,10 +1,9 @@
-"""A raster file as a source: one handle per thread, opened late, never pickled."""
+"""A raster file as a source: handles with one user at a time, opened late, never pickled."""
 
 from __future__ import annotations
 
 import atexit
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -35,7 +34,8 @@ OPAQUE = 128
 
 Integer alpha is compared as it is: 16-bit scenes are found with alpha of 0 and 255 too.
 """
-HANDLES_PER_THREAD = 32
+HANDLES = 64
+"""Open files that are kept for the next window."""
 MAX_BLOCK_BYTES = 256 << 20
 MAX_BANDS = 512
 COLOURS = ("red", "green", "blue", "nir", "rededge", "swir", "coastal", "pan")
@@ -252,58 +252,85 @@ def _root_cause(error: BaseException) -> str:
     return str(error)
 
 
-_local = threading.local()
-atexit.register(_local.__dict__.clear)  # handles closed later than this complain on stderr
-
-
 def _using[T](place: Place, work: Callable[[DatasetReader], T]) -> T:
     """What ``work`` makes of the file; one on a server is opened anew when a transfer fails."""
     if isinstance(place, Path):
-        return work(_open_file(place))
+        return _handles.lend(_key(place), partial(_open_file, place), work)
     with place.settings():
-        return remote.patiently(lambda: work(_open_at(place)), mend=lambda: _drop(place))
+        key = (place.gdal, place.stamp())
+        lend = partial(_handles.lend, key, partial(_open_at, place), work)
+        return remote.patiently(lend, mend=place.forget)
 
 
-def _open_file(path: Path) -> DatasetReader:
+def _key(path: Path) -> tuple[object, ...]:
+    """What a file is known by; another one under its name is another file."""
     require_local(path)
     try:
         stat = path.stat()
-        key = (str(path), stat.st_mtime_ns, stat.st_ino, stat.st_size)
+    except OSError as error:
+        raise _cannot_open(path, error) from error
+    return str(path), stat.st_mtime_ns, stat.st_ino, stat.st_size
+
+
+def _open_file(path: Path) -> DatasetReader:
+    try:
+        driver = driver_of(path)
+        threads = {"num_threads": "all_cpus"} if driver == "GTiff" else {}
         # absolute: rasterio takes gs:x.tif for a place on the network
-        return _handle(key, lambda: rasterio.open(path.absolute(), driver=driver_of(path)))
+        return rasterio.open(path.absolute(), driver=driver, **threads)
     except OSError as error:
         raise _cannot_open(path, error) from error
 
 
 def _open_at(address: Address) -> DatasetReader:
-    def opened() -> DatasetReader:
-        address.forget()  # GDAL may know what was there before
-        return rasterio.open(address.gdal, driver=driver_of(address))
-
-    return _handle((address.gdal, address.stamp()), opened)
+    address.forget()  # GDAL may know what was there before
+    return rasterio.open(address.gdal, driver=driver_of(address))
 
 
-def _handle(key: tuple[object, ...], opened: Callable[[], DatasetReader]) -> DatasetReader:
-    """The thread's own handle: one handle shared by threads returns wrong pixels in silence."""
-    handles = _handles()
-    if key not in handles:
-        handles[key] = opened()
-    handles.move_to_end(key)
-    while len(handles) > HANDLES_PER_THREAD:
-        handles.popitem(last=False)[1].close()
-    return handles[key]
+class _Handles:
+    """Open files. Each has one user at a time: threads that share a handle get wrong pixels.
+
+    The one that was used last is lent first: windows that follow each other overlap, and what was
+    decoded for one is still in the handle's cache.
+    """
+
+    def __init__(self) -> None:
+        self._free: list[tuple[object, DatasetReader]] = []
+        self._lock = threading.Lock()
+
+    def lend[T](
+        self, key: object, opened: Callable[[], DatasetReader], work: Callable[[DatasetReader], T]
+    ) -> T:
+        """What ``work`` makes of a file; a handle on which it fails is closed."""
+        handle = self._take(key) or opened()
+        try:
+            made = work(handle)
+        except BaseException:
+            handle.close()
+            raise
+        self._give(key, handle)
+        return made
+
+    def close(self) -> None:
+        """Close all that nobody uses."""
+        with self._lock:
+            while self._free:
+                self._free.pop()[1].close()
+
+    def _take(self, key: object) -> DatasetReader | None:
+        with self._lock:
+            for at in reversed(range(len(self._free))):
+                if self._free[at][0] == key:
+                    return self._free.pop(at)[1]
+        return None
+
+    def _give(self, key: object, handle: DatasetReader) -> None:
+        with self._lock:
+            self._free.append((key, handle))
+            oldest = self._free.pop(0)[1] if len(self._free) > HANDLES else None
+        if oldest:
+            oldest.close()
 
 
-def _drop(address: Address) -> None:
-    """Close the thread's handle and forget what came through it."""
-    dropped = _handles().pop((address.gdal, address.stamp()), None)
-    if dropped:
-        dropped.close()
-    address.forget()
-
-
-def _handles() -> OrderedDict[tuple[object, ...], DatasetReader]:
-    handles: OrderedDict[tuple[object, ...], DatasetReader] = _local.__dict__.setdefault(
-        "handles", OrderedDict()
-    )
-    return handles
+_handles = _Handles()
+atexit.register(_handles.close)  # handles closed later than this complain on stderr

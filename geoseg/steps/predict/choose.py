@@ -2,40 +2,30 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import numpy as np
 import psutil
 import torch
 
 from geoseg import grid
-from geoseg.errors import ConfigError, GeosegError, RetryError
+from geoseg.errors import ConfigError, RetryError
+from geoseg.job import memory
 from geoseg.models import dropout
 from geoseg.models.abilities import has_bf16
 from geoseg.models.engines import installed
 from geoseg.models.footprint import Footprint, measure
-from geoseg.models.predictor import Layers, Predictor
 from geoseg.models.recipe import Engine
-from geoseg.models.saved import SavedModel
 from geoseg.models.store import load_network
 from geoseg.raster import Block
 from geoseg.steps.predict.choice import Choice, ChoiceTask, Trial
+from geoseg.steps.predict.held import hold
+from geoseg.steps.predict.trials import Stand, compete
 
 CPU_WINDOW, GPU_WINDOW, SMALLEST_WINDOW = 1024, 2048, 256
 MEMORY_SHARE = 0.5
 """Of the memory that is free."""
-TRIAL_WINDOW = 512
-SETUP_S = {"torch": 1.0, "onnx": 3.0, "openvino": 3.0}
-COMPILE_S = 60.0
-"""About what it takes to make an engine ready; a trial has to be worth it."""
-PAYS = 3
-"""A trial may take 1/PAYS of the time that is left with the best engine so far."""
-LEAD = 1.15
-"""An engine has to be so much faster than the best before it, so that noise does not choose."""
-AGREEMENT = 0.998
-"""Share of pixels that must get the same class as with torch in float32."""
+TRIAL_WINDOW = 384
 LOOKS = 16
 SHORT_S = 15.0
 SHORT = "chosen: the job is too short for trials"
@@ -56,7 +46,7 @@ def choose(task: ChoiceTask) -> Choice:
         ModelError: dropout is to be left on in a network that has none.
         RetryError: not even the smallest window fits the memory.
     """
-    with _one_thread():
+    with _one_thread(), memory.shared():
         return _choose(task)
 
 
@@ -90,7 +80,10 @@ def _choose(task: ChoiceTask) -> Choice:
     block = _typical(task, _trial_side(task, window))
     while True:
         try:
-            return _compete(task, engines, window, block)
+            stand = Stand(task.model, block, task.slots, _pixels(task, window) / _slots(task))
+            trials, model, predictor = compete(stand, engines)
+            hold(model, task.slots, predictor)
+            return Choice(engine=model.recipe.engine, window=window, trials=tuple(trials))
         except (torch.OutOfMemoryError, MemoryError) as error:
             if task.window or window <= SMALLEST_WINDOW:
                 raise RetryError(
@@ -177,53 +170,3 @@ def _typical(task: ChoiceTask, window: int) -> Block:
             break
     assert best is not None, "a scene has a window"
     return best
-
-
-def _compete(task: ChoiceTask, engines: list[Engine], window: int, block: Block) -> Choice:
-    pixels = _pixels(task, window)
-    trials: list[Trial] = []
-    best: Trial | None = None
-    truth = None if engines[0] == Engine() else _try(task, Engine(), block, None)[1]
-    for engine in engines:
-        cost = COMPILE_S if engine.compiled else SETUP_S[engine.name]
-        if best is not None and best.mpx_s is not None:
-            left = pixels / 1e6 / best.mpx_s / _slots(task)
-            if PAYS * (cost + 2 * block.valid.size / 1e6 / best.mpx_s) > left:
-                trials.append(Trial(engine=engine, note="not tried: the job is too short"))
-                continue
-        trial, layers = _try(task, engine, block, truth)
-        truth = truth if engine != Engine() else layers
-        trials.append(trial)
-        if trial.mpx_s is None or (trial.agreement is not None and trial.agreement < AGREEMENT):
-            continue
-        if best is None or best.mpx_s is None or trial.mpx_s > LEAD * best.mpx_s:
-            best = trial
-    if best is None:
-        raise ConfigError("no engine can run this model", got=trials[0].note)
-    noted = [
-        each.model_copy(update={"note": "chosen"}) if each is best else each for each in trials
-    ]
-    return Choice(engine=best.engine, window=window, trials=tuple(noted))
-
-
-def _try(
-    task: ChoiceTask, engine: Engine, block: Block, truth: Layers | None
-) -> tuple[Trial, Layers | None]:
-    try:
-        recipe = task.model.recipe.model_copy(update={"engine": engine})
-        predictor: Predictor = SavedModel(task.model.folders, task.model.specs, recipe).load()
-        core = grid.whole(block.valid.shape)
-        layers = predictor(block.pixels, block.valid, core)
-        start = time.perf_counter()
-        predictor(block.pixels, block.valid, core)
-        seconds = time.perf_counter() - start
-    except GeosegError as error:
-        return Trial(engine=engine, note=f"cannot: {error}"), None
-    agreement = None if truth is None else _agreement(layers, truth, block)
-    note = "too many other classes" if agreement is not None and agreement < AGREEMENT else "slower"
-    rate = block.valid.size / 1e6 / seconds
-    return Trial(engine=engine, mpx_s=rate, agreement=agreement, note=note), layers
-
-
-def _agreement(layers: Layers, truth: Layers, block: Block) -> float:
-    return float(np.mean((layers[0] == truth[0])[block.valid])) if block.valid.any() else 1.0

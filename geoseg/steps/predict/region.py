@@ -18,6 +18,7 @@ from geoseg.models.saved import SavedModel
 from geoseg.raster import RasterSource
 from geoseg.raster.cog import encode_part
 from geoseg.steps.predict.before import Before
+from geoseg.steps.predict.held import predictor_of
 from geoseg.steps.predict.owned import map_owned
 from geoseg.steps.predict.view import View, Windows, look
 from geoseg.vector import Polygons
@@ -72,7 +73,7 @@ def map_region(task: RegionTask) -> tuple[str, dict[str, Any]]:
         The part's sha256; and how many windows were mapped, skipped and taken over, how many
         pixels each value has, and the hash of what was read.
     """
-    predictor = _predictor(task.model, task.slots)
+    predictor = predictor_of(task.model, task.slots)
     view = look(task.source, task.area, task.windows, predictor.stride, task.aoi)
     content = view.content()
     mapped = unchanged = 0
@@ -104,44 +105,7 @@ def _map(view: View, predictor: Predictor, task: RegionTask) -> tuple[Layers, in
     return map_blended(view, predictor)
 
 
-def _predictor(model: SavedModel | Predictor, slots: int) -> Predictor:
-    """The predictor, loaded once per process, on one thread of the CPU per region.
-
-    The last bits of a convolution depend on how many threads share it. So every region is mapped
-    by one thread, and the cores share the regions instead.
-    """
-    if not isinstance(model, SavedModel):
-        return model
-    import torch
-
-    torch.set_num_threads(1)
-    with _loading:
-        return _load(model, slots)
-
-
-@lru_cache(maxsize=1)
-def _load(model: SavedModel, slots: int) -> Predictor:
-    return model.load(_device(), slots)
-
-
-def _device() -> str | None:
-    """The GPU of this worker: as many processes as GPUs, each its own."""
-    import torch
-    from dask.distributed import get_worker
-
-    if not torch.cuda.is_available():
-        return None
-    try:
-        number = int(get_worker().name)
-    except ValueError:
-        number = 0
-    return f"cuda:{number % torch.cuda.device_count()}"
-
-
 @lru_cache
 def _slot(count: int) -> threading.Semaphore:
     """Held while computing, so that reading the next region overlaps it and memory is bounded."""
     return threading.Semaphore(count)
-
-
-_loading = threading.Lock()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -95,11 +97,25 @@ def look(
     row, col = min(t.read.row for t in tiles), min(t.read.col for t in tiles)
     stop_row, stop_col = max(t.read.stop[0] for t in tiles), max(t.read.stop[1] for t in tiles)
     at = Window(row, col, stop_row - row, stop_col - col)
-    block = source.read(at)
+    with _turn(source):
+        block = source.read(at)
     wanted = block.valid[area.relative_to(at).slices]
     if aoi is not None:
         wanted = wanted & (rasterize(aoi, grid.crop(source.geobox, area)) != IGNORE)
     return View(source.name, area, tiles, block, at, wanted)
+
+
+def _turn(source: RasterSource) -> AbstractContextManager[object]:
+    """Local files are read by one thread at a time, which decodes on all cores.
+
+    Neighbours share blocks: those that one region has decoded are in the cache of the handle that
+    the next one gets. Servers and arrays answer several at once.
+    """
+    local = source.paths and all(isinstance(path, Path) for path in source.paths)
+    return _reading if local else nullcontext()
+
+
+_reading = threading.Lock()
 
 
 def _tiles(source: RasterSource, area: Window, windows: Windows, stride: int) -> list[Tile]:

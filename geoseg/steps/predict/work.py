@@ -26,6 +26,7 @@ from geoseg.raster.cog import BLOCK
 from geoseg.remote import upload
 from geoseg.steps.predict.choice import Choice, ChoiceTask
 from geoseg.steps.predict.finish import PAM, SCHEME, rasters
+from geoseg.steps.predict.held import release
 from geoseg.steps.predict.job import CONTENTS, Job, before, earlier, needed_bytes
 from geoseg.steps.predict.mosaic import LAYERS, map_mosaic, plan_mosaic, target_grid
 from geoseg.steps.predict.plan import Plan
@@ -237,7 +238,10 @@ def _choose(plan: Plan, model: SavedModel, number: int, team: _Team) -> Choice:
         plan.halo, team.slots, team.processes,
     )  # fmt: skip
     if not options.cluster:
-        return choose(task)
+        choice = choose(task)
+        if options.workers:
+            release()
+        return choice
     ((_, choice),) = spread(choose, [task], options, label="choosing an engine", total=1)
     return choice
 
