@@ -55,17 +55,19 @@ def forward_here(scene: str, model: str, engine: dict[str, Any], window: int) ->
     from dask.system import CPU_COUNT
 
     from geoseg import grid
+    from geoseg.job import memory
     from geoseg.models import engines
     from geoseg.models.inference import scale
     from geoseg.models.recipe import Engine
     from geoseg.models.store import load_network
     from geoseg.raster import FileSource
 
+    chosen = Engine(**engine)
     network, spec = load_network(Path(model))
     gpu = torch.cuda.is_available()
     device, slots = torch.device("cuda" if gpu else "cpu"), 1 if gpu else CPU_COUNT
     torch.set_num_threads(1)
-    run_network = engines.build(network, len(spec.bands), Engine(**engine), device, slots)
+    run_network = engines.build(network, len(spec.bands), chosen, device, slots)
     source = FileSource(Path(scene))
     images = []
     for tile in grid.tiles(source.geobox.shape, window, HALO, multiple_of=spec.stride):
@@ -76,7 +78,8 @@ def forward_here(scene: str, model: str, engine: dict[str, Any], window: int) ->
     def forward(image: torch.Tensor) -> None:
         run_network(image.to(device))
 
-    with ThreadPoolExecutor(slots) as pool:
+    with memory.shared(), ThreadPoolExecutor(slots) as pool:
+        memory.keep(freed=chosen.makes_arrays)
         list(pool.map(forward, images[:slots]))
         start = time.perf_counter()
         list(pool.map(forward, images))

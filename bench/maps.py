@@ -16,7 +16,7 @@ class Mapped:
     """A finished map.
 
     Attributes:
-        seconds: in the call itself.
+        seconds: in the call itself, imports apart.
         all_seconds: from the start of the interpreter to its end.
         peak_mb: the most memory that was resident at once.
         engine: what ran the network, as the run's record has it.
@@ -47,8 +47,13 @@ def predict(scene: Path, model: Path, out: Path, **options: Any) -> Mapped:
 
 
 def predict_here(scene: str, model: str, out: str, options: dict[str, Any]) -> float:
-    """Seconds in `geoseg.predict`, with everything it does but the import of geoseg."""
+    """Seconds in `geoseg.predict`; what it imports is imported before."""
+    import dask.distributed  # noqa: F401
+    import segmentation_models_pytorch  # noqa: F401
+
     import geoseg
+    import geoseg.steps.predict.choose
+    import geoseg.steps.predict.work
 
     chosen = geoseg.PredictOptions(**options)
     start = time.perf_counter()

@@ -57,7 +57,7 @@ def map_here(scene: str, out: str) -> float:
 
 
 def copy_here(scene: str, out: str) -> float:
-    """Seconds to read a scene strip by strip, and to write maps that lie in memory as COGs."""
+    """Seconds to read a scene by strips, and to write maps that lie in memory as GDAL's COGs."""
     seconds = 0.0
     with rasterio.open(scene, num_threads=THREADS) as dataset:
         height, width = dataset.shape

@@ -10,7 +10,7 @@ from torch import Tensor
 from geoseg.errors import ModelError
 from geoseg.models.recipe import Confidence, Recipe
 
-STRIP = 32
+STRIP = 16
 """Rows decided at once on a CPU: what fits its caches."""
 
 
@@ -31,7 +31,7 @@ def decide(logits: Tensor) -> Tensor:
     ranks = torch.arange(count, 0, -1, dtype=torch.uint8, device=logits.device)[:, None, None]
     rows = STRIP if logits.device.type == "cpu" else max(1, logits.shape[1])
     for row in range(0, logits.shape[1], rows):
-        strip = logits[:, row : row + rows]
+        strip = logits[:, row : row + rows].contiguous()
         below = strip - strip.amax(dim=0)
         # the first of the largest; argmax on a CPU takes three times as long as all this
         result[0, row : row + rows] = count - (below == 0).view(torch.uint8).mul_(ranks).amax(dim=0)

@@ -37,9 +37,9 @@ HELD = 0.5
 def choose(task: ChoiceTask) -> Choice:
     """Choose the engine and the window.
 
-    Engines are tried on one window of the scene, the likeliest first, as long as a trial is worth
-    its time; one whose classes differ from torch's in float32 on more than 0.2 % of the window is
-    not taken.
+    Engines are tried on one window of the scene, those first that are soon ready, as long as a
+    trial is worth its time; one whose classes differ from torch's in float32 on more than 0.2 % of
+    the window is not taken.
 
     Raises:
         ConfigError: no engine can do what was asked for.
@@ -95,13 +95,13 @@ def _choose(task: ChoiceTask) -> Choice:
 
 
 def _candidates(task: ChoiceTask) -> list[Engine]:
-    """What may run the network, the likeliest to be fast first, after what others are held to."""
+    """What may run the network: first what others are held to, then what is soon ready."""
     gpu = torch.cuda.is_available()
     recipe = task.model.recipe
     possible = [
         Engine(),
-        *([] if gpu else [Engine(name="openvino", precision="bf16")]),
         Engine(precision="bf16"),
+        *([] if gpu else [Engine(name="openvino", precision="bf16")]),
         *([] if gpu else [Engine(name="openvino"), Engine(name="onnx")]),
     ]
     if task.engine == "auto":

@@ -18,8 +18,8 @@ from geoseg.raster import Block
 from geoseg.steps.predict.choice import Trial
 
 SPEED = {
-    ("torch", "fp32"): 1.0, ("onnx", "fp32"): 1.2, ("openvino", "fp32"): 1.2,
-    ("torch", "bf16"): 2.0, ("openvino", "bf16"): 2.4,
+    ("torch", "fp32"): 1.0, ("onnx", "fp32"): 1.0, ("openvino", "fp32"): 1.0,
+    ("torch", "bf16"): 2.0, ("openvino", "bf16"): 2.1,
 }  # fmt: skip
 COMPILED_SPEED = 1.2
 """Rates as measured with a U-Net on one CPU: what a trial may be expected to show."""

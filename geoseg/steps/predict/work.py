@@ -41,6 +41,8 @@ DEFAULT_WINDOW = 1024
 BLENDED_WINDOWS = 4
 """Windows along a region's side when they blend: those around it are computed as well."""
 GPU_SLOTS, GPU_READERS = 2, 6
+SLOTS_PER_READER = 4
+"""On CPUs a region takes many times as long to compute as to read."""
 WHERE = {"workers", "cluster", "region", "overwrite", "remote", "grid"}
 """Options that change no byte of a scene's map."""
 
@@ -96,7 +98,7 @@ def _team(plan: Plan) -> _Team:
     if gpus:
         return _Team(options, GPU_SLOTS, GPU_READERS)
     slots = 1 if options.workers or options.cluster else CPU_COUNT
-    return _Team(options, slots, slots)
+    return _Team(options, slots, max(1, slots // SLOTS_PER_READER))
 
 
 def _map_scenes(plan: Plan) -> None:
