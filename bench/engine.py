@@ -54,8 +54,7 @@ def forward_here(scene: str, model: str, engine: dict[str, Any], window: int) ->
     import torch
     from dask.system import CPU_COUNT
 
-    from geoseg import grid
-    from geoseg.job import memory
+    from geoseg import grid, memory
     from geoseg.models import engines
     from geoseg.models.inference import scale
     from geoseg.models.recipe import Engine
@@ -78,7 +77,7 @@ def forward_here(scene: str, model: str, engine: dict[str, Any], window: int) ->
     def forward(image: torch.Tensor) -> None:
         run_network(image.to(device))
 
-    with memory.shared(), ThreadPoolExecutor(slots) as pool:
+    with memory.returned(), ThreadPoolExecutor(slots) as pool:
         memory.keep(freed=chosen.makes_arrays)
         list(pool.map(forward, images[:slots]))
         start = time.perf_counter()

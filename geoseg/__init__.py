@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from geoseg import memory
+
 if TYPE_CHECKING:
     from geoseg.classes import ClassScheme
     from geoseg.errors import GeosegError
@@ -62,6 +64,9 @@ __all__ = [
     "train",
     "vectorize",
 ]
+
+
+memory.share()
 
 
 def __getattr__(name: str) -> Any:

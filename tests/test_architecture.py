@@ -16,7 +16,7 @@ import geoseg
 ROOT = Path(geoseg.__file__).parent
 FLOORS = (
     {"errors"},
-    {"files", "gdal", "grid", "options", "remote", "yamlfile", "accuracy", "progress"},
+    {"files", "gdal", "grid", "memory", "options", "remote", "yamlfile", "accuracy", "progress"},
     {"classes"},
     {"raster", "vector", "trace", "style", "job", "catalog"},
     {"chips", "models"},

@@ -17,8 +17,8 @@ from itertools import starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from geoseg import memory
 from geoseg.errors import ConfigError, RetryError
-from geoseg.job import memory
 from geoseg.job.record import versions
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def own_cluster(workers: int, threads: int, readers: int) -> Iterator[Client]:
         "distributed.nanny.pre-spawn-environ": nanny | memory.ENVIRONMENT,
     }
     with (
-        memory.shared(),
+        memory.returned(),
         dask.config.set(settings),
         _start(
             n_workers=workers or 1,

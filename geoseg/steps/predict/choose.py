@@ -8,9 +8,8 @@ from contextlib import contextmanager
 import psutil
 import torch
 
-from geoseg import grid
+from geoseg import grid, memory
 from geoseg.errors import ConfigError, RetryError
-from geoseg.job import memory
 from geoseg.models import dropout
 from geoseg.models.abilities import has_bf16
 from geoseg.models.engines import installed
@@ -46,7 +45,7 @@ def choose(task: ChoiceTask) -> Choice:
         ModelError: dropout is to be left on in a network that has none.
         RetryError: not even the smallest window fits the memory.
     """
-    with _one_thread(), memory.shared():
+    with _one_thread(), memory.returned():
         return _choose(task)
 
 

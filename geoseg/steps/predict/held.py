@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from geoseg.job import memory
+from geoseg import memory
 from geoseg.models.predictor import Predictor
 from geoseg.models.saved import SavedModel
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geoseg import grid
+from geoseg import grid, memory
 from geoseg.errors import ConfigError, GeosegError
-from geoseg.job import memory
 from geoseg.models.predictor import Layers, Predictor
 from geoseg.models.recipe import Engine
 from geoseg.models.saved import SavedModel

@@ -12,28 +12,17 @@ TRIM_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -4, -8
 """Parameters of mallopt(3)."""
 DEFAULTS = {TRIM_THRESHOLD: 128 << 10, MMAP_MAX: 65536}
 KEPT = {TRIM_THRESHOLD: 2**31 - 1, MMAP_MAX: 0}
-UNLIMITED = 0
 ENVIRONMENT = {"MALLOC_ARENA_MAX": "1"}
-"""One arena in the processes that are started with it."""
+"""What `share` does, for processes that are started with it."""
 
 
-@contextmanager
-def shared() -> Iterator[None]:
-    """One arena for all threads that are started in the block, so that `keep` holds for them.
+def share() -> None:
+    """One arena for the threads of this process from now on, as large arrays need it to be kept.
 
-    At the end everything is as glibc has it by default, and free memory goes back to the system.
+    Arenas that threads have already stay; so this comes before libraries start theirs.
     """
-    glibc = _glibc()
-    if glibc is None:
-        yield
-        return
-    glibc.mallopt(ARENA_MAX, 1)
-    try:
-        yield
-    finally:
-        glibc.mallopt(ARENA_MAX, UNLIMITED)
-        keep(freed=False)
-        glibc.malloc_trim(0)
+    if glibc := _glibc():
+        glibc.mallopt(ARENA_MAX, 1)
 
 
 def keep(*, freed: bool) -> None:
@@ -42,10 +31,20 @@ def keep(*, freed: bool) -> None:
     Otherwise glibc gives the memory of each large array back to the system and gets it again, page
     by page, for the next one: a sixth of the time of a network that runs in torch.
     """
-    glibc = _glibc()
-    if glibc is not None:
+    if glibc := _glibc():
         for parameter, value in (KEPT if freed else DEFAULTS).items():
             glibc.mallopt(parameter, value)
+
+
+@contextmanager
+def returned() -> Iterator[None]:
+    """Whatever was kept in the block, at its end free memory goes back to the system."""
+    try:
+        yield
+    finally:
+        keep(freed=False)
+        if glibc := _glibc():
+            glibc.malloc_trim(0)
 
 
 @cache
