@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any
 
 from bench.child import call
-from bench.maps import FP32, Mapped, predict
+from bench.maps import BF16, FP32, Mapped, predict
 from bench.models import random_unet
 from bench.scene import write_scene
 
@@ -21,11 +21,11 @@ HALO = 64
 
 
 def run(folder: Path) -> Iterator[str]:
-    """Overhead with torch in fp32 and with the engine geoseg chooses."""
+    """Overhead with torch in fp32 and in bf16."""
     scene = write_scene(folder / "scene.tif", SHAPE)
     model = random_unet(folder / "model")
     megapixels = SHAPE[0] * SHAPE[1] / 1e6
-    for options in (FP32, {}):
+    for options in (FP32, BF16):
         maps: list[Mapped] = []
         passes: list[float] = []
         for _ in range(ROUNDS):

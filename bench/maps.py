@@ -9,6 +9,7 @@ from typing import Any
 from bench.child import call
 
 FP32 = {"engine": "torch", "precision": "fp32"}
+BF16 = {"engine": "torch", "precision": "bf16"}
 
 
 @dataclass(frozen=True)

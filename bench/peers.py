@@ -1,6 +1,6 @@
 """A scene to a map beside torchgeo's dataset, sampler and loader with stitching in numpy.
 
-U-Net/ResNet-18 fitted to the scene, 8 classes, 8192 x 7168 px of 4 bands uint16; the same weights,
+U-Net/ResNet-18 fitted to the scene, 8 classes, 8192 x 6144 px of 4 bands uint16; the same weights,
 1152 px windows that share 128 px. Processes are timed from start to end.
 """
 
@@ -19,7 +19,7 @@ from bench.scene import AFFINE, CLASSES, write_scene
 from geoseg import grid
 from geoseg.grid import Window
 
-SHAPE = (8192, 7168)
+SHAPE = (8192, 6144)
 CORE, HALO = 1024, 64
 BATCH, WORKERS = 4, 2
 ROUNDS = 3

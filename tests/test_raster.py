@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cloudpickle
@@ -52,6 +53,7 @@ from geoseg.raster import (
     StackSource,
     WarpSource,
     XarraySource,
+    geotiff,
     on_grid,
     open_scene,
     open_scenes,
@@ -352,6 +354,27 @@ class TestHandles:
 
         with ThreadPoolExecutor(4) as pool:
             assert all(pool.map(check, range(4)))
+
+    def test_a_thread_gets_the_handle_that_another_has_done_with(
+        self, scene: SmallScene, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What one region has decoded is in the cache of the handle that reads the next."""
+        opened = 0
+
+        def count(*arguments: Any, **options: Any) -> Any:
+            nonlocal opened
+            opened += 1
+            return rasterio.open(*arguments, **options)
+
+        monkeypatch.setattr(geotiff, "_handles", geotiff._Handles())
+        only = SimpleNamespace(open=count, windows=rasterio.windows)
+        monkeypatch.setattr(geotiff, "rasterio", only)
+        source = FileSource(scene.path)
+        for window in grid.split(WHOLE, 24):
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(source.read, window).result()
+        assert opened == 1
+        geotiff._handles.close()
 
     def test_a_pickle_holds_no_handle_and_is_small(self, scene: SmallScene) -> None:
         source = FileSource(scene.path)
