@@ -13,7 +13,8 @@ from pathlib import Path
 os.environ["GDAL_CACHEMAX"] = "64"  # MB: less than the scenes, so that nobody reads from memory
 
 TABLES = (
-    "tiles", "labels", "scheduler", "engine", "sinks", "halo", "peers", "memory", "seams", "safety",
+    "tiles", "labels", "polygons", "scheduler", "engine", "sinks", "halo", "peers", "memory",
+    "seams", "safety",
 )  # fmt: skip
 
 

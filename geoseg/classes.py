@@ -51,6 +51,7 @@ class LandClass(BaseModel):
         priority: polygons of a higher priority lie over lower ones; without it, the class's id.
         burn: which pixels a polygon takes: those whose "centre" it covers, all it has "touched",
             or those of which it covers the "majority".
+        regularize: whether its polygons become right-angled footprints when a map is vectorized.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -60,6 +61,7 @@ class LandClass(BaseModel):
     values: Annotated[tuple[int | float | str, ...], BeforeValidator(_codes)] = ()
     priority: int | None = None
     burn: Literal["centre", "touched", "majority"] = "centre"
+    regularize: bool = False
 
     @property
     def rgba(self) -> tuple[int, int, int, int]:

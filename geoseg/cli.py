@@ -172,7 +172,7 @@ def vectorize_(
     classes:
         Class raster, such as MAP/classes.tif.
     out:
-        .gpkg, .geojson, .fgb or .parquet file to write.
+        .gpkg, .geojson, .geojsonl, .ndjson, .fgb or .parquet file to write.
     """
     _print([vectorize(classes, out, options=options)])
 

@@ -81,6 +81,7 @@ class PipelineConfig(Options):
             "out": str(folder / self.out),
             "tile": _rooted(self.tile, folder),
             "predict": _rooted(self.predict, folder),
+            "vectorize": self.vectorize.rooted(folder),
             "evaluate": _rooted(self.evaluate, folder),
         }
         return self.model_copy(update=update)

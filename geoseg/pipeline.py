@@ -65,7 +65,7 @@ def _polygons(plan: PipelineConfig, land_map: Path, out: Path) -> Path:
     once(
         "vectorize",
         _record(out),
-        inputs=[land_map / name for name in names],
+        inputs=[*(land_map / name for name in names), *plan.vectorize.rasters.values()],
         options=plan.vectorize.model_dump(mode="json"),
         outputs=[out],
         work=partial(vectorize, land_map / "classes.tif", out, options=plan.vectorize),

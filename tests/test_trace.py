@@ -1,203 +1,353 @@
-"""Class rasters to polygons."""
+"""Class rasters to polygons; GDAL's polygons, shapely and counting by hand are the oracles."""
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from hashlib import sha256
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
-import pyproj
 import pytest
 import rasterio.features
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
+from skimage.measure import label
 
 from geoseg import grid
-from geoseg.classes import ClassScheme
-from geoseg.errors import GridError, RasterError
+from geoseg.errors import ConfigError, GridError, RasterError
 from geoseg.grid import Window
-from geoseg.raster import Band, Block
-from geoseg.trace import trace
-from geoseg.vector import Polygons, rasterize
+from geoseg.raster import Block
+from geoseg.trace import (
+    ArraySource,
+    DouglasPeucker,
+    Regions,
+    Rules,
+    Visvalingam,
+    collect,
+    threads,
+    trace,
+)
 
 NORTH_UP = Affine(10.0, 0, 465180.0, 0, -10.0, 5080250.0)
+SOUTH_UP = Affine(10.0, 0, 465180.0, 0, 10.0, 5080250.0)
 ROTATED = Affine(8.0, 3.7, 465181.05223, 3.1, -9.3, 5080254.63349)
+SEEDS = range(200)
+OUT = 255
+SHAPES = (
+    Rules(simplify=Visvalingam(300)),
+    Rules(simplify=DouglasPeucker(15)),
+    Rules(smooth=2),
+    Rules(min_area_m2=400, simplify=Visvalingam(1000), smooth=3),
+    Rules(connectivity=8, min_area_m2=300, max_hole_m2=900, simplify=DouglasPeucker(25), smooth=1),
+)
 
 
 @dataclass(frozen=True, eq=False)
-class Memory:
-    """A band in memory; None stands for "no nodata value"."""
+class Masked:
+    """A band in memory with a value that means "nothing"."""
 
     array: NDArray[Any]
     geobox: GeoBox
-    nodata: int | None = None
-    name: str = "memory"
-
-    @property
-    def bands(self) -> tuple[Band, ...]:
-        return (Band("b1", self.nodata),)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.array.dtype
-
-    def take(self, positions: tuple[int, ...]) -> Memory:
-        return self
+    nodata: int
+    name: str = "masked"
 
     def read(self, window: Window) -> Block:
         pixels = self.array[window.slices]
         return Block(pixels[None], pixels != self.nodata, grid.crop(self.geobox, window))
 
 
-def source(array: Any, affine: Affine = NORTH_UP, crs: str = "EPSG:32633", **more: Any) -> Memory:
+def source(array: Any, affine: Affine = NORTH_UP, crs: str = "EPSG:32633") -> ArraySource:
     values = np.asarray(array)
     values = values.astype(np.uint8) if values.dtype == np.int64 else values
-    return Memory(values, GeoBox(values.shape, affine, crs), **more)
+    return ArraySource(values, GeoBox(values.shape, affine, crs))
 
 
-def patchy(seed: int, classes: int = 5) -> NDArray[np.uint8]:
-    """96 x 128 pixels in patches and specks of some classes and 255."""
+def traced(array: Any, *, strip_rows: int | None = None, workers: int = 1, **rules: Any) -> Regions:
+    return collect(
+        trace(source(array), rules=Rules(**rules), spread=threads(workers), strip_rows=strip_rows)
+    )
+
+
+def random_map(seed: int, most: int = 40) -> NDArray[np.uint8]:
+    """Noise, or patches with specks, of 2 to 12 classes and 255; never square on purpose."""
     rng = np.random.default_rng(seed)
-    coarse = rng.integers(0, classes, (12, 16), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
-    specks = rng.integers(0, classes, (96, 128), dtype=np.uint8)
-    values = np.where(rng.random((96, 128)) < 0.3, specks, coarse)
-    values[rng.random((96, 128)) < 0.1] = 255
-    values[30:50, 60:90] = 255
-    return values
+    height, width = (int(side) for side in rng.integers(1, most, 2))
+    classes = int(rng.integers(2, 13))
+    values = rng.integers(0, classes, (height, width))
+    if seed % 3:
+        patches = rng.integers(0, classes, (height // 4 + 1, width // 4 + 1))
+        specks = rng.random((height, width)) < 0.2
+        large = patches.repeat(4, 0).repeat(4, 1)[:height, :width]
+        values = np.where(specks, values, large)
+    values[rng.random((height, width)) < 0.1 * (seed % 2)] = OUT
+    return values.astype(np.uint8)
 
 
-def repaint(frame: Any, geobox: GeoBox) -> NDArray[np.uint8]:
-    classes = [{"name": f"c{i}", "color": "#ffffff"} for i in range(5)]
-    known = ClassScheme.model_validate({"classes": classes})
-    assert geobox.crs is not None
-    ids = frame["class_id"].to_numpy().astype(np.uint8)
-    return rasterize(Polygons(frame.geometry.to_numpy(), ids, known, geobox.crs), geobox)
+def by_gdal(values: NDArray[Any]) -> tuple[list[int], NDArray[Any]]:
+    """Classes and polygons of GDAL's 4-connected regions, by first pixel."""
+    found = rasterio.features.shapes(values, mask=values != OUT, transform=NORTH_UP)
+    regions = [(shapely.geometry.shape(outline), int(value)) for outline, value in found]
+    regions.sort(key=lambda region: first_corner(region[0]))
+    return [value for _, value in regions], np.array([g for g, _ in regions], dtype=object)
 
 
-@pytest.mark.parametrize("connectivity", [4, 8])
-@pytest.mark.parametrize(
-    ("affine", "crs"),
-    [
-        (NORTH_UP, "EPSG:32633"),
-        (ROTATED, "EPSG:32633"),
-        (Affine(1e-4, 0, 15, 0, -1e-4, 46), "EPSG:4326"),
-    ],
-)
-def test_polygons_painted_again_are_the_map(connectivity: Any, affine: Affine, crs: str) -> None:
-    raster = source(patchy(1), affine, crs)
-    frame = trace(raster, connectivity=connectivity)
-    assert int((repaint(frame, raster.geobox) != raster.array).sum()) == 0
-    assert frame.geometry.is_valid.all()
-    assert frame.crs == crs
+def first_corner(polygon: shapely.Polygon) -> tuple[float, float]:
+    """The corner from which a raster scan meets the polygon, as (row, column)."""
+    x, y = np.array(polygon.exterior.coords).T
+    return -y.max(), x[y == y.max()].min()
 
 
-def test_regions_are_those_that_gdal_polygonizes() -> None:
-    raster = source(patchy(2))
-    found = rasterio.features.shapes(raster.array, mask=raster.array != 255, transform=NORTH_UP)
-    wanted = sorted((int(v), shapely.geometry.shape(s).normalize().wkt) for s, v in found)
-    frame = trace(raster)
-    got = sorted(zip(frame["class_id"], (g.normalize().wkt for g in frame.geometry), strict=True))
-    assert got == wanted
+def digest(regions: Regions) -> str:
+    wkb = sorted(shapely.to_wkb(shapely.normalize(regions.geometries)).tolist())
+    return sha256(b"".join(wkb)).hexdigest()
 
 
-def test_polygon_area_is_pixel_count_times_pixel_area() -> None:
-    frame = trace(source(patchy(3)))
-    assert (frame["area_m2"] == frame["n_pixels"] * 100.0).all()
-    assert np.allclose(frame["area_m2"], frame.geometry.area, rtol=1e-12)
-    assert frame["n_pixels"].sum() == (patchy(3) != 255).sum()
+def assert_coverage(regions: Regions) -> None:
+    assert shapely.is_valid(regions.geometries).all()
+    if len(regions.first):
+        assert shapely.coverage_is_valid(regions.geometries)
+        assert shapely.is_empty(shapely.coverage_invalid_edges(regions.geometries)).all()
 
 
-def test_numbers_of_a_map_small_enough_to_count() -> None:
-    frame = trace(source([[0, 0, 1, 1], [0, 255, 1, 0], [2, 2, 2, 0]]))
-    assert frame["class_id"].tolist() == [0, 0, 1, 2]
-    assert frame["n_pixels"].tolist() == [3, 2, 3, 3]
-    assert frame["perimeter_m"].tolist() == [80, 60, 80, 80]
-    assert frame["confidence"].isna().all()
-    assert list(frame.columns) == [
-        "class_id", "area_m2", "perimeter_m", "confidence", "n_pixels", "geom",
-    ]  # fmt: skip
+def test_polygons_are_those_of_gdal_and_form_a_valid_coverage() -> None:
+    for seed in SEEDS:
+        values = random_map(seed)
+        got = traced(values)
+        classes, wanted = by_gdal(values)
+        assert got.values.tolist() == classes
+        assert shapely.equals(got.geometries, wanted).all()
+        assert (shapely.area(shapely.symmetric_difference(got.geometries, wanted)) == 0).all()
+        assert_coverage(got)
+        assert (shapely.area(got.geometries) == got.pixels * 100.0).all()
+        assert got.pixels.sum() == (values != OUT).sum()
+        assert (values.ravel()[got.first] == got.values).all()
 
 
-def test_eight_neighbours_join_over_corners_into_valid_multipolygons() -> None:
-    frame = trace(source([[1, 0, 0], [0, 1, 0]]), connectivity=8)
-    assert frame["class_id"].tolist() == [0, 1]
-    assert frame["n_pixels"].tolist() == [4, 2]
-    assert frame.geometry.geom_type.tolist() == ["MultiPolygon", "MultiPolygon"]
-    assert frame.geometry.is_valid.all()
+def test_regions_over_corners_are_the_union_of_gdal_polygons_of_one_label() -> None:
+    for seed in SEEDS:
+        values = random_map(seed)
+        got = traced(values, connectivity=8)
+        labels = label(np.where(values == OUT, 0, values + 1), background=0, connectivity=2)
+        numbers, first = np.unique(labels[labels > 0], return_index=True)
+        assert got.first.tolist() == np.sort(np.flatnonzero(labels > 0)[first]).tolist()
+        _, parts = by_gdal(values)
+        owner = labels[tuple(np.array([pixel_of(part) for part in parts]).T)] if len(parts) else []
+        for number, at in zip(numbers, np.flatnonzero(labels > 0)[first], strict=True):
+            ours = got.geometries[np.searchsorted(got.first, at)]
+            theirs = shapely.multipolygons(parts[owner == number])
+            assert shapely.equals(ours, theirs)
+        assert_coverage(got)
+
+
+def pixel_of(polygon: shapely.Polygon) -> tuple[int, int]:
+    row, x = first_corner(polygon)
+    return round((5080250 + row) / 10), round((x - 465180) / 10)
+
+
+def test_strips_and_threads_change_nothing() -> None:
+    for seed in range(6):
+        values = np.resize(random_map(seed, 60), (111, 67))
+        for rules in (Rules(), Rules(connectivity=8), Rules(min_area_m2=500, max_hole_m2=900)):
+            seen = {
+                digest(collect(trace(source(values), rules=rules, spread=threads(workers),
+                                     strip_rows=rows)))
+                for rows, workers in ((None, 1), (29, 1), (3, 1), (3, 2), (1, 2))
+            }  # fmt: skip
+            assert len(seen) == 1
+
+
+def test_every_region_comes_once_and_is_forgotten_when_done() -> None:
+    values = np.arange(60, dtype=np.uint8).reshape(20, 3) // 6  # each class two rows high
+    batches = list(trace(source(values), spread=threads(1), strip_rows=5))
+    found = [batch.values.tolist() for batch in batches]
+    assert found == [[0, 1], [3], [2], [6], [4, 5], [8, 9], [7]]
+
+
+def in_processes(function: Any, items: Iterable[Any]) -> Iterator[Any]:
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(function, items)
+
+
+@pytest.mark.slow
+def test_other_processes_do_the_same() -> None:
+    values = random_map(7, 60)
+    rules = Rules(min_area_m2=300)
+    far = collect(trace(source(values), rules=rules, spread=in_processes, strip_rows=5))
+    assert digest(far) == digest(traced(values, min_area_m2=300))
+
+
+def test_jobs_and_what_they_return_pickle() -> None:
+    def through_pickle(function: Any, items: Iterable[Any]) -> Iterator[Any]:
+        for item in items:
+            job = pickle.loads(pickle.dumps((function, item)))
+            yield pickle.loads(pickle.dumps(job[0](job[1])))
+
+    values = random_map(8)
+    got = collect(trace(source(values), spread=through_pickle, strip_rows=7))
+    assert digest(got) == digest(traced(values))
+
+
+@pytest.mark.parametrize("rules", SHAPES)
+def test_shapes_change_but_not_the_coverage(rules: Rules) -> None:
+    plain = Rules(rules.connectivity, rules.min_area_m2, rules.max_hole_m2)
+    for seed in SEEDS:
+        classes = source(random_map(seed))
+        before = collect(trace(classes, rules=plain, spread=threads(1)))
+        after = collect(trace(classes, rules=rules, spread=threads(1)))
+        assert (after.first == before.first).all() and (after.pixels == before.pixels).all()
+        assert_coverage(after)
+        area = shapely.area(before.geometries).sum()
+        assert abs(shapely.area(after.geometries).sum() - area) <= 1e-9 * area
+        assert nodes_of(before) <= points_of(after)
+
+
+def points_of(regions: Regions) -> set[tuple[float, float]]:
+    return set(map(tuple, shapely.get_coordinates(regions.geometries).tolist()))
+
+
+def nodes_of(regions: Regions) -> set[tuple[float, float]]:
+    """Corners where polygons of three regions meet."""
+    points, owner = shapely.get_coordinates(regions.geometries, return_index=True)
+    pairs = np.unique(np.column_stack([points, owner]), axis=0)
+    corners, count = np.unique(pairs[:, :2], axis=0, return_counts=True)
+    return set(map(tuple, corners[count > 2].tolist()))
+
+
+@pytest.mark.parametrize("rules", SHAPES)
+def test_shapes_do_not_depend_on_strips(rules: Rules) -> None:
+    for seed in range(20):
+        classes = source(random_map(seed, 60))
+        seen = {
+            digest(collect(trace(classes, rules=rules, spread=threads(workers), strip_rows=rows)))
+            for rows, workers in ((None, 1), (7, 2), (1, 1))
+        }
+        assert len(seen) == 1
+
+
+def test_a_checkerboard_is_all_squares_or_two_regions() -> None:
+    values = np.indices((5, 7)).sum(axis=0) % 2
+    assert shapely.area(traced(values).geometries).tolist() == [100.0] * 35
+    joined = traced(values, connectivity=8)
+    assert joined.pixels.tolist() == [18, 17]
+    assert [len(g.geoms) for g in joined.geometries] == [18, 17]
+    assert shapely.is_valid(joined.geometries).all()
+
+
+def test_a_ring_that_touches_itself_in_a_corner_has_a_hole() -> None:
+    values = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 0]])
+    outside, speck, hole = (traced(values).geometries[i] for i in (1, 0, 2))
+    assert (outside.area, len(outside.interiors)) == (700, 1)
+    assert outside.is_valid and speck.area == hole.area == 100
+
+
+def test_holes_hold_regions_that_have_holes() -> None:
+    values = np.zeros((7, 9), np.uint8)
+    values[1:6, 1:8], values[2:5, 2:7], values[3, 3:6] = 1, 2, OUT
+    got = traced(values)
+    assert got.values.tolist() == [0, 1, 2]
+    assert shapely.area(got.geometries).tolist() == [2800, 2000, 1200]
+    assert [len(g.interiors) for g in got.geometries] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("shape", [(1, 6), (6, 1)])
+def test_a_raster_one_pixel_wide(shape: tuple[int, int]) -> None:
+    got = traced(np.array([0, 0, 1, OUT, 1, 1]).reshape(shape), strip_rows=2)
+    assert got.pixels.tolist() == [2, 1, 2] and got.touches_edge.all()
+    assert_coverage(got)
+
+
+def test_one_class_is_one_rectangle_of_four_corners() -> None:
+    got = traced(np.zeros((9, 5)).astype(np.uint8), strip_rows=2)
+    assert shapely.get_num_coordinates(got.geometries).tolist() == [5]
+
+
+@pytest.mark.parametrize("rules", [Rules(), SHAPES[-1]])
+def test_a_map_without_any_class_gives_no_polygons(rules: Rules) -> None:
+    assert len(collect(trace(source(np.full((3, 4), OUT)), rules=rules)).first) == 0
+
+
+def test_a_node_on_a_straight_side_is_a_corner_of_both_neighbours() -> None:
+    got = traced([[0, 0, 1], [0, OUT, 1]])
+    node = 465200.0, 5080240.0
+    assert all(node in set(g.exterior.coords) for g in got.geometries)
+
+
+@pytest.mark.parametrize("affine", [NORTH_UP, SOUTH_UP, ROTATED])
+def test_shells_run_counter_clockwise_on_any_grid(affine: Affine) -> None:
+    values = np.zeros((6, 5), np.uint8)
+    values[2:4, 1:3] = 1
+    got = collect(trace(source(values, affine)))
+    assert shapely.is_ccw(shapely.get_exterior_ring(got.geometries)).all()
+    assert not shapely.is_ccw(shapely.get_interior_ring(got.geometries[0], 0))
+    size = abs(affine.determinant)
+    assert shapely.area(got.geometries) == pytest.approx(got.pixels * size, rel=1e-10)
 
 
 def test_confidence_is_the_mean_of_the_pixels_that_have_one() -> None:
-    values = source([[0, 0, 1, 2]])
-    confidence = source([[80, 60, 255, 50]], nodata=255)
-    got = trace(values, confidence=confidence)["confidence"].tolist()
+    classes = source([[0, 0, 1, 2]])
+    confidence = Masked(np.array([[80, 60, OUT, 50]], np.uint8), classes.geobox, OUT)
+    got = collect(trace(classes, confidence=confidence)).confidence
     assert got[0] == 70 and np.isnan(got[1]) and got[2] == 50
 
 
-def test_small_regions_join_their_largest_neighbour_before_tracing() -> None:
-    values = np.zeros((6, 8), dtype=np.uint8)
-    values[2, 2:4] = 1  # 200 m2
-    values[4, 5:8] = 2  # 300 m2
-    values[0, 0] = 255
-    frame = trace(source(values), min_area_m2=300)
-    assert frame["class_id"].tolist() == [0, 2]
-    assert frame["area_m2"].tolist() == [4400, 300]
-    assert len(trace(source(values), min_area_m2=200)) == 3
-
-
-def test_areas_in_degrees_are_those_of_the_ellipsoid() -> None:
-    frame = trace(
-        source(np.zeros((96, 128), np.uint8), Affine(0.01, 0, 15, 0, -0.01, 60), "EPSG:4326")
-    )
-    ring = shapely.segmentize(shapely.box(15, 60 - 0.96, 16.28, 60), 0.001)
-    area, _ = pyproj.Geod(ellps="WGS84").geometry_area_perimeter(ring)
-    assert frame["area_m2"][0] == pytest.approx(abs(area), rel=1e-6)
-
-
-def test_web_mercator_metres_are_not_believed() -> None:
-    # at 60 degrees Web Mercator draws everything twice as long: a 10 m pixel is 25 m2 of ground
-    at_60 = pyproj.Transformer.from_crs(4326, 3857, always_xy=True).transform(15, 60)
-    frame = trace(
-        source(np.zeros((3, 4), np.uint8), Affine(10, 0, at_60[0], 0, -10, at_60[1]), "EPSG:3857")
-    )
-    assert frame["area_m2"][0] == pytest.approx(12 * 25, rel=0.01)
-    assert frame["perimeter_m"][0] == pytest.approx(14 * 5, rel=0.01)
-
-
-def test_rotated_pixels_have_the_area_of_the_determinant() -> None:
-    frame = trace(source([[0, 0, 1]], ROTATED))
-    assert frame["area_m2"].tolist() == pytest.approx([2 * 85.87, 85.87])
-    assert np.allclose(frame.geometry.area, frame["area_m2"])
-
-
-def test_features_come_by_class_then_by_first_pixel() -> None:
-    raster = source(patchy(4))
-    frame = trace(raster)
-    first = [np.argmax(np.ravel(mask)) for mask in _masks(frame, raster.geobox)]
-    assert list(zip(frame["class_id"], first, strict=True)) == sorted(
-        zip(frame["class_id"], first, strict=True)
-    )
-
-
-def _masks(frame: Any, geobox: GeoBox) -> list[NDArray[np.bool_]]:
-    shape = geobox.shape[0], geobox.shape[1]
-    return [
-        rasterio.features.geometry_mask([g], shape, geobox.affine, invert=True)
-        for g in frame.geometry
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_confidence_does_not_depend_on_strips(dtype: Any) -> None:
+    values = random_map(4, 60)
+    percent = source(np.random.default_rng(1).integers(0, 101, values.shape).astype(dtype))
+    got = [
+        collect(trace(source(values), confidence=percent, strip_rows=rows)) for rows in (None, 3)
     ]
+    assert (got[0].confidence == got[1].confidence).all()
+    means = [percent.array[values == value].mean() for value in np.unique(values[values != OUT])]
+    weighted = got[0].confidence * got[0].pixels
+    for value, mean in zip(np.unique(got[0].values), means, strict=True):
+        chosen = got[0].values == value
+        assert weighted[chosen].sum() / got[0].pixels[chosen].sum() == pytest.approx(mean)
 
 
-def test_a_map_without_any_class_gives_no_polygons() -> None:
-    frame = trace(source(np.full((3, 4), 255, np.uint8)))
-    assert len(frame) == 0 and frame.geometry.name == "geom"
+def test_values_keep_their_type() -> None:
+    values = np.array([[7, 40000, 40000], [OUT, 7, 7]], np.uint16)
+    got = traced(values)
+    assert got.values.dtype == np.uint16 and got.values.tolist() == [7, 40000, 7]
+    signed = collect(trace(source(np.array([[-3, 2]], np.int16))))
+    assert signed.values.tolist() == [-3, 2]
+
+
+def test_polygons_are_cut_where_coordinates_are_multiples_of_a_length() -> None:
+    got = traced(np.zeros((4, 6), np.uint8), split_at=40)
+    west, _, _, north = shapely.bounds(got.geometries).T
+    assert sorted(zip(west, north, strict=True)) == [
+        (465180, 5080240), (465180, 5080250), (465200, 5080240), (465200, 5080250),
+    ]  # fmt: skip
+    assert got.pixels.sum() == 24 and set(got.values) == {0}
+    assert_coverage(got)
+
+
+def test_small_regions_are_not_what_cutting_makes() -> None:
+    values = np.zeros((4, 6), np.uint8)
+    got = traced(values, split_at=40, min_area_m2=1000)
+    assert digest(got) == digest(traced(values, split_at=40))
 
 
 def test_a_raster_of_measurements_is_refused() -> None:
     with pytest.raises(RasterError, match="no class raster; got 1 bands of float32"):
-        trace(source(np.zeros((3, 4), np.float32)))
+        next(trace(source(np.zeros((3, 4), np.float32))))
 
 
 def test_a_confidence_on_another_grid_is_refused() -> None:
     with pytest.raises(GridError, match="not on the grid"):
-        trace(source([[0, 0, 1]]), confidence=source([[0, 0, 1]], ROTATED))
+        next(trace(source([[0, 0, 1]]), confidence=source([[0, 0, 1]], ROTATED)))
+
+
+@pytest.mark.parametrize(
+    "rules", [{"connectivity": 6}, {"min_area_m2": -1}, {"smooth": -1}, {"split_at": 0}]
+)
+def test_rules_that_mean_nothing_are_refused(rules: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        Rules(**rules)

@@ -1,32 +1,73 @@
-"""Polygons to the formats a GIS opens, styled in GeoPackages."""
+"""Polygons to the formats a GIS opens, batch by batch, styled in GeoPackages."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import pyogrio
-import shapely
+import numpy as np
+import pyarrow
 
 from geoseg import files
 from geoseg.errors import OutputError
+from geoseg.vector.features import Features, LayerPlan
+from geoseg.vector.write_gdal import (
+    NotWrittenError,
+    write_fgb,
+    write_geojson,
+    write_geojson_lines,
+    write_gpkg,
+)
+from geoseg.vector.write_parquet import write_parquet
 
 if TYPE_CHECKING:
     import geopandas
 
-SUFFIXES = (".gpkg", ".geojson", ".fgb", ".parquet")
-FIXED_DATE = "2000-01-01T00:00:00Z"
-"""Stands for "now" in GeoPackages: the same polygons give the same bytes."""
-MAX_SEGMENT_M = 500.0
-"""An edge this long bends by under a centimetre, GeoJSON's last decimal, up to 60 degrees."""
+type Writer = Callable[[Path, Iterable[Features], LayerPlan], None]
+
+PROBE_BYTES = 1 << 20
+
+
+def write_features(path: Path, batches: Iterable[Features], plan: LayerPlan) -> None:
+    """Write a layer in the format that the extension names; the file appears whole or not at all.
+
+    No more than a few batches are held at a time. An error in making a batch leaves what stood
+    under the name, and is raised as it is.
+
+    Args:
+        path: the file. A GeoPackage (.gpkg) holds a MultiPolygon layer with the geometry column
+            ``geom``, a spatial index, and its QGIS style. GeoJSON (.geojson) and GeoJSON by line
+            (.geojsonl, .ndjson) follow RFC 7946: WGS84, 7 decimals, outer rings counter-clockwise.
+            FlatGeobuf (.fgb) and GeoParquet (.parquet) keep the CRS.
+        batches: the features; all have the attributes of the plan.
+        plan: the layer's name, attributes, CRS and style.
+
+    Raises:
+        OutputError: another extension, or a file that cannot be written.
+        RetryError: the disk is full.
+
+    Example:
+        >>> import pyogrio, pyproj, shapely, tempfile
+        >>> file = Path(tempfile.mkdtemp()) / "fields.gpkg"
+        >>> schema = pyarrow.schema([("class_id", pyarrow.int32())])
+        >>> rows = pyarrow.record_batch([pyarrow.array([0], pyarrow.int32())], schema)
+        >>> batch = Features(np.array([shapely.box(0, 0, 9, 9)]), rows)
+        >>> write_features(file, [batch], LayerPlan("fields", schema, pyproj.CRS(32633), "<qgis/>"))
+        >>> pyogrio.list_layers(file)[:, 0].tolist()
+        ['fields', 'layer_styles']
+    """
+    check_suffix(path)
+    with files.whole(path) as temporary:
+        try:
+            _WRITERS[path.suffix.lower()](temporary, batches, plan)
+        except NotWrittenError as error:
+            _find_out_why(temporary)
+            raise OutputError("cannot be written", where=path, got=error) from error
 
 
 def write_polygons(frame: geopandas.GeoDataFrame, path: Path, *, layer: str, qml: str) -> None:
-    """Write polygons in the format that the extension names; the file appears whole or not at all.
-
-    A GeoPackage (.gpkg) holds a MultiPolygon layer with the geometry column ``geom``, a spatial
-    index, and its QGIS style. GeoJSON (.geojson) follows RFC 7946: WGS84, 7 decimals, outer rings
-    counter-clockwise. FlatGeobuf (.fgb) and GeoParquet (.parquet) keep the CRS.
+    """Write the polygons of a GeoDataFrame as `write_features` does.
 
     Args:
         frame: polygons with their attributes; has a CRS.
@@ -36,23 +77,14 @@ def write_polygons(frame: geopandas.GeoDataFrame, path: Path, *, layer: str, qml
 
     Raises:
         OutputError: another extension, or a file that cannot be written.
-
-    Example:
-        >>> import geopandas, shapely, tempfile
-        >>> file = Path(tempfile.mkdtemp()) / "fields.gpkg"
-        >>> squares = geopandas.GeoDataFrame(
-        ...     {"class_id": [0]}, geometry=[shapely.box(0, 0, 9, 9)], crs=32633)
-        >>> write_polygons(squares, file, layer="fields", qml="<qgis/>")
-        >>> pyogrio.list_layers(file)[:, 0].tolist()
-        ['fields', 'layer_styles']
+        RetryError: the disk is full.
     """
-    check_suffix(path)
-    frame = frame.rename_geometry("geom") if frame.geometry.name != "geom" else frame
-    with files.whole(path) as temporary:
-        try:
-            _WRITERS[path.suffix.lower()](frame, temporary, layer, qml)
-        except pyogrio.errors.DataSourceError as error:
-            raise OutputError("cannot be written", where=path, got=error) from error
+    assert frame.crs is not None, "polygons to write have a CRS"
+    table = frame.drop(columns=frame.geometry.name)
+    columns = pyarrow.RecordBatch.from_pandas(table, preserve_index=False)
+    columns = columns.replace_schema_metadata(None)
+    plan = LayerPlan(layer, columns.schema, frame.crs, qml)
+    write_features(path, [Features(np.asarray(frame.geometry.values), columns)], plan)
 
 
 def check_suffix(path: Path) -> None:
@@ -61,81 +93,32 @@ def check_suffix(path: Path) -> None:
     Raises:
         OutputError: the extension names no format.
     """
-    if path.suffix.lower() not in SUFFIXES:
+    if path.suffix.lower() not in _WRITERS:
         raise OutputError(
             "the extension names no polygon format",
             where=path,
             got=path.suffix or "no extension",
-            wanted=", ".join(SUFFIXES),
+            wanted=", ".join(_WRITERS),
             fix=f"call it {path.with_suffix('.gpkg').name}",
         )
 
 
-def _write_gpkg(frame: geopandas.GeoDataFrame, path: Path, layer: str, qml: str) -> None:
-    before = pyogrio.get_gdal_config_option("OGR_CURRENT_DATE")
-    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": FIXED_DATE})
-    try:
-        pyogrio.write_dataframe(
-            frame, path, layer=layer, driver="GPKG", geometry_type="MultiPolygon",
-            promote_to_multi=True, layer_options={"GEOMETRY_NAME": "geom"},
-        )  # fmt: skip
-        pyogrio.write_dataframe(
-            _layer_styles(layer, qml), path, layer="layer_styles", driver="GPKG",
-            layer_options={"FID": "id"},
-        )  # fmt: skip
-    finally:
-        pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": before})
+def _find_out_why(path: Path) -> None:
+    """GDAL does not say that the disk is full or the folder closed; Python does.
+
+    Raises:
+        OSError: a file cannot grow there.
+    """
+    with path.open("ab") as stream:
+        stream.write(bytes(PROBE_BYTES))
+    files.sync(path)
 
 
-def _layer_styles(layer: str, qml: str) -> Any:
-    """The row that QGIS looks up: an empty schema (not NULL), table and geometry column."""
-    import pandas
-
-    return pandas.DataFrame(
-        {
-            "f_table_catalog": [""],
-            "f_table_schema": [""],
-            "f_table_name": [layer],
-            "f_geometry_column": ["geom"],
-            "styleName": [layer],
-            "styleQML": [qml],
-            "styleSLD": [""],
-            "useAsDefault": [True],
-            "description": ["Classes, in the colours of the class scheme"],
-            "owner": [""],
-            "ui": pandas.Series([None], dtype=object),
-            "update_time": [pandas.Timestamp(FIXED_DATE)],
-        }
-    )
-
-
-def _write_geojson(frame: geopandas.GeoDataFrame, path: Path, layer: str, _qml: str) -> None:
-    assert frame.crs is not None, "polygons to write have a CRS"
-    if frame.crs.is_projected:
-        longest = MAX_SEGMENT_M / frame.crs.axis_info[0].unit_conversion_factor
-        frame = frame.set_geometry(frame.geometry.segmentize(longest))
-    pyogrio.write_dataframe(
-        frame, path, layer=layer, driver="GeoJSON", layer_options={"RFC7946": "YES"}
-    )
-
-
-def _write_fgb(frame: geopandas.GeoDataFrame, path: Path, layer: str, _qml: str) -> None:
-    pyogrio.write_dataframe(
-        frame, path, layer=layer, driver="FlatGeobuf", geometry_type="MultiPolygon",
-        promote_to_multi=True,
-    )  # fmt: skip
-
-
-def _write_parquet(frame: geopandas.GeoDataFrame, path: Path, _layer: str, _qml: str) -> None:
-    geometry = shapely.orient_polygons(frame.geometry.values)
-    frame.set_geometry(geometry, crs=frame.crs).to_parquet(
-        path, index=False, compression="zstd", write_covering_bbox=True, schema_version="1.1.0"
-    )
-
-
-_WRITERS = {
-    ".gpkg": _write_gpkg,
-    ".geojson": _write_geojson,
-    ".fgb": _write_fgb,
-    ".parquet": _write_parquet,
+_WRITERS: dict[str, Writer] = {
+    ".gpkg": write_gpkg,
+    ".geojson": write_geojson,
+    ".geojsonl": write_geojson_lines,
+    ".ndjson": write_geojson_lines,
+    ".fgb": write_fgb,
+    ".parquet": write_parquet,
 }

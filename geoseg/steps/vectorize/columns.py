@@ -1,0 +1,82 @@
+"""What polygons say about themselves: the columns of the layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+
+from geoseg import grid
+from geoseg.steps.vectorize.rows import Rows
+from geoseg.vector import Features, LayerPlan
+from geoseg.vector.measure import areas_m2, perimeters_m
+from geoseg.vector.zonal import means
+
+if TYPE_CHECKING:
+    from geoseg.raster import RasterSource
+
+
+@dataclass(frozen=True)
+class Table:
+    """The columns of a layer, made from rows batch by batch.
+
+    Attributes:
+        geobox: the grid the polygons were drawn on.
+        names: class names, by id.
+        stats: rasters to take the mean of, by column.
+        source: file name of the class raster.
+        run: what made it.
+    """
+
+    geobox: GeoBox
+    names: tuple[str, ...]
+    stats: Mapping[str, RasterSource]
+    source: str
+    run: str
+
+    def plan(self, layer: str, qml: str) -> LayerPlan:
+        """What all features of the layer have in common."""
+        schema = pyarrow.schema(
+            [
+                ("class_id", pyarrow.int32()),
+                ("class_name", pyarrow.string()),
+                ("area_m2", pyarrow.float64()),
+                ("perimeter_m", pyarrow.float64()),
+                ("confidence", pyarrow.float64()),
+                ("n_pixels", pyarrow.int64()),
+                ("touches_edge", pyarrow.bool_()),
+                *((name, pyarrow.float64()) for name in self.stats),
+                ("source", pyarrow.string()),
+                ("run", pyarrow.string()),
+            ]
+        )
+        return LayerPlan(layer, schema, grid.crs_of(self.geobox).proj, qml)
+
+    def features(self, rows: Rows) -> Features:
+        """The polygons of a batch, measured."""
+        crs = grid.crs_of(self.geobox).proj
+        columns = {
+            "class_id": pyarrow.array(rows.ids),
+            "class_name": pyarrow.array(self.names).take(pyarrow.array(rows.ids)),
+            "area_m2": pyarrow.array(areas_m2(rows.geometries, self.geobox)),
+            "perimeter_m": pyarrow.array(perimeters_m(rows.geometries, self.geobox)),
+            "confidence": _or_null(rows.confidence),
+            "n_pixels": pyarrow.array(rows.pixels),
+            "touches_edge": pyarrow.array(rows.touches_edge),
+            **{
+                name: _or_null(means(rows.geometries, crs, source))
+                for name, source in self.stats.items()
+            },
+            "source": pyarrow.repeat(self.source, len(rows)),
+            "run": pyarrow.repeat(self.run, len(rows)),
+        }
+        return Features(rows.geometries, pyarrow.RecordBatch.from_pydict(columns))
+
+
+def _or_null(values: NDArray[np.float64]) -> pyarrow.Array:
+    return pyarrow.array(values, mask=np.isnan(values))

@@ -1,0 +1,197 @@
+"""Footprints with right angles, from outlines that follow pixels.
+
+The usual recipe (Douglas-Peucker, one dominant direction, walls along it or across it, corners
+where they meet), on the rings of all polygons at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyproj
+import shapely
+from numpy.typing import NDArray
+
+from geoseg.vector.project import metres_per_unit
+
+MIN_IOU = 0.75
+"""A footprint that has less than this in common with its outline is not what was mapped."""
+MIN_WALLS = 4
+
+
+def regularize(geometries: NDArray[Any], crs: pyproj.CRS, tolerance_m: float) -> NDArray[Any]:
+    """Replace outlines by right-angled footprints, where these say the same.
+
+    The edges of a simplified outline are turned along one direction, the polygon's own, or across
+    it. Edges that then follow each other in one direction become one wall, at their mean place.
+    An outline stays as it was where the result is not valid, has an intersection over union with
+    it of less than `MIN_IOU`, or overlaps another footprint.
+
+    Args:
+        geometries: (n,) Polygons and MultiPolygons that do not overlap.
+        crs: their CRS; one that keeps angles, or degrees.
+        tolerance_m: by how far simplification may move an edge: about a pixel.
+
+    Returns:
+        (n,) valid Polygons and MultiPolygons that do not overlap.
+
+    Example:
+        >>> roof = shapely.Polygon([(0, 0), (9, 0), (9, 5), (5, 5), (5, 6), (0, 6)])
+        >>> found = regularize(np.array([roof]), pyproj.CRS(32633), 1.5)[0]
+        >>> len(found.exterior.coords), round(found.area)
+        (5, 50)
+    """
+    if not len(geometries):
+        return geometries
+    metres = _metres(geometries, crs)
+    outlines = _scaled(geometries, metres)
+    walls, squared = _walls(shapely.simplify(outlines, tolerance_m))
+    squared[squared] = _iou(walls[squared], outlines[squared]) >= MIN_IOU
+    footprints = geometries.copy()
+    footprints[squared] = _scaled(shapely.orient_polygons(walls[squared]), 1 / metres[squared])
+    return _apart(footprints, geometries)
+
+
+def _metres(geometries: NDArray[Any], crs: pyproj.CRS) -> NDArray[np.float64]:
+    """(n, 2) how long a unit of the CRS is there, to the right and upward."""
+    metres = np.full((len(geometries), 2), metres_per_unit(crs))
+    if crs.is_geographic:
+        _, south, _, north = shapely.bounds(geometries).T
+        metres[:, 0] *= np.cos(np.radians((south + north) / 2))
+    return metres
+
+
+def _scaled(geometries: NDArray[Any], factors: NDArray[np.float64]) -> NDArray[Any]:
+    points, owner = shapely.get_coordinates(geometries, return_index=True)
+    return np.asarray(shapely.set_coordinates(geometries.copy(), points * factors[owner]))
+
+
+def _walls(simple: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Simple outlines by walls along and across, and which of them are valid polygons so."""
+    walls = simple.copy()
+    squared = _Edges.of(simple).are_walls()
+    if squared.any():
+        walls[squared] = _built(_Edges.of(simple[squared]))
+        squared[squared] = shapely.is_valid(walls[squared])
+    return walls, squared
+
+
+@dataclass(frozen=True, eq=False)
+class _Edges:
+    """The edges of all rings, each in the frame of its geometry's direction.
+
+    Attributes:
+        kind: geometry type of all geometries.
+        groups: where the polygons start in the rings, and the geometries in the polygons.
+        ring: the ring of each edge.
+        owner: the geometry of each ring.
+        along: which edges run along the direction; the others run across it.
+        place: where the middle of each edge is, across its own direction.
+        length: how far each edge goes in its own direction.
+        opens: which edges do not run as the one before them.
+        origin: (geometries, 2) of the frames.
+        axes: (geometries, 2, 2) from the plane to the frames: the directions along and across.
+    """
+
+    kind: Any
+    groups: tuple[NDArray[Any], ...]
+    ring: NDArray[np.intp]
+    owner: NDArray[np.intp]
+    along: NDArray[np.bool_]
+    place: NDArray[np.float64]
+    length: NDArray[np.float64]
+    opens: NDArray[np.bool_]
+    origin: NDArray[np.float64]
+    axes: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, geometries: NDArray[Any]) -> _Edges:
+        kind, points, (starts, *groups) = shapely.to_ragged_array(geometries, include_z=False)
+        owner = np.arange(len(geometries))
+        for group in reversed(groups):
+            owner = np.repeat(owner, np.diff(group))
+        ring = np.repeat(np.arange(len(owner)), np.diff(starts) - 1)
+        first = np.delete(np.arange(len(points)), starts[1:] - 1)
+        ends = points[first], points[first + 1]
+        origin = shapely.get_coordinates(shapely.point_on_surface(geometries))
+        axes = _axes(ends[1] - ends[0], owner[ring], len(geometries))
+        frame = axes[owner[ring]]
+        start, end = (np.einsum("eij,ej->ei", frame, e - origin[owner[ring]]) for e in ends)
+        step, middle = np.abs(end - start), (start + end) / 2
+        along = step[:, 0] >= step[:, 1]
+        last = starts[1:] - 1 - np.arange(1, len(starts))
+        before = np.arange(len(ring)) - 1
+        before[starts[:-1] - np.arange(len(owner))] = last
+        return cls(
+            kind=kind,
+            groups=tuple(groups),
+            ring=ring,
+            owner=owner,
+            along=along,
+            place=np.where(along, middle[:, 1], middle[:, 0]),
+            length=np.where(along, step[:, 0], step[:, 1]),
+            opens=along != along[before],
+            origin=origin,
+            axes=axes,
+        )
+
+    def are_walls(self) -> NDArray[np.bool_]:
+        """Which geometries have walls enough in all of their rings."""
+        count = np.bincount(self.ring, self.opens)
+        return np.asarray(np.bincount(self.owner, count < MIN_WALLS) == 0)
+
+
+def _axes(edges: NDArray[np.float64], owner: NDArray[np.intp], count: int) -> NDArray[np.float64]:
+    """The direction that the long edges of each geometry have in common, and that across it.
+
+    Directions are the same after a quarter turn, so four times the angle is averaged.
+    """
+    right, up = edges.T
+    angle, weight = 4 * np.arctan2(up, right), right**2 + up**2
+    sine = np.bincount(owner, weight * np.sin(angle), minlength=count)
+    cosine = np.bincount(owner, weight * np.cos(angle), minlength=count)
+    turn = np.arctan2(sine, cosine) / 4
+    axes = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    return np.moveaxis(axes, 2, 0)
+
+
+def _built(edges: _Edges) -> NDArray[Any]:
+    """Geometries of walls: each is where the edges of a run are on average, by their length."""
+    opened = np.cumsum(edges.opens)
+    count = np.bincount(edges.ring, edges.opens).astype(np.intp)
+    before = np.cumsum(count) - count
+    number = opened - before[edges.ring]
+    run = before[edges.ring] + np.where(number == 0, count[edges.ring], number) - 1
+    place = np.bincount(run, edges.length * edges.place) / np.bincount(run, edges.length)
+    along = np.empty(len(place), dtype=bool)
+    along[run] = edges.along
+    ring = np.repeat(np.arange(len(count)), count)
+    following = np.arange(1, len(place) + 1)
+    following[before + count - 1] = before
+    corners = np.where(along, (place[following], place), (place, place[following]))
+    starts = np.concatenate([[0], np.cumsum(count + 1)])
+    closed = np.insert(np.arange(len(place)), before + count, before)
+    owner = edges.owner[ring[closed]]
+    points = np.einsum("eji,je->ei", edges.axes[owner], corners[:, closed]) + edges.origin[owner]
+    return np.asarray(shapely.from_ragged_array(edges.kind, points, (starts, *edges.groups)))
+
+
+def _iou(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.float64]:
+    shared = shapely.area(shapely.intersection(one, other))
+    return np.asarray(shared / (shapely.area(one) + shapely.area(other) - shared))
+
+
+def _apart(footprints: NDArray[Any], outlines: NDArray[Any]) -> NDArray[Any]:
+    """The footprints, and outlines in place of those that overlap another; until none does."""
+    chosen, changed = footprints.copy(), np.ones(len(footprints), dtype=bool)
+    while True:
+        pairs = shapely.STRtree(chosen).query(chosen, predicate="intersects")
+        one, other = pairs[:, pairs[0] < pairs[1]]
+        overlap = shapely.relate_pattern(chosen[one], chosen[other], "T********")
+        back = np.union1d(one[overlap], other[overlap])
+        back = back[changed[back]]
+        if not back.size:
+            return chosen
+        chosen[back], changed[back] = outlines[back], False

@@ -1,0 +1,220 @@
+"""Layers that GDAL writes, fed by a stream of Arrow batches."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyogrio
+import pyproj
+import shapely
+from numpy.typing import NDArray
+
+from geoseg.vector.features import GEOMETRY, Features, LayerPlan, wkb
+from geoseg.vector.lonlat import FINER_DECIMALS, WGS84, rounded, to_lonlat
+
+FIXED_DATE = "2000-01-01T00:00:00Z"
+"""Stands for "now" in GeoPackages: the same polygons give the same bytes."""
+GEOJSON_ENDS = (b"}]}", b"[]}")
+"""Of the last feature, the list of them, and the file; or of an empty list."""
+
+
+class NotWrittenError(Exception):
+    """GDAL could not write a layer, or left a file that is not whole."""
+
+
+def write_gpkg(path: Path, batches: Iterable[Features], plan: LayerPlan) -> None:
+    """Write a GeoPackage: a MultiPolygon layer with a spatial index, and its QGIS style."""
+    with _fixed_date():
+        stream = _Stream(_multipolygons(batches), plan.schema)
+        stream.write(
+            path, plan, "GPKG", plan.crs, geometry_type="MultiPolygon",
+            layer_options={"GEOMETRY_NAME": GEOMETRY},
+        )  # fmt: skip
+        _write_style(path, plan)
+    _check_gpkg(path, plan.name, stream.rows)
+
+
+def write_fgb(path: Path, batches: Iterable[Features], plan: LayerPlan) -> None:
+    """Write a FlatGeobuf of MultiPolygons, sorted along a curve by its spatial index."""
+    stream = _Stream(_multipolygons(batches), plan.schema)
+    stream.write(path, plan, "FlatGeobuf", plan.crs, geometry_type="MultiPolygon")
+    if stream.rows:
+        _check_last(path, stream.rows)
+
+
+def write_geojson(path: Path, batches: Iterable[Features], plan: LayerPlan) -> None:
+    """Write GeoJSON as in RFC 7946."""
+    stream = _Stream(_lonlat(batches, plan.crs), plan.schema)
+    stream.write(
+        path, plan, "GeoJSON", WGS84, geometry_type="Unknown",
+        layer_options={"RFC7946": "YES", "COORDINATE_PRECISION": str(FINER_DECIMALS)},
+    )  # fmt: skip
+    if not b"".join(_tail(path).split()).endswith(GEOJSON_ENDS):
+        raise NotWrittenError("its end is missing")
+
+
+def write_geojson_lines(path: Path, batches: Iterable[Features], plan: LayerPlan) -> None:
+    """Write one GeoJSON feature per line, as in RFC 7946."""
+    stream = _Stream(_lonlat(batches, plan.crs), plan.schema)
+    stream.write(
+        path, plan, "GeoJSONSeq", WGS84, geometry_type="Unknown",
+        layer_options={"COORDINATE_PRECISION": str(FINER_DECIMALS)},
+    )  # fmt: skip
+    lines = _count_lines(path)
+    if lines != stream.rows:
+        raise NotWrittenError(f"{lines} of {stream.rows} lines are there")
+
+
+class _Stream:
+    """Features on their way into GDAL: counted, and with the error that stopped them.
+
+    Args:
+        batches: geometries to write, with the features they belong to.
+        schema: the attributes.
+    """
+
+    def __init__(
+        self, batches: Iterator[tuple[NDArray[Any], Features]], schema: pyarrow.Schema
+    ) -> None:
+        self.schema = schema.append(pyarrow.field(GEOMETRY, pyarrow.binary()))
+        self.rows = 0
+        self._batches = batches
+        self._error: BaseException | None = None
+
+    def write(
+        self, path: Path, plan: LayerPlan, driver: str, crs: pyproj.CRS, **options: Any
+    ) -> None:
+        """Write all of them.
+
+        Raises:
+            NotWrittenError: GDAL could not.
+        """
+        failure = None
+        reader = pyarrow.RecordBatchReader.from_batches(self.schema, self)
+        try:
+            pyogrio.write_arrow(
+                reader, path, layer=plan.name, driver=driver, geometry_name=GEOMETRY,
+                crs=crs.to_wkt(), **options,
+            )  # fmt: skip
+        except RuntimeError as error:
+            failure = error
+        if self._error is not None:
+            raise self._error
+        if failure is not None:
+            raise NotWrittenError(str(failure)) from failure
+
+    def __iter__(self) -> _Stream:
+        return self
+
+    def __next__(self) -> pyarrow.RecordBatch:
+        """The next batch; Arrow's C interface would lose the kind of an error."""
+        try:
+            geometries, features = next(self._batches)
+            columns = [*features.columns.columns, wkb(geometries)]
+            batch = pyarrow.record_batch(columns, self.schema)
+        except StopIteration:
+            raise
+        except BaseException as error:
+            self._error = error
+            raise
+        self.rows += batch.num_rows
+        return batch
+
+
+def _multipolygons(batches: Iterable[Features]) -> Iterator[tuple[NDArray[Any], Features]]:
+    for features in batches:
+        single = shapely.get_type_id(features.geometries) == shapely.GeometryType.POLYGON
+        geometries = features.geometries.copy()
+        geometries[single] = shapely.multipolygons(geometries[single][:, None])
+        yield geometries, features
+
+
+def _lonlat(
+    batches: Iterable[Features], crs: pyproj.CRS
+) -> Iterator[tuple[NDArray[Any], Features]]:
+    for features in batches:
+        yield rounded(to_lonlat(features.geometries, crs)), features
+
+
+@contextmanager
+def _fixed_date() -> Iterator[None]:
+    before = pyogrio.get_gdal_config_option("OGR_CURRENT_DATE")
+    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": FIXED_DATE})
+    try:
+        yield
+    finally:
+        pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": before})
+
+
+def _write_style(path: Path, plan: LayerPlan) -> None:
+    try:
+        pyogrio.write_dataframe(
+            _layer_styles(plan), path, layer="layer_styles", driver="GPKG",
+            layer_options={"FID": "id"},
+        )  # fmt: skip
+    except RuntimeError as error:
+        raise NotWrittenError(str(error)) from error
+
+
+def _layer_styles(plan: LayerPlan) -> Any:
+    """The row that QGIS looks up: an empty schema (not NULL), table and geometry column."""
+    import pandas
+
+    return pandas.DataFrame(
+        {
+            "f_table_catalog": [""],
+            "f_table_schema": [""],
+            "f_table_name": [plan.name],
+            "f_geometry_column": [GEOMETRY],
+            "styleName": [plan.name],
+            "styleQML": [plan.qml],
+            "styleSLD": [""],
+            "useAsDefault": [True],
+            "description": ["Classes, in the colours of the class scheme"],
+            "owner": [""],
+            "ui": pandas.Series([None], dtype=object),
+            "update_time": [pandas.Timestamp(FIXED_DATE)],
+        }
+    )
+
+
+def _check_gpkg(path: Path, layer: str, rows: int) -> None:
+    """GDAL does not say when the disk was full at the end: the index is what is written last."""
+    table = layer.replace('"', '""')
+    try:
+        with closing(sqlite3.connect(path)) as database:
+            counts = [
+                database.execute(f'SELECT count(*) FROM "{each}"').fetchone()[0]  # noqa: S608
+                for each in (table, f"rtree_{table}_{GEOMETRY}")
+            ]
+            said = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.Error as error:
+        raise NotWrittenError(str(error)) from error
+    if counts != [rows, rows] or said != "ok":
+        raise NotWrittenError(f"{counts} of {rows} features are there and indexed, {said}")
+
+
+def _check_last(path: Path, rows: int) -> None:
+    try:
+        *_, geometries, _ = pyogrio.raw.read(path, columns=[], skip_features=rows - 1)
+    except RuntimeError as error:
+        raise NotWrittenError(str(error)) from error
+    if len(geometries) != 1 or geometries[0] is None:
+        raise NotWrittenError("its last feature is missing")
+
+
+def _tail(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        stream.seek(-min(64, path.stat().st_size), os.SEEK_END)
+        return stream.read()
+
+
+def _count_lines(path: Path) -> int:
+    with path.open("rb") as stream:
+        return sum(chunk.count(b"\n") for chunk in iter(lambda: stream.read(1 << 20), b""))
