@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from geoseg.errors import GridError
 
 if TYPE_CHECKING:
+    import numpy as np
     from affine import Affine
+    from numpy.typing import NDArray
     from odc.geo.crs import CRS
     from odc.geo.geobox import GeoBox
 
@@ -90,6 +92,38 @@ class Tile:
 
     core: Window
     read: Window
+
+
+class Block(Protocol):
+    """Pixels and which of them are real."""
+
+    @property
+    def pixels(self) -> NDArray[Any]:
+        """(bands, height, width)."""
+        ...
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """(height, width)."""
+        ...
+
+
+class Source(Protocol):
+    """A raster that is read by windows; every ``geoseg.raster.RasterSource`` has it."""
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages."""
+        ...
+
+    @property
+    def geobox(self) -> GeoBox:
+        """Its grid."""
+        ...
+
+    def read(self, window: Window) -> Block:
+        """Read a window."""
+        ...
 
 
 def whole(shape: Iterable[int]) -> Window:

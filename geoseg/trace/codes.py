@@ -11,9 +11,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from geoseg.classes import IGNORE
-from geoseg.grid import Window
+from geoseg.grid import Source, Window
 from geoseg.trace.runs import Runs, find_runs, group_faces, label_faces
-from geoseg.trace.source import Source
 
 if TYPE_CHECKING:
     from affine import Affine

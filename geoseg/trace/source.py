@@ -1,9 +1,9 @@
-"""What tracing reads: a raster of classes, by windows."""
+"""An array in the place of a raster."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,38 +12,6 @@ from geoseg.grid import Window
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
-
-
-class Block(Protocol):
-    """Pixels and which of them are real."""
-
-    @property
-    def pixels(self) -> NDArray[Any]:
-        """(bands, height, width)."""
-        ...
-
-    @property
-    def valid(self) -> NDArray[np.bool_]:
-        """(height, width)."""
-        ...
-
-
-class Source(Protocol):
-    """What tracing needs of a raster; every ``geoseg.raster.RasterSource`` has it."""
-
-    @property
-    def name(self) -> str:
-        """What to call it in messages."""
-        ...
-
-    @property
-    def geobox(self) -> GeoBox:
-        """Its grid."""
-        ...
-
-    def read(self, window: Window) -> Block:
-        """Read a window."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,11 +9,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from geoseg.grid import Block
 from geoseg.trace.band import Band, Finished, Groups, finish
 from geoseg.trace.codes import Rows, Strip, label, read_rows, seam_rows
 from geoseg.trace.rings import Paths, tidied
 from geoseg.trace.runs import Runs
-from geoseg.trace.source import Block
 from geoseg.trace.walk import find_network, walk
 
 FIXED_POINT = 1 << 16

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from geoseg import grid
 from geoseg.errors import GridError, RasterError
-from geoseg.grid import Window
+from geoseg.grid import Source, Window
 from geoseg.trace.band import Band, Finished, combined, finish, join
 from geoseg.trace.codes import Strip, values_of, windows
 from geoseg.trace.graph import survey, whole
@@ -24,7 +24,6 @@ from geoseg.trace.metric import metric_of
 from geoseg.trace.regions import Regions, regions_of
 from geoseg.trace.rules import Rules
 from geoseg.trace.shape import shaped
-from geoseg.trace.source import Source
 from geoseg.trace.strips import Followed, follow, seam
 
 type Spread = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]

@@ -195,14 +195,7 @@ def _walk_paths(
             corners[n] = net.corner[v]
             n += 1
             done[v] |= 1 << d
-            if d == EAST:
-                v += 1
-            elif d == WEST:
-                v -= 1
-            elif d == SOUTH:
-                v = net.south[v]
-            else:
-                v = net.north[v]
+            v = _next(net, v, d)
         if side < 0:
             n = starts[paths]
             continue
@@ -232,14 +225,7 @@ def _walk_rings(
                 corners[n] = net.corner[v]
                 n += 1
                 done[v] |= 1 << d
-                if d == EAST:
-                    v += 1
-                elif d == WEST:
-                    v -= 1
-                elif d == SOUTH:
-                    v = net.south[v]
-                else:
-                    v = net.north[v]
+                v = _next(net, v, d)
                 d = TURNS[net.corner[v] & 15, d]
                 if v == first and d == d0:
                     break
@@ -251,3 +237,14 @@ def _walk_rings(
             rings += 1
             starts[rings] = n
     return starts[: rings + 1], faces[:rings]
+
+
+@njit(nogil=True, cache=True)
+def _next(net: Network, v: int, d: int) -> int:
+    """The vertex in a direction, or where the boundary leaves the band."""
+    if d == EAST:
+        return v + 1
+    if d == WEST:
+        return v - 1
+    beyond: int = net.south[v] if d == SOUTH else net.north[v]
+    return beyond

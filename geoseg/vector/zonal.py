@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyproj
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from geoseg import grid
 from geoseg.errors import GridError
-from geoseg.grid import Window
+from geoseg.grid import Source, Window
 from geoseg.vector.lonlat import to_lonlat
 from geoseg.vector.measure import to_pixels
 from geoseg.vector.project import reproject
@@ -27,38 +27,6 @@ MAX_CELLS = 1 << 22
 """Pixels that are looked at at a time."""
 READ_CELLS = 10_000
 """Pixels that are read in the time it takes to ask for some: about 0.2 ms."""
-
-
-class Block(Protocol):
-    """Pixels and which of them are real."""
-
-    @property
-    def pixels(self) -> NDArray[Any]:
-        """(bands, height, width)."""
-        ...
-
-    @property
-    def valid(self) -> NDArray[np.bool_]:
-        """(height, width)."""
-        ...
-
-
-class Source(Protocol):
-    """What is needed of a raster; every ``geoseg.raster.RasterSource`` has it."""
-
-    @property
-    def name(self) -> str:
-        """What to call it in messages."""
-        ...
-
-    @property
-    def geobox(self) -> GeoBox:
-        """Its grid."""
-        ...
-
-    def read(self, window: Window) -> Block:
-        """Read a window."""
-        ...
 
 
 def means(geometries: NDArray[Any], crs: pyproj.CRS, source: Source) -> NDArray[np.float64]:
