@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import lcm
 from typing import TYPE_CHECKING
@@ -23,6 +24,9 @@ from geoseg.raster.block import Mask, Pixels
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+NO_MEMORY = ("DefaultCPUAllocator", "bad_alloc", "Failed to allocate")
+"""What torch, OpenVINO and ONNX Runtime say in errors that have no type of their own for it."""
 
 
 class NetworkPredictor:
@@ -81,16 +85,27 @@ class NetworkPredictor:
         """The layers of the recipe, for the core.
 
         Raises:
+            MemoryError: the window does not fit the memory that is left.
             ModelError: the network returns numbers that are not finite.
         """
-        if self.recipe.plain:
+        if not self.recipe.plain:
+            found = layers(self.probabilities(pixels, valid)[:, *core.slices], self.recipe)
+            return found.cpu().numpy()
+        with _memory_errors():
             logits = self._forward(self._images(pixels, valid))[0]
             return decide(logits[:, *core.slices]).cpu().numpy()
-        return layers(self.probabilities(pixels, valid)[:, *core.slices], self.recipe).cpu().numpy()
 
     @torch.inference_mode()
     def probabilities(self, pixels: Pixels, valid: Mask) -> Tensor:
-        """(classes, height, width) float32, averaged over views and passes."""
+        """(classes, height, width) float32, averaged over views and passes.
+
+        Raises:
+            MemoryError: the window does not fit the memory that is left.
+        """
+        with _memory_errors():
+            return self._averaged(pixels, valid)
+
+    def _averaged(self, pixels: Pixels, valid: Mask) -> Tensor:
         images = self._images(pixels, valid)
         total, count = None, 0
         if self.recipe.passes:
@@ -154,6 +169,19 @@ class Ensemble:
         for other in others:
             first += other
         return first / len(self.members)
+
+
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """One kind of error when memory runs out, whatever ran the network."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and not any(
+            each in str(error) for each in NO_MEMORY
+        ):
+            raise
+        raise MemoryError(f"a window does not fit the memory: {error}") from error
 
 
 def scale(pixels: Pixels, valid: Mask, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:

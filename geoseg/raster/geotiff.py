@@ -91,6 +91,11 @@ class FileSource:
         return self._facts.dtype
 
     @property
+    def tiled(self) -> bool:
+        """Whether its blocks are narrower than the raster."""
+        return self._facts.tiled
+
+    @property
     def paths(self) -> tuple[Place, ...]:
         """The file, what a VRT arranges, and sidecars that say something about it."""
         return self._facts.paths
@@ -131,6 +136,7 @@ class _Facts:
     dtype: np.dtype[Any]
     alpha: int | None
     masked: bool
+    tiled: bool
     paths: tuple[Place, ...]
 
 
@@ -146,7 +152,8 @@ def _facts(source: FileSource, dataset: DatasetReader) -> _Facts:
     beside = dataset.files[1:] if isinstance(source.path, Path) else ()
     paths = (source.path, *map(Path, beside))
     masked = any(MaskFlags.per_dataset in flags for flags in dataset.mask_flag_enums)
-    return _Facts(geobox, bands, indexes, dtype, alpha, masked and alpha is None, paths)
+    tiled = dataset.block_shapes[0][1] < dataset.width
+    return _Facts(geobox, bands, indexes, dtype, alpha, masked and alpha is None, tiled, paths)
 
 
 def _check(source: FileSource, dataset: DatasetReader) -> None:

@@ -11,6 +11,9 @@ from geoseg.models.recipe import Engine
 from geoseg.models.saved import SavedModel
 from geoseg.raster import RasterSource
 
+DEFAULT_WINDOW = 1024
+"""On CPUs: larger ones pay less for the halo, but take more memory than that is worth."""
+
 
 class Trial(BaseModel):
     """An engine that was considered.

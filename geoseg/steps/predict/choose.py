@@ -17,11 +17,11 @@ from geoseg.models.footprint import Footprint, measure
 from geoseg.models.recipe import Engine
 from geoseg.models.store import load_network
 from geoseg.raster import Block
-from geoseg.steps.predict.choice import Choice, ChoiceTask, Trial
+from geoseg.steps.predict.choice import DEFAULT_WINDOW, Choice, ChoiceTask, Trial
 from geoseg.steps.predict.held import hold
 from geoseg.steps.predict.trials import Stand, compete
 
-CPU_WINDOW, GPU_WINDOW, SMALLEST_WINDOW = 1024, 2048, 256
+GPU_WINDOW, SMALLEST_WINDOW = 2048, 256
 MEMORY_SHARE = 0.5
 """Of the memory that is free."""
 TRIAL_WINDOW = 384
@@ -83,7 +83,7 @@ def _choose(task: ChoiceTask) -> Choice:
             trials, model, predictor = compete(stand, engines)
             hold(model, task.slots, predictor)
             return Choice(engine=model.recipe.engine, window=window, trials=tuple(trials))
-        except (torch.OutOfMemoryError, MemoryError) as error:
+        except MemoryError as error:
             if task.window or window <= SMALLEST_WINDOW:
                 raise RetryError(
                     "a window does not fit the memory", got=f"{window} px",
@@ -130,7 +130,7 @@ def _window(task: ChoiceTask, footprint: Footprint) -> int:
         return GPU_WINDOW
     each = footprint.bytes * HELD * len(task.model.folders)
     free = psutil.virtual_memory().available * MEMORY_SHARE / _slots(task)
-    window = CPU_WINDOW
+    window = DEFAULT_WINDOW
     while window > SMALLEST_WINDOW and each * (window + 2 * task.halo) ** 2 > free:
         window //= 2
     return window

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from geoseg.raster.cog import encode_part
 from geoseg.steps.predict.before import Before
 from geoseg.steps.predict.held import predictor_of
 from geoseg.steps.predict.owned import map_owned
+from geoseg.steps.predict.slots import Slots
 from geoseg.steps.predict.view import View, Windows, look
 from geoseg.vector import Polygons
 
@@ -82,8 +82,7 @@ def map_region(task: RegionTask) -> tuple[str, dict[str, Any]]:
     elif task.before and task.before.content == content:
         values, unchanged = task.before.take(task.area), len(view.tiles)
     else:
-        with _slot(task.slots):
-            values, mapped = _map(view, predictor, task)
+        values, mapped = _slots(task.slots).run(partial(_map, view, predictor, task))
     pixels = np.bincount(values[0].ravel(), minlength=256)
     data = encode_part(values, grid.crop(task.source.geobox, task.area))
     return files.write_bytes(task.folder / task.name, data), {
@@ -105,7 +104,6 @@ def _map(view: View, predictor: Predictor, task: RegionTask) -> tuple[Layers, in
     return map_blended(view, predictor)
 
 
-@lru_cache
-def _slot(count: int) -> threading.Semaphore:
-    """Held while computing, so that reading the next region overlaps it and memory is bounded."""
-    return threading.Semaphore(count)
+@cache
+def _slots(count: int) -> Slots:
+    return Slots(count)

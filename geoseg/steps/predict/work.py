@@ -6,40 +6,33 @@ import logging
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil, lcm
 from pathlib import Path
 from typing import Any
 
-import shapely
 from dask.system import CPU_COUNT
-from odc.geo.geobox import GeoBox
 
-from geoseg import files, grid
-from geoseg.errors import GridError, PartialError
-from geoseg.grid import Window
+from geoseg import files
+from geoseg.errors import PartialError
 from geoseg.job import Run, WorkerOptions, open_run, read_record, spread, unrepeatable
 from geoseg.job.run import RECORD
 from geoseg.models.saved import SavedModel
-from geoseg.raster import RasterSource, XarraySource
+from geoseg.raster import XarraySource
 from geoseg.raster.cog import BLOCK
 from geoseg.remote import upload
-from geoseg.steps.predict.choice import Choice, ChoiceTask
+from geoseg.steps.predict.choice import DEFAULT_WINDOW, Choice, ChoiceTask
 from geoseg.steps.predict.finish import PAM, SCHEME, rasters
 from geoseg.steps.predict.held import release
-from geoseg.steps.predict.job import CONTENTS, Job, before, earlier, needed_bytes
+from geoseg.steps.predict.job import CONTENTS, Job, earlier, needed_bytes
 from geoseg.steps.predict.mosaic import LAYERS, map_mosaic, plan_mosaic, target_grid
 from geoseg.steps.predict.plan import Plan
 from geoseg.steps.predict.region import RegionTask, map_region
-from geoseg.steps.predict.view import Windows
-from geoseg.vector import Polygons
+from geoseg.steps.predict.tasks import tasks_of
 
 logger = logging.getLogger(__name__)
 FAILED = "failed.json"
 ATTEMPTS = 3
-DEFAULT_WINDOW = 1024
-BLENDED_WINDOWS = 4
-"""Windows along a region's side when they blend: those around it are computed as well."""
 GPU_SLOTS, GPU_READERS = 2, 6
 SLOTS_PER_READER = 4
 """On CPUs a region takes many times as long to compute as to read."""
@@ -178,33 +171,13 @@ def _opened(plan: Plan, number: int) -> Iterator[Run]:
 
 
 def _job(plan: Plan, number: int, run: Run, team: _Team) -> Job[RegionTask]:
-    source, options, area = plan.sources[number], plan.options, plan.areas[number]
-    run.require_space(needed_bytes(source.geobox))
+    geobox = plan.sources[number].geobox
+    run.require_space(needed_bytes(geobox))
     choice = _choice(plan, number, run, team)
-    windows = Windows(choice.window, plan.halo, options.blend)
-    contents = {} if options.overwrite else _earlier(plan, run)
-    model = plan.model
-    if isinstance(model, SavedModel) and choice.engine:
-        model = replace(model, recipe=model.recipe.model_copy(update={"engine": choice.engine}))
-    everything = grid.whole(source.geobox.shape)
-    tasks = [
-        RegionTask(
-            _cut(source, each, windows), model, each, windows, plan.layers, run.work, team.slots,
-            aoi, before(run.folder, contents, each, probabilities=options.probabilities),
-        )
-        for each in grid.split(everything, _region(plan, choice.window))
-        for meets, aoi in [_meeting(area, source.geobox, each)]
-        if meets
-    ]  # fmt: skip
+    contents = {} if plan.options.overwrite else _earlier(plan, run)
+    tasks = tasks_of(plan, number, choice, team.slots, run.work, contents)
     how = {"choice": choice.model_dump(mode="json")}
-    return Job(run, source.geobox, plan.scheme, tasks, options.probabilities, how)
-
-
-def _cut(source: RasterSource, area: Window, windows: Windows) -> RasterSource:
-    """What a region reads of an array, which travels to the workers with the task."""
-    if not isinstance(source, XarraySource):
-        return source
-    return source.cut(area.expand(2 * windows.halo + (2 if windows.blend else 1) * windows.side))
+    return Job(run, geobox, plan.scheme, tasks, plan.options.probabilities, how)
 
 
 def _choice(plan: Plan, number: int, run: Run, team: _Team) -> Choice:
@@ -255,30 +228,6 @@ def _earlier(plan: Plan, run: Run) -> dict[str, str]:
         else []
     )
     return earlier(run.folder, read_record(run.folder / RECORD), run.options, weights)
-
-
-def _region(plan: Plan, window: int) -> int:
-    """Side of a region; by default small, so that little is lost by a kill."""
-    side = plan.options.region
-    if side is None:
-        return lcm(window, BLOCK) * (BLENDED_WINDOWS if plan.options.blend else 1)
-    if side % BLOCK or side % window:
-        raise GridError(
-            "a region must be made of whole windows and of whole blocks of the map",
-            where="--region",
-            got=side,
-            wanted=f"a multiple of {window} and {BLOCK}",
-        )
-    return side
-
-
-def _meeting(area: Polygons | None, geobox: GeoBox, window: Window) -> tuple[bool, Polygons | None]:
-    """Whether a region meets the area of interest, and the polygons that it meets."""
-    if area is None:
-        return True, None
-    near = area.tree.query(shapely.box(*grid.bounds(grid.crop(geobox, window))))
-    chosen = replace(area, geometries=area.geometries[near], ids=area.ids[near])
-    return len(near) > 0, chosen
 
 
 def _upload(plan: Plan, folders: list[Path]) -> None:
