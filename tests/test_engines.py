@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -280,7 +281,7 @@ class TestChoice:
     @pytest.fixture
     def task(self, model: Path, large: Path) -> ChoiceTask:
         saved = SavedModel.open([model], Recipe())
-        return ChoiceTask(FileSource(large), saved, "auto", "auto", 256, 6, slots=1, processes=1)
+        return ChoiceTask(FileSource(large), 1, saved, "auto", "auto", 256, 6, slots=1, processes=1)
 
     @pytest.fixture
     def patient(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -467,6 +468,33 @@ class TestChoice:
         assert sha256(folder / "confidence.tif") == sha256(asked / "confidence.tif")
         record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         assert record["counts"]["choice"]["engine"] == BF16.model_dump()
+
+    def test_the_scenes_of_a_call_agree_on_one_engine_also_when_it_goes_on_later(
+        self, model: Path, large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = shutil.copy(large, tmp_path / "other.tif")
+        asked: list[int] = []
+
+        def chosen(task: ChoiceTask) -> Choice:
+            asked.append(task.scenes)
+            return Choice(engine=BF16 if len(asked) == 1 else FP32, window=256)
+
+        def engine_of(folder: Path) -> str:
+            record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+            return str(record["counts"]["choice"]["engine"]["precision"])
+
+        monkeypatch.setattr(choose_module, "choose", chosen)
+        options = geoseg.PredictOptions(window=256)
+        folders = geoseg.predict([large, other], model, tmp_path / "maps", options=options)
+        assert [engine_of(each) for each in folders] == ["bf16", "bf16"]
+        shutil.rmtree(folders[1])
+        geoseg.predict([large, other], model, tmp_path / "maps", options=options)
+        assert engine_of(folders[1]) == "bf16"
+        assert asked == [2]
+        again = options.model_copy(update={"overwrite": True})
+        geoseg.predict([large, other], model, tmp_path / "maps", options=again)
+        assert [engine_of(each) for each in folders] == ["fp32", "fp32"]
+        assert asked == [2, 2]
 
     def test_what_is_explained_is_what_is_used(
         self, model: Path, large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -564,6 +564,7 @@ class TestMosaic:
         )
         assert geoseg.predict(zones, model, out, options=options) == [out]
         assert sorted(path.name for path in out.iterdir()) == [
+            ".choice.json",
             ".regions.json", "classes.tif", "classes.tif.aux.xml", "classes.yaml",
             "confidence.tif", "probabilities.tif", "run.json", "scenes",
         ]  # fmt: skip

@@ -5,12 +5,12 @@ import threading
 import numpy as np
 import pytest
 import torch
+from networks import spec_for
 from torch import nn
 
 from geoseg import grid
 from geoseg.models.inference import NetworkPredictor
 from geoseg.steps.predict.slots import Slots
-from tests.networks import spec_for
 
 
 def test_work_that_runs_out_of_memory_is_done_again_while_nobody_else_computes() -> None:

@@ -64,6 +64,7 @@ class ChoiceTask:
 
     Attributes:
         source: the scene, with the model's bands.
+        scenes: how many there are like it.
         model: the model.
         engine: the engine asked for, or "auto".
         precision: the precision asked for, or "auto".
@@ -74,6 +75,7 @@ class ChoiceTask:
     """
 
     source: RasterSource
+    scenes: int
     model: SavedModel
     engine: Literal["auto", "torch", "onnx", "openvino"]
     precision: Literal["auto", "fp32", "bf16"]

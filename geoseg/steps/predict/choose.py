@@ -148,10 +148,12 @@ def _slots(task: ChoiceTask) -> int:
 
 
 def _pixels(task: ChoiceTask, window: int) -> int:
-    """What the network has to see in all windows, each with its context."""
+    """What the network has to see in all windows of all scenes, each with its context."""
     count = len(list(grid.split(grid.whole(task.source.geobox.shape), window)))
     height, width = task.source.geobox.shape
-    return min(count * (window + 2 * task.halo) ** 2, (height + window) * (width + window))
+    return task.scenes * min(
+        count * (window + 2 * task.halo) ** 2, (height + window) * (width + window)
+    )
 
 
 def _typical(task: ChoiceTask, window: int) -> Block:

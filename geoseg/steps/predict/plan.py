@@ -34,6 +34,9 @@ NETWORK_ONLY = (
     "gsd", "engine", "precision", "tta", "passes", "confidence", "probabilities", "blend",
 )  # fmt: skip
 
+WHERE = {"workers", "cluster", "region", "overwrite", "remote", "grid"}
+"""Options that change no byte of a scene's map."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -65,6 +68,12 @@ class Plan:
         if isinstance(self.model, SavedModel):
             return max(spec.halo for spec in self.model.specs)
         return self.model.halo
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that makes the maps but the pixels, as JSON."""
+        options = self.options.model_dump(mode="json", exclude=WHERE)
+        return {"model": self.fingerprint, **options, "halo": self.halo}
 
     @property
     def layers(self) -> int:

@@ -6,38 +6,29 @@ import logging
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from math import ceil, lcm
 from pathlib import Path
-from typing import Any
-
-from dask.system import CPU_COUNT
 
 from geoseg import files
 from geoseg.errors import PartialError
-from geoseg.job import Run, WorkerOptions, open_run, read_record, spread, unrepeatable
+from geoseg.job import Run, open_run, spread, unrepeatable
 from geoseg.job.run import RECORD
-from geoseg.models.saved import SavedModel
 from geoseg.raster import XarraySource
 from geoseg.raster.cog import BLOCK
 from geoseg.remote import upload
-from geoseg.steps.predict.choice import DEFAULT_WINDOW, Choice, ChoiceTask
+from geoseg.steps.predict.agree import choice_of, contents_of, forget
+from geoseg.steps.predict.choice import DEFAULT_WINDOW, Choice
 from geoseg.steps.predict.finish import PAM, SCHEME, rasters
-from geoseg.steps.predict.held import release
-from geoseg.steps.predict.job import CONTENTS, Job, earlier, needed_bytes
+from geoseg.steps.predict.job import CONTENTS, Job, needed_bytes
 from geoseg.steps.predict.mosaic import LAYERS, map_mosaic, plan_mosaic, target_grid
 from geoseg.steps.predict.plan import Plan
 from geoseg.steps.predict.region import RegionTask, map_region
 from geoseg.steps.predict.tasks import tasks_of
+from geoseg.steps.predict.team import Team, team_of
 
 logger = logging.getLogger(__name__)
 FAILED = "failed.json"
 ATTEMPTS = 3
-GPU_SLOTS, GPU_READERS = 2, 6
-SLOTS_PER_READER = 4
-"""On CPUs a region takes many times as long to compute as to read."""
-WHERE = {"workers", "cluster", "region", "overwrite", "remote", "grid"}
-"""Options that change no byte of a scene's map."""
 
 
 def work(plan: Plan) -> list[Path]:
@@ -46,6 +37,8 @@ def work(plan: Plan) -> list[Path]:
     Returns:
         The map directories.
     """
+    if plan.options.overwrite:
+        forget(plan)
     _map_scenes(plan)
     folders = list(plan.folders)
     if plan.options.grid:
@@ -58,45 +51,16 @@ def work(plan: Plan) -> list[Path]:
 
 def explain_first(plan: Plan) -> str:
     """Which engine and window the first scene is mapped with, and why."""
-    team = _team(plan)
+    team = team_of(plan)
     with _opened(plan, 0) as run:
         if run.done:
             return Choice.model_validate(run.done.counts["choice"]).explain()
-        return _choice(plan, 0, run, team).explain()
-
-
-@dataclass(frozen=True)
-class _Team:
-    """Who works: the options with all workers named, and who computes in a process at once."""
-
-    options: WorkerOptions
-    slots: int
-    readers: int
-
-    @property
-    def processes(self) -> int:
-        return max(1, self.options.workers)
-
-
-def _team(plan: Plan) -> _Team:
-    """One process per GPU; on CPUs a thread per core, or one per worker process."""
-    options: WorkerOptions = plan.options
-    gpus = 0
-    if isinstance(plan.model, SavedModel) and not options.cluster:
-        import torch
-
-        gpus = torch.cuda.device_count()
-    if gpus > 1 and not options.workers:
-        options = options.model_copy(update={"workers": gpus})
-    if gpus:
-        return _Team(options, GPU_SLOTS, GPU_READERS)
-    slots = 1 if options.workers or options.cluster else CPU_COUNT
-    return _Team(options, slots, max(1, slots // SLOTS_PER_READER))
+        return choice_of(plan, 0, run, team).explain()
 
 
 def _map_scenes(plan: Plan) -> None:
     """Map region after region, and put a scene's parts together while the next one is mapped."""
-    team = _team(plan)
+    team = team_of(plan)
     jobs: dict[Path, tuple[Job[RegionTask], ExitStack]] = {}
     finishing: list[Future[None]] = []
     files.remove(plan.out / FAILED)
@@ -152,12 +116,7 @@ def _count(plan: Plan) -> int:
 def _opened(plan: Plan, number: int) -> Iterator[Run]:
     """The run of a scene."""
     source, options = plan.sources[number], plan.options
-    resolved: dict[str, Any] = {
-        "model": plan.fingerprint,
-        "scene": [band.name for band in source.bands],
-        **options.model_dump(mode="json", exclude=WHERE),
-        "halo": plan.halo,
-    }
+    resolved = {**plan.settings, "scene": [band.name for band in source.bands]}
     if not source.paths:
         token = source.token if isinstance(source, XarraySource) else None
         resolved["array"] = token or unrepeatable()
@@ -170,64 +129,13 @@ def _opened(plan: Plan, number: int) -> Iterator[Run]:
         yield run
 
 
-def _job(plan: Plan, number: int, run: Run, team: _Team) -> Job[RegionTask]:
+def _job(plan: Plan, number: int, run: Run, team: Team) -> Job[RegionTask]:
     geobox = plan.sources[number].geobox
     run.require_space(needed_bytes(geobox))
-    choice = _choice(plan, number, run, team)
-    contents = {} if plan.options.overwrite else _earlier(plan, run)
-    tasks = tasks_of(plan, number, choice, team.slots, run.work, contents)
+    choice = choice_of(plan, number, run, team)
+    tasks = tasks_of(plan, number, choice, team.slots, run.work, contents_of(plan, run))
     how = {"choice": choice.model_dump(mode="json")}
     return Job(run, geobox, plan.scheme, tasks, plan.options.probabilities, how)
-
-
-def _choice(plan: Plan, number: int, run: Run, team: _Team) -> Choice:
-    """The choice of this job: made once, kept for when it goes on."""
-    path = run.work / "choice.json"
-    if path.exists():
-        return Choice.model_validate_json(path.read_bytes())
-    if not plan.options.overwrite and _earlier(plan, run):
-        record = read_record(run.folder / RECORD)
-        assert record is not None, "an earlier map has a record"
-        choice = Choice.model_validate(record.counts["choice"])
-    elif isinstance(plan.model, SavedModel):
-        choice = _choose(plan, plan.model, number, team)
-    else:
-        window = plan.options.window or _default_window(plan.model.stride)
-        choice = Choice(engine=None, window=window)
-    files.write_bytes(path, choice.model_dump_json().encode())
-    return choice
-
-
-def _default_window(stride: int) -> int:
-    """The stride times a power of two: regions are made of whole windows and of whole blocks."""
-    return stride << max(0, (DEFAULT_WINDOW // stride).bit_length() - 1)
-
-
-def _choose(plan: Plan, model: SavedModel, number: int, team: _Team) -> Choice:
-    """Try engines where the work will be done."""
-    from geoseg.steps.predict.choose import choose
-
-    options = plan.options
-    task = ChoiceTask(
-        plan.sources[number], model, options.engine, options.precision, options.window,
-        plan.halo, team.slots, team.processes,
-    )  # fmt: skip
-    if not options.cluster:
-        choice = choose(task)
-        if options.workers:
-            release()
-        return choice
-    ((_, choice),) = spread(choose, [task], options, label="choosing an engine", total=1)
-    return choice
-
-
-def _earlier(plan: Plan, run: Run) -> dict[str, str]:
-    weights = (
-        [spec.weights_sha256 for spec in plan.model.specs]
-        if isinstance(plan.model, SavedModel)
-        else []
-    )
-    return earlier(run.folder, read_record(run.folder / RECORD), run.options, weights)
 
 
 def _upload(plan: Plan, folders: list[Path]) -> None:
