@@ -1,7 +1,19 @@
-"""Class rasters to polygons: three textures, 2048 to 16384 px; compiled beforehand."""
+"""Class rasters of four classes to polygons: time, memory, and whether neighbours share edges.
 
-from collections.abc import Iterator
+Three textures from 2048 to 16384 px, every way in a process of its own, compiled beforehand. GDAL's
+polygonize is called through rasterio, as nothing else of GDAL is installed; alone, it makes GeoJSON
+that is thrown away. Seconds are without the interpreter, megabytes with it.
+
+So that a run stays within a quarter of an hour, blobs of 16384 px and salt and pepper of 4096 px
+are left to GDAL alone and to geoseg batch by batch, as neither keeps what it makes, and larger salt
+and pepper (8.8 million regions and more) to nobody.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -12,36 +24,43 @@ from odc.geo.geobox import GeoBox
 from rasterio.windows import Window
 from scipy.ndimage import gaussian_filter
 
-from bench.child import Outcome, call
-from bench.clock import medians
+from bench.child import Outcome, call, peak_mb
 from bench.scene import AFFINE, CRS
+from geoseg.boundaries import ArraySource, Rules, Visvalingam, collect, threads, trace
 from geoseg.raster import FileSource
-from geoseg.trace import ArraySource, Rules, Visvalingam, collect, threads, trace
 
 PERIOD = 2048
 """Textures repeat after so many pixels."""
 
 SIDES = (2048, 4096, 8192, 16384)
-PEERS_TO = 8192
-"""GDAL's geometries of larger rasters do not fit into memory beside ours."""
-
-SHAPED_SIDE = 2048
+FILE_SIDES = (16384, 32768)
 AREA_M2 = 300.0
 TEXTURES = {"large regions": 48.0, "blobs": 3.5, "salt and pepper": 0.0}
 """By how many pixels noise is smoothed before it is cut into four classes."""
 
+KEPT_TO = {"large regions": 16384, "blobs": 8192, "salt and pepper": 2048}
+"""Up to which side all polygons are kept in memory, and every way is tried."""
+
+CHECKED_SIDE = 1024
+"""Validity is looked at in this corner of the smallest rasters: GEOS compares each region with all
+that its bounds meet, which takes half a minute for blobs of 2048 px."""
+
+STREAMED_TO = {"large regions": 16384, "blobs": 16384, "salt and pepper": 4096}
+
+type Geometries = NDArray[np.object_]
+
 
 def run(folder: Path) -> Iterator[str]:
-    """Time by texture and size, shapes and validity, memory."""
+    """A table per texture and size; then from a file to nowhere."""
     for texture in TEXTURES:
         for side in SIDES:
-            if side <= (PEERS_TO if texture != "salt and pepper" else SIDES[0]):
-                yield from _times(texture, side)
-    yield from _shapes()
-    for side in (*SIDES, 32768):
+            if side <= STREAMED_TO[texture]:
+                yield f"{texture}, {side} px"
+                yield from _table(texture, side)
+    for side in FILE_SIDES:
         path = write_classes(folder / f"{side}.tif", "blobs", side)
         done = call(trace_file, path=str(path))
-        yield f"blobs, {side:5} px from a GeoTIFF: {_line(done)}"
+        yield f"blobs, {side} px from a GeoTIFF: {_line(done)}"
         path.unlink()
 
 
@@ -79,71 +98,99 @@ def trace_file(path: str) -> dict[str, float]:
     return {"regions": regions, "corners": corners, "area": area}
 
 
+def measure(texture: str, side: int, way: str) -> list[list[Any]]:
+    """Make polygons in one way; name, seconds, memory, regions and validity of each result of it.
+
+    A way that goes on from its own polygons has two results, the second with the time of both.
+    """
+    values = classes(texture, side)
+    for _ in WAYS[way](values[:256, :256]):  # compiled, or read from the disk
+        pass
+    rows: list[list[Any]] = []
+    start = time.perf_counter()
+    for name, count, _ in WAYS[way](values):
+        rows.append([name, time.perf_counter() - start, peak_mb(), count, None])
+    if side == SIDES[0]:
+        checked = WAYS[way](values[:CHECKED_SIDE, :CHECKED_SIDE])
+        for row, (*_, geometries) in zip(rows, checked, strict=True):
+            row[-1] = None if geometries is None else bool(shapely.coverage_is_valid(geometries))
+    return rows
+
+
+type Result = tuple[str, int, Geometries | None]
+
+
+def _kept(values: NDArray[np.uint8], workers: int, rules: Rules = Rules()) -> Iterator[Result]:
+    said = ", simplified" if rules.simplify else ""
+    geometries = collect(trace(_source(values), rules=rules, spread=threads(workers))).geometries
+    yield f"geoseg, {workers} thread(s){said}", len(geometries), geometries
+
+
+def _batches(values: NDArray[np.uint8], workers: int) -> Iterator[Result]:
+    batches = trace(_source(values), spread=threads(workers))
+    count = sum(len(batch.first) for batch in batches)
+    yield f"geoseg batch by batch, {workers} thread(s)", count, None
+
+
+def _gdal(values: NDArray[np.uint8]) -> Iterator[Result]:
+    yield "GDAL alone", sum(1 for _ in _shapes(values)), None
+
+
+def _frame(values: NDArray[np.uint8]) -> Iterator[Result]:
+    import geopandas
+
+    found = [(shapely.geometry.shape(outline), value) for outline, value in _shapes(values)]
+    geometries, codes = zip(*found, strict=True)
+    frame = geopandas.GeoDataFrame({"class": codes}, geometry=list(geometries), crs=CRS)
+    yield "rasterio, GeoDataFrame", len(frame), np.asarray(frame.geometry.values)
+    each = np.asarray(frame.geometry.simplify(AREA_M2**0.5).values)
+    yield "rasterio, GeoDataFrame, simplified each", len(each), each
+
+
+def _coverage(values: NDArray[np.uint8]) -> Iterator[Result]:
+    outlines = np.array([shapely.geometry.shape(outline) for outline, _ in _shapes(values)])
+    geometries = shapely.coverage_simplify(outlines, AREA_M2**0.5)
+    yield "rasterio, coverage_simplify", len(geometries), geometries
+
+
+WAYS: dict[str, Callable[[NDArray[np.uint8]], Iterator[Result]]] = {
+    "one": partial(_kept, workers=1),
+    "two": partial(_kept, workers=2),
+    "arcs": partial(_kept, workers=2, rules=Rules(simplify=Visvalingam(AREA_M2))),
+    "frame": _frame,
+    "coverage": _coverage,
+    "one, batches": partial(_batches, workers=1),
+    "two, batches": partial(_batches, workers=2),
+    "gdal": _gdal,
+}
+KEPT = ("one", "two", "arcs", "frame", "gdal")
+STREAMED = ("one, batches", "two, batches", "gdal")
+
+
+def _table(texture: str, side: int) -> Iterator[str]:
+    ways = KEPT if side <= KEPT_TO[texture] else STREAMED
+    ways += ("coverage",) if side == SIDES[0] and texture == "blobs" else ()
+    ours = 0.0
+    for way in ways:
+        for name, seconds, memory, count, valid in call(
+            measure, texture=texture, side=side, way=way
+        ).value:
+            ours = ours or seconds
+            said = "" if valid is None else f"   coverage {'valid' if valid else 'not valid'}"
+            yield (
+                f"  {name:40} {seconds:8.2f} s {seconds / ours:7.2f} x {memory:7.0f} MB "
+                f"{count:9} regions{said}"
+            )
+
+
 def _line(done: Outcome) -> str:
     regions = f"{done.value['regions']} regions, {done.value['corners'] / 1e6:.1f} M corners"
     return f"{regions}, {done.seconds:.1f} s with interpreter, {done.peak_mb:.0f} MB"
 
 
-def _times(texture: str, side: int) -> Iterator[str]:
-    values = classes(texture, side)
-    source = ArraySource(values, GeoBox(values.shape, AFFINE, CRS))
-    warm = ArraySource(values[:256, :256], GeoBox((256, 256), AFFINE, CRS))
-    for workers in (1, 2):
-        collect(trace(warm, spread=threads(workers), strip_rows=64))
-    seconds = medians(
-        {
-            "geoseg, 1 thread": lambda: list(trace(source, spread=threads(1))),
-            "geoseg, 2 threads": lambda: list(trace(source, spread=threads(2))),
-            "rasterio.features.shapes": lambda: sum(1 for _ in _shapes_of(values)),
-            "rasterio.features.shapes, shapely": lambda: _gdal(values),
-        },
-        rounds=3 if texture == "blobs" and side < PEERS_TO else 1,
-    )
-    count = sum(len(batch.first) for batch in trace(source))
-    yield f"{texture}, {side} px, {count} regions"
-    for name, each in seconds.items():
-        ours, two = seconds["geoseg, 1 thread"], seconds["geoseg, 2 threads"]
-        yield f"  {name:40} {each:8.2f} s   {each / ours:6.2f} x, {each / two:6.2f} x of 2 threads"
+def _source(values: NDArray[np.uint8]) -> ArraySource:
+    return ArraySource(values, GeoBox(values.shape, AFFINE, CRS))
 
 
-def _shapes_of(values: NDArray[np.uint8]) -> Iterator[tuple[dict[str, object], float]]:
+def _shapes(values: NDArray[np.uint8]) -> Iterator[tuple[dict[str, object], float]]:
     yield from rasterio.features.shapes(values, transform=AFFINE)
-
-
-def _gdal(values: NDArray[np.uint8]) -> NDArray[np.object_]:
-    return np.array([shapely.geometry.shape(outline) for outline, _ in _shapes_of(values)])
-
-
-def _shapes() -> Iterator[str]:
-    """Simplified polygons: of shared arcs, of a coverage, and polygon by polygon."""
-    values = classes("blobs", SHAPED_SIDE)
-    source = ArraySource(values, GeoBox(values.shape, AFFINE, CRS))
-    rules = Rules(simplify=Visvalingam(AREA_M2))
-    warm = ArraySource(values[:256, :256], GeoBox((256, 256), AFFINE, CRS))
-    collect(trace(warm, rules=rules))
-    found: dict[str, NDArray[np.object_]] = {}
-
-    def keep(name: str, geometries: NDArray[np.object_]) -> None:
-        found[name] = geometries
-
-    seconds = medians(
-        {
-            "geoseg: arcs": lambda: keep("arcs", collect(trace(source, rules=rules)).geometries),
-            "rasterio, coverage_simplify": lambda: keep(
-                "coverage", shapely.coverage_simplify(_gdal(values), AREA_M2**0.5)
-            ),
-            "rasterio, simplify": lambda: keep(
-                "each", shapely.simplify(_gdal(values), AREA_M2**0.5)
-            ),
-        },
-        rounds=1,
-    )
-    yield f"blobs, {SHAPED_SIDE} px, simplified by {AREA_M2:.0f} m2"
-    for (name, each), geometries in zip(seconds.items(), found.values(), strict=True):
-        points = int(shapely.get_num_coordinates(geometries).sum())
-        valid = bool(shapely.is_valid(geometries).all())
-        coverage = shapely.coverage_is_valid(geometries)
-        yield (
-            f"  {name:40} {each:8.2f} s   {points / 1e6:.2f} M points, "
-            f"polygons valid: {valid}, coverage valid: {coverage}"
-        )

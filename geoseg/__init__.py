@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from geoseg import memory
 
 if TYPE_CHECKING:
+    from geoseg.boundaries import ArraySource, Rules
     from geoseg.classes import ClassScheme
     from geoseg.errors import GeosegError
     from geoseg.pipeline import run
@@ -21,15 +22,18 @@ if TYPE_CHECKING:
     from geoseg.steps.info import info
     from geoseg.steps.predict import PredictOptions, predict
     from geoseg.steps.tile import TileOptions, tile
+    from geoseg.steps.trace import trace
     from geoseg.steps.train import TrainOptions, train
     from geoseg.steps.vectorize import VectorizeOptions, vectorize
     from geoseg.synthetic import demo
 
 _HOMES = {
+    "ArraySource": "boundaries",
     "ClassScheme": "classes",
     "EvaluateOptions": "steps.evaluate",
     "GeosegError": "errors",
     "PredictOptions": "steps.predict",
+    "Rules": "boundaries",
     "TileOptions": "steps.tile",
     "TrainOptions": "steps.train",
     "VectorizeOptions": "steps.vectorize",
@@ -41,15 +45,18 @@ _HOMES = {
     "predict": "steps.predict",
     "run": "pipeline",
     "tile": "steps.tile",
+    "trace": "steps.trace",
     "train": "steps.train",
     "vectorize": "steps.vectorize",
 }
 
 __all__ = [
+    "ArraySource",
     "ClassScheme",
     "EvaluateOptions",
     "GeosegError",
     "PredictOptions",
+    "Rules",
     "TileOptions",
     "TrainOptions",
     "VectorizeOptions",
@@ -61,6 +68,7 @@ __all__ = [
     "predict",
     "run",
     "tile",
+    "trace",
     "train",
     "vectorize",
 ]

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from geoseg import yamlfile
 from geoseg.errors import ClassError
+from geoseg.options import complaint
 
 if TYPE_CHECKING:
     import numpy as np
@@ -196,7 +197,7 @@ def parse(content: Mapping[str, Any], *, where: str | Path | None = None) -> Cla
         return ClassScheme.model_validate(content)
     except ValidationError as error:
         problems = [
-            f"{'.'.join(str(part) for part in each['loc']) or 'scheme'}: {each['msg']}"
+            f"{'.'.join(str(part) for part in each['loc']) or 'scheme'}: {complaint(each)}"
             for each in error.errors()
         ]
         raise ClassError(

@@ -18,6 +18,7 @@ from cyclopts import App, CycloptsError, Parameter
 from pydantic import ValidationError
 
 from geoseg.errors import GeosegError
+from geoseg.options import complaint
 from geoseg.steps.evaluate import EvaluateOptions, evaluate
 from geoseg.steps.info import InfoOptions, describe, info, unreadable
 from geoseg.steps.predict import PredictOptions, explain, predict
@@ -163,6 +164,7 @@ def vectorize_(
     /,
     *,
     out: Out,
+    scheme: Annotated[Path | None, Parameter(name="--classes")] = None,
     options: Annotated[VectorizeOptions, Parameter(name="*")] = VectorizeOptions(),
 ) -> None:
     """Turn a class raster into polygons.
@@ -173,8 +175,11 @@ def vectorize_(
         Class raster, such as MAP/classes.tif.
     out:
         .gpkg, .geojson, .geojsonl, .ndjson, .fgb or .parquet file to write.
+    scheme:
+        Class file whose ids are the pixel values, or a style that names the values; without it
+        classes.yaml beside the raster, or the raster's own names and colours.
     """
-    _print([vectorize(classes, out, options=options)])
+    _print([vectorize(classes, out, scheme=scheme, options=options)])
 
 
 @app.command(name="evaluate")
@@ -350,7 +355,7 @@ def _usage(error: CycloptsError) -> str:
     if isinstance(cause, ValidationError):
         each = cause.errors()[0]
         flag = "--" + "-".join(str(part) for part in each["loc"]).replace("_", "-")
-        return f"{flag}: {each['msg']}; got {each['input']}"
+        return f"{flag}: {complaint(each)}; got {each['input']}"
     return " ".join(str(error).split())
 
 

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from geoseg import yamlfile
 from geoseg.errors import ConfigError
-from geoseg.options import Options, ReadOptions
+from geoseg.options import Options, ReadOptions, complaint
 from geoseg.remote import is_remote
 from geoseg.steps.evaluate import EvaluateOptions
 from geoseg.steps.predict import PredictOptions
@@ -140,7 +140,7 @@ def _problem(error: ErrorDetails) -> str:
     *parents, last = error["loc"] or ("",)
     key = ".".join(map(str, error["loc"]))
     if error["type"] != "extra_forbidden":
-        return f"{key}: {error['msg'].removeprefix('Value error, ')}".removeprefix(": ")
+        return f"{key}: {complaint(error)}".removeprefix(": ")
     model = type(getattr(_DEFAULTS, str(parents[0]))) if parents else PipelineConfig
     close = get_close_matches(str(last), model.model_fields, n=1)
     return f"{key}: unknown key" + (f", did you mean {close[0]}?" if close else "")

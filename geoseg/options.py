@@ -9,12 +9,18 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import ErrorDetails
 
 
 class Options(BaseModel):
     """Options of a step: frozen, every field with a default, unknown keys refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+def complaint(error: ErrorDetails) -> str:
+    """What is wrong with a value, in the words of its check; pydantic puts its own before them."""
+    return error["msg"].removeprefix("Value error, ")
 
 
 def _names(value: Any) -> Any:

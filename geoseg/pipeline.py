@@ -59,14 +59,14 @@ def run(config: str | Path, *, settings: Sequence[str] = ()) -> list[Path]:
 
 
 def _polygons(plan: PipelineConfig, land_map: Path, out: Path) -> Path:
-    from geoseg.job import once
+    from geoseg.job import WorkerOptions, once
 
     names = ("classes.tif", "confidence.tif", "classes.yaml")
     once(
         "vectorize",
         _record(out),
         inputs=[*(land_map / name for name in names), *plan.vectorize.rasters.values()],
-        options=plan.vectorize.model_dump(mode="json"),
+        options=plan.vectorize.model_dump(mode="json", exclude=set(WorkerOptions.model_fields)),
         outputs=[out],
         work=partial(vectorize, land_map / "classes.tif", out, options=plan.vectorize),
     )

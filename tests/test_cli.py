@@ -66,6 +66,27 @@ def test_a_value_out_of_range_names_its_option(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err == ("geoseg: --size: Input should be a multiple of 32; got 33\n")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["--simplify", "2.5"],
+            (
+                "--simplify: say dp:METRES, such as dp:2.5, or vw:SQUARE_METRES, such as vw:25, of "
+                "more than 0; got 2.5"
+            ),
+        ),
+        (["--min-area-m2", "nan"], "--min-area-m2: Input should be a finite number; got nan"),
+        (["--split-at", "inf"], "--split-at: Input should be a finite number; got inf"),
+    ],
+)
+def test_what_an_option_says_of_itself_comes_without_the_words_of_a_library(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _main(["vectorize", "a.tif", "-o", "x.gpkg", *arguments]) == 2
+    assert capsys.readouterr().err == f"geoseg: {said}\n"
+
+
 def test_a_bug_of_ours_is_exit_1_without_a_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -105,6 +126,11 @@ def test_predict_vectorize_evaluate_print_what_they_made(
     polygons = tmp_path / "land.geojson"
     assert _main(["vectorize", str(out / "classes.tif"), "-o", str(polygons)]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == str(polygons)
+    other = ["--classes", str(out / "classes.yaml"), "-o", str(tmp_path / "other.geojson")]
+    assert _main(["vectorize", str(out / "classes.tif"), *other]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == other[-1]
+    said = [json.loads(each.read_bytes())["features"] for each in (polygons, Path(other[-1]))]
+    assert said[0] == said[1]
     assert _main(["evaluate", str(out), "--truth", str(labels), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert set(report) >= {"miou", "overall_accuracy", "n_pixels", "classes", "confusion"}

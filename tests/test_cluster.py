@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clusters import Cluster
 from distributed import Client
 
 from geoseg.errors import ConfigError, PartialError, RasterError, RetryError
@@ -221,48 +219,6 @@ class TestDeath:
             if len(found) == 8:
                 os.kill(pid, signal.SIGKILL)
         assert sorted(found) == list(range(30))
-
-
-class Cluster:
-    """A Dask scheduler on loopback that leaves a scheduler file, and its workers."""
-
-    def __init__(self, folder: Path) -> None:
-        self.file = folder / "scheduler.json"
-        self.options = WorkerOptions(cluster=str(self.file))
-        self._processes = [self._start("scheduler", "--port", "0", "--scheduler-file", self.file)]
-        while not (self.file.exists() and self.file.read_text().endswith("}")):
-            threading.Event().wait(0.05)
-        self.address = json.loads(self.file.read_text())["address"]
-
-    def add_worker(self, *arguments: object) -> subprocess.Popen[bytes]:
-        worker = self._start("worker", self.address, "--nthreads", "1", *arguments)
-        self._processes.append(worker)
-        return worker
-
-    def add_preloaded_worker(self, code: str) -> None:
-        script = self.file.with_name("preload.py")
-        script.write_text(code)
-        self.add_worker("--no-nanny", "--preload", script)
-
-    def kill(self) -> None:
-        self._processes[0].kill()
-
-    def stop(self) -> None:
-        for process in reversed(self._processes):
-            process.kill()
-            process.wait()
-
-    def _start(self, what: str, *arguments: object) -> subprocess.Popen[bytes]:
-        command = [
-            sys.executable, "-m", f"distributed.cli.dask_{what}",
-            "--host", "127.0.0.1", "--no-dashboard", *map(str, arguments),
-        ]  # fmt: skip
-        return subprocess.Popen(
-            command,
-            env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
-            cwd=self.file.parent,
-            stderr=subprocess.DEVNULL,
-        )
 
 
 @pytest.fixture

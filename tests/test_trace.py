@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
+from math import inf, nan
 from multiprocessing import get_context
 from typing import Any
 
@@ -20,10 +21,7 @@ from odc.geo.geobox import GeoBox
 from skimage.measure import label
 
 from geoseg import grid
-from geoseg.errors import ConfigError, GridError, RasterError
-from geoseg.grid import Window
-from geoseg.raster import Block
-from geoseg.trace import (
+from geoseg.boundaries import (
     ArraySource,
     DouglasPeucker,
     Regions,
@@ -33,6 +31,9 @@ from geoseg.trace import (
     threads,
     trace,
 )
+from geoseg.errors import ConfigError, GridError, RasterError
+from geoseg.grid import Window
+from geoseg.raster import Block
 
 NORTH_UP = Affine(10.0, 0, 465180.0, 0, -10.0, 5080250.0)
 SOUTH_UP = Affine(10.0, 0, 465180.0, 0, 10.0, 5080250.0)
@@ -346,8 +347,35 @@ def test_a_confidence_on_another_grid_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "rules", [{"connectivity": 6}, {"min_area_m2": -1}, {"smooth": -1}, {"split_at": 0}]
+    "rules",
+    [
+        {"connectivity": 6},
+        {"min_area_m2": -1},
+        {"min_area_m2": nan},
+        {"max_hole_m2": inf},
+        {"smooth": -1},
+        {"split_at": 0},
+        {"split_at": -1},
+        {"split_at": inf},
+    ],
+    ids=str,
 )
 def test_rules_that_mean_nothing_are_refused(rules: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError, match="; wanted "):
         Rules(**rules)
+
+
+@pytest.mark.parametrize("amount", [-1.0, nan, inf])
+@pytest.mark.parametrize("simplify", [DouglasPeucker, Visvalingam])
+def test_a_tolerance_that_measures_nothing_is_refused(simplify: Any, amount: float) -> None:
+    with pytest.raises(ConfigError, match=f"is no size; got {amount}; wanted a finite number"):
+        simplify(amount)
+
+
+def test_smoothing_rounds_the_corners_of_a_field_and_leaves_its_sides() -> None:
+    """20 x 40 px of 10 m: four corners lose 2 x 2 / 2 px each, and not 5 x 10 / 2."""
+    values = np.zeros((30, 60), np.uint8)
+    values[5:25, 10:50] = 1
+    found = traced(values, smooth=1)
+    assert shapely.area(found.geometries).tolist() == [100 * (1800 - 792), 100 * 792]
+    assert shapely.coverage_is_valid(found.geometries)

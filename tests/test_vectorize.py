@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from math import inf, nan
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from pydantic import ValidationError
 
-from geoseg import style, trace
+from geoseg import boundaries, style
 from geoseg.classes import ClassScheme
 from geoseg.errors import ClassError, OutputError, RasterError
 from geoseg.steps.vectorize import COLUMNS, VectorizeOptions, vectorize
@@ -213,17 +214,22 @@ def test_options_reach_the_tracing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "rules"),
     [
-        ({}, trace.Rules()),
-        ({"simplify": "dp:2.5"}, trace.Rules(simplify=trace.DouglasPeucker(2.5))),
-        ({"simplify": "vw:25", "smooth": 2}, trace.Rules(simplify=trace.Visvalingam(25), smooth=2)),
-        ({"max_hole_m2": 90, "split_at": 1.5}, trace.Rules(max_hole_m2=90, split_at=1500)),
+        ({}, boundaries.Rules()),
+        ({"simplify": "dp:2.5"}, boundaries.Rules(simplify=boundaries.DouglasPeucker(2.5))),
+        (
+            {"simplify": "vw:25", "smooth": 2},
+            boundaries.Rules(simplify=boundaries.Visvalingam(25), smooth=2),
+        ),
+        ({"max_hole_m2": 90, "split_at": 1.5}, boundaries.Rules(max_hole_m2=90, split_at=1500)),
     ],
 )
 def test_every_option_of_tracing_is_passed_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: Any, rules: trace.Rules
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: Any, rules: boundaries.Rules
 ) -> None:
     seen = []
-    monkeypatch.setattr(trace, "trace", lambda *_, **given: seen.append(given["rules"]) or iter(()))
+    monkeypatch.setattr(
+        boundaries, "trace", lambda *_, **given: seen.append(given["rules"]) or iter(())
+    )
     classes = write_tif(tmp_path / "classes.tif", patches())
     vectorize(classes, tmp_path / "o.gpkg", scheme=SCHEME, options=VectorizeOptions(**options))
     assert seen == [rules]
@@ -246,6 +252,10 @@ def test_a_simplified_map_says_its_own_areas_and_leaves_no_gap(
     "wrong",
     [
         {"min_area_m2": -1},
+        {"min_area_m2": inf},
+        {"max_hole_m2": nan},
+        {"split_at": inf},
+        {"simplify": "vw:1" + 400 * "0"},
         {"simplify": "2.5"},
         {"simplify": "dp:"},
         {"simplify": "dp:-1"},
@@ -264,7 +274,7 @@ def test_a_simplified_map_says_its_own_areas_and_leaves_no_gap(
     ids=str,
 )
 def test_options_that_say_nothing_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError, match=r"dp:2\.5|=dsm\.tif|column already|own|greater"):
+    with pytest.raises(ValidationError, match=r"dp:2\.5|=dsm\.tif|already|own|greater|finite"):
         VectorizeOptions(**wrong)
 
 

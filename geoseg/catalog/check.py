@@ -16,6 +16,7 @@ from geoseg import files
 from geoseg.catalog.entry import CLASSES, COMMERCIAL_USE, FETCH, Fetch
 from geoseg.catalog.read import CatalogProblem, Document, Tree, links, local_path, walk
 from geoseg.errors import UnsafeError
+from geoseg.options import complaint
 
 if TYPE_CHECKING:
     from jsonschema import Draft7Validator
@@ -237,7 +238,7 @@ def _project(tree: Tree, document: Document) -> Iterator[CatalogProblem]:
     try:
         Fetch.model_validate(content.get(FETCH))
     except ValidationError as error:
-        text = f"{FETCH}: {error.errors()[0]['msg']}"
+        text = f"{FETCH}: {complaint(error.errors()[0])}"
         yield tree.problem(document.path, "fetch", text, 'as {"method": "manual", "how": "..."}')
 
 

@@ -1,7 +1,9 @@
 """Work that lasts: a run directory that survives kills, and one way to spread work over Dask."""
 
+from geoseg.job.alone import alone
 from geoseg.job.ledger import Ledger
 from geoseg.job.once import once
+from geoseg.job.order import elsewhere, in_order
 from geoseg.job.pool import WorkerOptions, spread
 from geoseg.job.record import (
     Record,
@@ -19,7 +21,10 @@ __all__ = [
     "Run",
     "RunOptions",
     "WorkerOptions",
+    "alone",
     "describe_inputs",
+    "elsewhere",
+    "in_order",
     "once",
     "open_run",
     "read_record",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import json
 import logging
 import os
@@ -79,8 +80,8 @@ class Lock:
 
 
 @contextmanager
-def lock(folder: Path) -> Iterator[Lock]:
-    """Hold ``folder`` for one run.
+def lock(folder: Path, name: str = LOCK) -> Iterator[Lock]:
+    """Hold ``folder`` for one run, or with a ``name`` of its own what that stands for in it.
 
     The lock of a process of this machine that is gone is taken over; that of another machine never
     is, for nobody here can ask whether it lives.
@@ -89,7 +90,7 @@ def lock(folder: Path) -> Iterator[Lock]:
         OutputError: another run holds the folder, or it cannot be written to.
         RetryError: the disk is full.
     """
-    held = Lock(folder / LOCK, Holder.here())
+    held = Lock(folder / name, Holder.here())
     _take(held)
     ended = threading.Event()
     beat = threading.Thread(target=_beat, args=(held, ended), daemon=True)
@@ -105,7 +106,7 @@ def lock(folder: Path) -> Iterator[Lock]:
 
 def _take(held: Lock) -> None:
     """Write the lock first and name it then, so that nobody ever reads half of one."""
-    written = held.path.with_name(f"{LOCK}.{held.holder.token}")
+    written = held.path.with_name(f"{held.path.name}.{held.holder.token}")
     try:
         with files.disk_errors(held.path.parent):
             written.write_text(json.dumps(asdict(held.holder)), encoding="utf-8")
@@ -115,7 +116,7 @@ def _take(held: Lock) -> None:
                     return
     finally:
         written.unlink(missing_ok=True)
-    raise OutputError("another run has just taken it", where=held.path.parent, fix="wait for it")
+    raise OutputError("another run has just taken it", where=_output(held.path), fix="wait for it")
 
 
 def _link(written: Path, path: Path) -> bool:
@@ -152,7 +153,7 @@ def _take_over(written: Path, path: Path) -> bool:
     if not _is_left(text, quiet_s):
         raise OutputError(
             "another run holds this output",
-            where=path.parent,
+            where=_output(path),
             got=f"{_parse(text) or 'a lock that names nobody'}, last sign of life"
             f" {max(0, round(quiet_s))} s ago",
             fix=f"wait for it, or remove {path} if it is gone",
@@ -164,13 +165,19 @@ def _take_over(written: Path, path: Path) -> bool:
             written.replace(path)
     except FileNotFoundError:
         return False
-    logger.info("%s: took over from a run that is gone", path.parent)
+    logger.info("%s: took over from a run that is gone", _output(path))
     return True
+
+
+def _output(path: Path) -> Path:
+    """The folder or file that a lock file stands for."""
+    name = path.name.removesuffix(LOCK).removeprefix(".")
+    return path.parent / name
 
 
 def _clear(path: Path) -> None:
     """Remove what processes left that were killed while they took the lock."""
-    for each in path.parent.glob(f"{LOCK}.*"):
+    for each in path.parent.glob(f"{glob.escape(path.name)}.*"):
         with suppress(FileNotFoundError):
             quiet_s = path.stat().st_mtime - each.stat().st_mtime
             if _is_left(each.read_bytes(), quiet_s):

@@ -57,6 +57,7 @@ def spread[T, R](
     threads: int = 0,
     readers: int = 0,
     attempts: int = 1,
+    waiting: Callable[[], int] = int,
 ) -> Iterator[tuple[T, R]]:
     """Call ``function`` on every item on a Dask cluster; yield (item, result) as they finish.
 
@@ -79,19 +80,23 @@ def spread[T, R](
         readers: task threads on top of those in each process, so that one item is read while
             another is computed. A running cluster keeps the threads it was started with.
         attempts: how often an item is tried.
+        waiting: how many results the caller keeps and cannot use yet; so many items fewer are with
+            the cluster.
 
     Raises:
         ConfigError: the cluster cannot be used, or an item raised it.
         PartialError: some items failed at every attempt; all others were yielded.
         RetryError: an item raised it, or the cluster is gone.
     """
-    waiting = iter(items)
-    first = list(islice(waiting, 1))
+    left = iter(items)
+    first = list(islice(left, 1))
     if not first:
         return
     with _cluster(options, threads, readers) as client:
-        call = AmongEquals(function, versions()) if options.cluster else function
-        found = _results(client, call, chain(first, waiting), attempts, label)
+        told = _Telling(function)
+        call = AmongEquals(told, versions()) if options.cluster else told
+        slots = _Slots(client, waiting)
+        found = _results(client, call, chain(first, left), attempts, label, slots)
         yield from track(found, label=label, total=total)
 
 
@@ -99,6 +104,24 @@ def _cluster(options: WorkerOptions, threads: int, readers: int) -> AbstractCont
     if options.cluster:
         return running_cluster(options.cluster)
     return own_cluster(options.workers, threads, readers)
+
+
+@dataclass(frozen=True)
+class _Telling[T, R]:
+    """A function whose errors come back from a worker as what they are.
+
+    Dask sends their causes along, and makes a text of an error of which any cause cannot be
+    pickled, as those of GDAL cannot.
+    """
+
+    function: Callable[[T], R]
+
+    def __call__(self, item: T) -> R:
+        try:
+            return self.function(item)
+        except GeosegError as error:
+            error.__cause__ = error.__context__ = None
+            raise
 
 
 @dataclass(frozen=True)
@@ -124,9 +147,14 @@ class _Failure:
 
 
 def _results[T, R](
-    client: Client, function: Callable[[T], R], items: Iterable[T], attempts: int, label: str
+    client: Client,
+    function: Callable[[T], R],
+    items: Iterable[T],
+    attempts: int,
+    label: str,
+    slots: Callable[[], int],
 ) -> Iterator[tuple[T, R]]:
-    slots, done, left = _Slots(client), 0, items
+    done, left = 0, items
     failures: list[_Failure] = []
     for attempt in range(attempts):
         failures, again = [], []
@@ -211,6 +239,7 @@ def _outcomes[T, R](
         watch.rest()
         fill()
         yield item, outcome
+        fill()  # the caller may have used results that waited
 
 
 def _outcome(future: Any, item: object, watch: _Watch) -> Any:
@@ -232,15 +261,15 @@ def _outcome(future: Any, item: object, watch: _Watch) -> Any:
 class _Slots:
     """How many items may be with the cluster: more when workers join it, fewer when they leave."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, client: Client, waiting: Callable[[], int]) -> None:
+        self._client, self._waiting = client, waiting
         self._count, self._asked = 0, 0.0
 
     def __call__(self) -> int:
         if not self._count or time.monotonic() - self._asked > CHECK_S:
             threads = sum(self._client.nthreads().values())
             self._count, self._asked = IN_FLIGHT_PER_THREAD * max(1, threads), time.monotonic()
-        return self._count
+        return self._count - self._waiting()
 
 
 def _one() -> int:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from geoseg import yamlfile
 from geoseg.errors import ConfigError, InputError, RasterError
-from geoseg.options import ReadOptions
+from geoseg.options import ReadOptions, complaint
 from geoseg.raster.block import RasterSource
 from geoseg.raster.drivers import SUFFIXES, require_local
 from geoseg.raster.geotiff import FileSource
@@ -186,7 +186,7 @@ def _open_yaml(path: Path, options: ReadOptions) -> RasterSource:
         raise ConfigError(
             "does not describe a scene",
             where=path,
-            got=f"{'.'.join(map(str, first['loc']))}: {first['msg']}",
+            got=f"{'.'.join(map(str, first['loc']))}: {complaint(first)}",
             wanted="bands: {B02: file.tif, ...}",
         ) from error
     options = options.model_copy(

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, Field, ValidationError
 
 from geoseg.errors import ConfigError, RasterError, UnsafeError
+from geoseg.options import complaint
 from geoseg.raster.drivers import NOT_LOCAL, SUFFIXES
 from geoseg.remote import is_remote
 
@@ -84,7 +85,7 @@ class ItemScene:
             item = Item.model_validate(self.content)
         except ValidationError as error:
             first = error.errors()[0]
-            got = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            got = f"{'.'.join(map(str, first['loc']))}: {complaint(first)}"
             raise RasterError("holds what is no STAC item", where=self.path, got=got) from error
         if not re.fullmatch(r"(?!\.+$)[A-Za-z0-9._-]{1,128}", item.id):
             raise UnsafeError(

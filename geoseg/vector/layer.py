@@ -25,6 +25,10 @@ type Bounds = tuple[float, float, float, float]
 
 logger = logging.getLogger(__name__)
 FORMATS = "GeoPackage, GeoJSON, FlatGeobuf, Shapefile or GeoParquet"
+JSON = ("GeoJSON", "GeoJSONSeq")
+"""Features in a list, and line by line; which of both a file is, GDAL finds out."""
+RECORD = b"\x1e"
+"""What may stand before each feature of a sequence (RFC 8142)."""
 GEOPACKAGE_IDS = (b"GPKG", b"GP10", b"GP11")
 CODE = (b"<OGRVRTDataSource", b"gdal_streamed_alg")
 
@@ -94,15 +98,14 @@ def open_layer(path: Path, layer: str | None) -> Layer:
     driver = driver_of(path)
     if driver == "Parquet":
         return _open_parquet(path)
-    if driver == "GeoJSON":
+    if driver in JSON:
         _check_geojson(path)
     name = _layer_name(path, layer)
     with named_errors(path):
         info = pyogrio.read_info(
             str(path), layer=name, force_feature_count=True, force_total_bounds=True
         )
-    if info["driver"] != driver:
-        raise UnsafeError("is not what it seems", where=path, got=info["driver"], wanted=driver)
+    check_driver(path, info["driver"], driver)
     if info["features"] and re.search("Point|Line", info["geometry_type"] or ""):
         raise no_polygons(path, info["geometry_type"])
     bounds = info["total_bounds"]
@@ -115,7 +118,7 @@ def open_layer(path: Path, layer: str | None) -> Layer:
             crs=_crs(path, info["crs"]),
             features=info["features"],
             bounds=None if bounds is None else tuple(bounds),
-            indexed=driver != "GeoJSON",
+            indexed=driver not in JSON,
         )
     )
 
@@ -146,7 +149,7 @@ def driver_of(path: Path) -> str:
     if head.startswith(b"\0\0\x27\x0a"):
         _check_shapefile(path)
         return "ESRI Shapefile"
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n" + RECORD).startswith(b"{"):
         return "GeoJSON"
     raise VectorError(
         "is not a polygon file geoseg reads",
@@ -155,6 +158,16 @@ def driver_of(path: Path) -> str:
         wanted=FORMATS,
         fix="unzip it first" if head.startswith(b"PK") else "convert it, or fetch it again",
     )
+
+
+def check_driver(path: Path, found: str, wanted: str) -> None:
+    """Check that GDAL has opened a file as what its first bytes say it is.
+
+    Raises:
+        UnsafeError: it has not.
+    """
+    if found != wanted and not {found, wanted} <= {*JSON}:
+        raise UnsafeError("is not what it seems", where=path, got=found, wanted=wanted)
 
 
 @contextmanager
@@ -244,12 +257,20 @@ def _check_geojson(path: Path) -> None:
 def _check_numbers(path: Path, data: bytes) -> None:
     """GDAL leaves out a vertex that is not a number, so the text itself has to be looked at."""
     try:
-        features = json.loads(data).get("features", [])
+        features = _features(data)
     except (ValueError, AttributeError):
         return
     broken = [i for i, each in enumerate(features) if _has_nan(each.get("geometry"))]
     if broken:
         raise broken_geometry(path, broken, "a coordinate is not a number")
+
+
+def _features(data: bytes) -> list[dict[str, Any]]:
+    try:
+        return list(json.loads(data).get("features", []))
+    except ValueError:
+        lines = (line.strip() for line in data.replace(RECORD, b"").splitlines())
+        return [json.loads(line) for line in lines if line]
 
 
 def _has_nan(geometry: Any) -> bool:

@@ -9,10 +9,14 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
+from geoseg.vector.antimeridian import cut
+
 TOLERANCE_M = 0.001
 """How far an edge may depart from its true course: a tenth of the finest drone mosaic's pixel."""
 SHORT_M = 50.0
 """Edges up to this length bend by less than that (length^2 / 8 earth radii x tan(latitude))."""
+MOST_PIECES = 8192
+"""An edge that bends by 67 km; one that bends by more is torn by the edge of the target's map."""
 METRES_PER_DEGREE = 111_320.0
 
 
@@ -20,7 +24,8 @@ def reproject(geometries: NDArray[Any], source: pyproj.CRS, target: pyproj.CRS) 
     """Reproject polygons in one pass.
 
     A straight edge in one CRS is a curve in another: long edges get vertices on the way, as many
-    as it takes to stay within a millimetre of the true course.
+    as it takes to stay within a millimetre of the true course, and no more than some thousands.
+    Polygons that come to lie across the antimeridian are cut there.
 
     Args:
         geometries: (n,) Polygons and MultiPolygons.
@@ -41,12 +46,19 @@ def reproject(geometries: NDArray[Any], source: pyproj.CRS, target: pyproj.CRS) 
 def _reproject(geometries: NDArray[Any], source: pyproj.CRS, target: pyproj.CRS) -> NDArray[Any]:
     """As `reproject`, without empty geometries: shapely crashes on making them from arrays."""
     transformer = pyproj.Transformer.from_crs(source, target, always_xy=True)
+    wraps = target.is_geographic and not source.is_geographic
+    if wraps:
+        geometries = shapely.orient_polygons(geometries)
     kind, points, offsets = shapely.to_ragged_array(geometries, include_z=False)
     pieces = _pieces(points, offsets[0], transformer, source, target)
     dense = _split(points, pieces)
     starts = np.concatenate([[0], np.cumsum(pieces)])[offsets[0]]
     moved = np.stack(transformer.transform(*dense.T), axis=1)
-    return np.asarray(shapely.from_ragged_array(kind, moved, (starts, *offsets[1:])))
+    polygons = np.asarray(shapely.from_ragged_array(kind, moved, (starts, *offsets[1:])))
+    if wraps:
+        there = np.isfinite(shapely.bounds(polygons)).all(axis=1)
+        polygons[there] = cut(polygons[there])
+    return polygons
 
 
 def metres_per_unit(crs: pyproj.CRS) -> float:
@@ -73,14 +85,22 @@ def _pieces(
     first, last = points[edge], points[edge + 1]
     ends = (np.stack(transformer.transform(*each.T)) for each in (first, last))
     first_to, last_to = ends
+    way = _shortest(last_to - first_to, target)
     bend = np.zeros(len(edge))
     for share in (0.25, 0.5, 0.75):
         course = np.stack(transformer.transform(*(first + share * (last - first)).T))
-        bend = np.fmax(bend, np.hypot(*(course - (first_to + share * (last_to - first_to)))))
+        bend = np.fmax(bend, np.hypot(*_shortest(course - first_to - share * way, target)))
     bend[~np.isfinite(bend)] = 0
     tolerance = TOLERANCE_M / metres_per_unit(target)
-    pieces[edge] = np.maximum(np.ceil(np.sqrt(bend / tolerance)), 1)
+    pieces[edge] = np.clip(np.ceil(np.sqrt(bend / tolerance)), 1, MOST_PIECES)
     return pieces
+
+
+def _shortest(steps: NDArray[np.float64], crs: pyproj.CRS) -> NDArray[np.float64]:
+    """Steps in a CRS, (2, n); those in longitude not the long way round."""
+    if crs.is_geographic:
+        steps[0] -= 360 * np.rint(steps[0] / 360)
+    return steps
 
 
 def _split(points: NDArray[np.float64], pieces: NDArray[np.intp]) -> NDArray[np.float64]:

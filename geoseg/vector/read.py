@@ -46,7 +46,7 @@ def read_polygons(
     logged. Only the class column is read, and only what meets the area.
 
     Args:
-        path: a GeoPackage, GeoJSON, FlatGeobuf, Shapefile or GeoParquet file.
+        path: a GeoPackage, GeoJSON (also by line), FlatGeobuf, Shapefile or GeoParquet file.
         scheme: what the codes mean.
         crs: the CRS the polygons shall have, such as the scene's.
         bounds: (left, bottom, right, top) of the area, in ``crs``; everything without it.

@@ -17,7 +17,9 @@ PARTS = {
     ".gpkg": (".gpkg-wal", ".gpkg-shm", ".gpkg-journal", ".qml"),
 }
 SIDECARS = (".aux.xml", ".ovr", ".msk")
-VECTOR_SUFFIXES = (".gpkg", ".geojson", ".json", ".fgb", ".parquet", ".shp")
+VECTOR_SUFFIXES = (
+    ".gpkg", ".geojson", ".json", ".geojsonl", ".geojsons", ".ndjson", ".fgb", ".parquet", ".shp",
+)  # fmt: skip
 
 
 def look_at(path: Path, *, deep: bool) -> Entry:

@@ -103,8 +103,7 @@ def _read(
         found = pyogrio.read_info(
             str(path), layer=name, force_feature_count=True, force_total_bounds=True
         )
-    if found["driver"] != driver:
-        raise UnsafeError("is not what it seems", where=path, got=found["driver"], wanted=driver)
+    layers.check_driver(path, found["driver"], driver)
     with layers.named_errors(path):
         stored = pyogrio.raw.read(
             str(path), layer=name, columns=[], max_features=None if deep else MAX_FEATURES

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import re
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, FiniteFloat
 
 from geoseg import files
 from geoseg.errors import OutputError
-from geoseg.options import Options
+from geoseg.job.pool import WorkerOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pyproj import CRS
 
+    from geoseg.boundaries import DouglasPeucker, Regions, Rules, Visvalingam
     from geoseg.classes import ClassScheme
-    from geoseg.raster import RasterSource
-    from geoseg.trace import DouglasPeucker, Rules, Visvalingam
+    from geoseg.raster import FileSource, RasterSource
 
 __all__ = ["VectorizeOptions", "vectorize"]
 
@@ -32,7 +35,7 @@ TAKEN = (*COLUMNS, "fid", "ogc_fid", "id", "geom", "geometry", "bbox")
 
 
 def _simplification(text: str) -> str:
-    if not re.fullmatch(r"(dp|vw):(\d+\.?\d*|\.\d+)", text) or _amount(text) == 0:
+    if not re.fullmatch(r"(dp|vw):(\d+\.?\d*|\.\d+)", text) or not 0 < _amount(text) < inf:
         raise ValueError(
             "say dp:METRES, such as dp:2.5, or vw:SQUARE_METRES, such as vw:25, of more than 0"
         )
@@ -55,14 +58,14 @@ def _stats(pairs: tuple[str, ...]) -> tuple[str, ...]:
     return pairs
 
 
-class VectorizeOptions(Options):
+class VectorizeOptions(WorkerOptions):
     """How regions become polygons, and what the polygons say."""
 
-    min_area_m2: float = Field(default=0.0, ge=0)
+    min_area_m2: FiniteFloat = Field(default=0.0, ge=0)
     """Regions smaller than this join the neighbour they share most of their outline with; 0 keeps
     all."""
 
-    max_hole_m2: float = Field(default=0.0, ge=0)
+    max_hole_m2: FiniteFloat = Field(default=0.0, ge=0)
     """What lies within one region and is smaller than this joins it; 0 keeps all."""
 
     simplify: Annotated[str, AfterValidator(_simplification)] | None = None
@@ -72,7 +75,7 @@ class VectorizeOptions(Options):
     smooth: int = Field(default=0, ge=0, le=5)
     """How many times corners are cut, to round outlines; neighbours keep sharing their edges."""
 
-    split_at: float | None = Field(default=None, gt=0)
+    split_at: FiniteFloat | None = Field(default=None, gt=0)
     """Cut polygons along a mesh of this many kilometres in the map's CRS, so that none becomes too
     large to handle."""
 
@@ -110,7 +113,7 @@ def vectorize(
 
     The raster may be of any size: regions are traced, measured and written as they end. Only
     footprints of classes with ``regularize: true`` are kept until all are known, as they must not
-    overlap; they are the last rows.
+    overlap; they are the last rows. The polygons are the same, to the byte, whatever the workers.
 
     Args:
         classes: the class raster, such as ``map/classes.tif``.
@@ -128,26 +131,25 @@ def vectorize(
 
     Raises:
         ClassError: nothing says what a pixel value means.
-        OutputError: the output is an input, would restyle it, or names no format.
+        OutputError: the output is an input, would restyle it, names no format, or is being written
+            by another run.
+        ConfigError: the Dask cluster cannot be used.
         RasterError: a raster is broken.
         GridError: the confidence lies on another grid, or a CRS is not tied to the ground.
         RetryError: the disk is full.
     """
     from geoseg import style
-    from geoseg.grid import crs_of
-    from geoseg.progress import track
-    from geoseg.raster import FileSource
+    from geoseg.job import alone
     from geoseg.steps.vectorize.columns import Table
     from geoseg.steps.vectorize.footprints import with_footprints
     from geoseg.steps.vectorize.rows import portions, rows_of
-    from geoseg.trace import trace
     from geoseg.vector import check_suffix, write_features
 
     classes, out, options = Path(classes), Path(out), options or VectorizeOptions()
     _check_out(out, classes, *options.rasters.values())
     check_suffix(out)
     known, by_value = style.scheme_of(classes, scheme)
-    source = FileSource(classes)
+    source = _file(classes)
     table = Table(
         source.geobox,
         known.names,
@@ -155,13 +157,15 @@ def vectorize(
         source=classes.name,
         run=_run_of(classes),
     )
-    rules = _rules(options, crs_of(source.geobox).proj)
-    regions = trace(source, confidence=_confidence(classes, confidence), rules=rules)
-    rows = rows_of(track(regions, label="polygons", total=None), known, by_value, classes)
-    finished = portions(with_footprints(rows, known, source.geobox))
-    qml = style.polygons_qml(known)
-    write_features(out, map(table.features, finished), table.plan(options.layer, qml))
-    files.write_bytes(out.with_suffix(".qml"), qml.encode())
+    regions = _regions(source, _confidence(classes, confidence), options)
+    finished = portions(
+        with_footprints(rows_of(regions, known, by_value, classes), known, source.geobox)
+    )
+    qml, beside = style.polygons_qml(known), out.with_suffix(".qml")
+    with alone(out):
+        files.clear_leftovers(beside)
+        write_features(out, map(table.features, finished), table.plan(options.layer, qml))
+        files.write_bytes(beside, qml.encode())
     return out
 
 
@@ -186,12 +190,17 @@ def _run_of(classes: Path) -> str:
 
 
 def _confidence(classes: Path, confidence: str | Path | None) -> RasterSource | None:
-    from geoseg.raster import FileSource
-
     beside = classes.with_name("confidence.tif")
     if confidence is None and beside.is_file() and beside != classes:
         confidence = beside
-    return None if confidence is None else FileSource(Path(confidence))
+    return None if confidence is None else _file(Path(confidence))
+
+
+def _file(path: Path) -> FileSource:
+    """A raster that workers find too, wherever they were started."""
+    from geoseg.raster import FileSource
+
+    return FileSource(path.absolute(), title=str(path))
 
 
 def _one_band(path: Path) -> RasterSource:
@@ -209,8 +218,22 @@ def _one_band(path: Path) -> RasterSource:
     return source
 
 
+def _regions(
+    source: RasterSource, confidence: RasterSource | None, options: VectorizeOptions
+) -> Iterator[Regions]:
+    """The regions, traced in threads of this process, or where the options say."""
+    from geoseg.boundaries import trace
+    from geoseg.grid import crs_of
+    from geoseg.job import elsewhere
+    from geoseg.progress import track
+
+    rules, spread = _rules(options, crs_of(source.geobox).proj), elsewhere(options, label="strips")
+    regions = trace(source, confidence=confidence, rules=rules, spread=spread)
+    return regions if spread else track(regions, label="polygons", total=None)
+
+
 def _rules(options: VectorizeOptions, crs: CRS) -> Rules:
-    from geoseg.trace import Rules
+    from geoseg.boundaries import Rules
     from geoseg.vector.project import metres_per_unit
 
     return Rules(
@@ -224,7 +247,7 @@ def _rules(options: VectorizeOptions, crs: CRS) -> Rules:
 
 
 def _simplify(text: str) -> DouglasPeucker | Visvalingam:
-    from geoseg.trace import DouglasPeucker, Visvalingam
+    from geoseg.boundaries import DouglasPeucker, Visvalingam
 
     amount = _amount(text)
     return DouglasPeucker(amount) if text.startswith("dp") else Visvalingam(amount)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import Literal
 
 from geoseg.errors import ConfigError
@@ -18,6 +19,9 @@ class Visvalingam:
 
     area_m2: float
 
+    def __post_init__(self) -> None:
+        _check("area_m2", self.area_m2)
+
 
 @dataclass(frozen=True, slots=True)
 class DouglasPeucker:
@@ -28,6 +32,9 @@ class DouglasPeucker:
     """
 
     distance_m: float
+
+    def __post_init__(self) -> None:
+        _check("distance_m", self.distance_m)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,7 @@ class Rules:
         split_at: polygons are cut where their CRS's coordinates are multiples of this.
 
     Raises:
-        ConfigError: a number is negative, or the connectivity neither 4 nor 8.
+        ConfigError: a number is negative, infinite or NaN, or the connectivity neither 4 nor 8.
 
     Example:
         >>> Rules(min_area_m2=400, simplify=DouglasPeucker(5)).connectivity
@@ -62,7 +69,14 @@ class Rules:
         if self.connectivity not in (4, 8):
             raise ConfigError("connectivity", got=self.connectivity, wanted="4 or 8")
         for name in ("min_area_m2", "max_hole_m2", "smooth"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} is negative", got=getattr(self, name))
-        if self.split_at is not None and self.split_at <= 0:
-            raise ConfigError("split_at is not a length", got=self.split_at, wanted="more than 0")
+            _check(name, getattr(self, name))
+        if self.split_at is not None:
+            _check("split_at", self.split_at)
+            if self.split_at == 0:
+                raise ConfigError("split_at is no length", got=0, wanted="more than 0, or None")
+
+
+def _check(name: str, value: float) -> None:
+    """Refuse what measures nothing: NaN compares with nothing, so it would drop every corner."""
+    if not (isfinite(value) and value >= 0):
+        raise ConfigError(f"{name} is no size", got=value, wanted="a finite number, 0 or more")

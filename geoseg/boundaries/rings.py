@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from geoseg.trace.walk import CROSSING
+from geoseg.boundaries.walk import CROSSING
 
 
 @dataclass(frozen=True, eq=False)

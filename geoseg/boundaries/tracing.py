@@ -14,17 +14,17 @@ from typing import Any
 from numpy.typing import NDArray
 
 from geoseg import grid
+from geoseg.boundaries.band import Band, Finished, combined, finish, join
+from geoseg.boundaries.codes import Strip, values_of, windows
+from geoseg.boundaries.graph import survey, whole
+from geoseg.boundaries.merge import merged
+from geoseg.boundaries.metric import metric_of
+from geoseg.boundaries.regions import Regions, regions_of
+from geoseg.boundaries.rules import Rules
+from geoseg.boundaries.shape import shaped
+from geoseg.boundaries.strips import Followed, follow, seam
 from geoseg.errors import GridError, RasterError
 from geoseg.grid import Source, Window
-from geoseg.trace.band import Band, Finished, combined, finish, join
-from geoseg.trace.codes import Strip, values_of, windows
-from geoseg.trace.graph import survey, whole
-from geoseg.trace.merge import merged
-from geoseg.trace.metric import metric_of
-from geoseg.trace.regions import Regions, regions_of
-from geoseg.trace.rules import Rules
-from geoseg.trace.shape import shaped
-from geoseg.trace.strips import Followed, follow, seam
 
 type Spread = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 """Calls a function on every item, anywhere, and yields what it returns in the order of items."""
@@ -67,7 +67,7 @@ def trace(
         >>> import numpy as np
         >>> from affine import Affine
         >>> from odc.geo.geobox import GeoBox
-        >>> from geoseg.trace import ArraySource, collect
+        >>> from geoseg.boundaries import ArraySource, collect
         >>> geobox = GeoBox((2, 3), Affine(10, 0, 0, 0, -10, 20), "EPSG:32633")
         >>> classes = np.array([[0, 0, 1], [0, 255, 1]], dtype=np.uint8)
         >>> found = collect(trace(ArraySource(classes, geobox)))

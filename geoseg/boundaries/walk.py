@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from geoseg.trace.runs import Runs
+from geoseg.boundaries.runs import Runs
 
 EAST, SOUTH, WEST, NORTH = range(4)
 ROW_BITS, COL_BITS, COL_MASK = 34, 4, (1 << 30) - 1

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from geoseg.trace.arcs import arcs_of, ring_points
-from geoseg.trace.band import Finished
-from geoseg.trace.metric import metric_of
-from geoseg.trace.rules import Rules
-from geoseg.trace.simplify import simplified
-from geoseg.trace.smooth import smoothed
+from geoseg.boundaries.arcs import arcs_of, ring_points
+from geoseg.boundaries.band import Finished
+from geoseg.boundaries.metric import metric_of
+from geoseg.boundaries.rules import Rules
+from geoseg.boundaries.simplify import simplified
+from geoseg.boundaries.smooth import smoothed
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox

@@ -8,8 +8,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from geoseg.trace.rings import offsets
-from geoseg.trace.walk import COL_BITS, COL_MASK, EAST, NORTH, ROW_BITS, SOUTH, WEST
+from geoseg.boundaries.rings import offsets
+from geoseg.boundaries.walk import COL_BITS, COL_MASK, EAST, NORTH, ROW_BITS, SOUTH, WEST
 
 
 class Arcs(NamedTuple):

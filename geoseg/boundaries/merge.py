@@ -10,9 +10,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from geoseg.trace.graph import Graph
-from geoseg.trace.metric import Metric
-from geoseg.trace.rules import Rules
+from geoseg.boundaries.graph import Graph
+from geoseg.boundaries.metric import Metric
+from geoseg.boundaries.rules import Rules
 
 UNMET = -1
 

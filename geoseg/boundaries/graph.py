@@ -10,10 +10,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from geoseg.trace.codes import Rows, Strip, label, read_rows, seam_rows
-from geoseg.trace.metric import Metric, area_at
-from geoseg.trace.rings import offsets, renumbered
-from geoseg.trace.runs import Runs, united
+from geoseg.boundaries.codes import Rows, Strip, label, read_rows, seam_rows
+from geoseg.boundaries.metric import Metric, area_at
+from geoseg.boundaries.rings import offsets, renumbered
+from geoseg.boundaries.runs import Runs, united
 
 EMPTY = -1
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.trace.rings import Paths, Rings, in_order, linked, offsets, renumbered
-from geoseg.trace.runs import united
+from geoseg.boundaries.rings import Paths, Rings, in_order, linked, offsets, renumbered
+from geoseg.boundaries.runs import united
 
 
 @dataclass(frozen=True, eq=False)

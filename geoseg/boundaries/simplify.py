@@ -14,11 +14,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from geoseg.trace.arcs import Arcs
-from geoseg.trace.cells import Cells, is_free, points_at, sorted_cells
-from geoseg.trace.metric import Metric
-from geoseg.trace.rings import offsets
-from geoseg.trace.rules import DouglasPeucker, Visvalingam
+from geoseg.boundaries.arcs import Arcs
+from geoseg.boundaries.cells import Cells, is_free, points_at, sorted_cells
+from geoseg.boundaries.metric import Metric
+from geoseg.boundaries.rings import offsets
+from geoseg.boundaries.rules import DouglasPeucker, Visvalingam
 
 FINE = 1 << 30
 LOW = (1 << 32) - 1

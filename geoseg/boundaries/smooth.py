@@ -1,6 +1,7 @@
 """Arcs have their corners cut, where nothing else lies in a corner.
 
-Chaikin 1974: a corner is replaced by the points at a quarter of the two edges that meet there. If
+Chaikin 1974: a corner is replaced by the points at a quarter of the two edges that meet there; of
+long edges only two pixels go, so that fields stay fields and do not become ellipses. If
 no other corner of the network lies in the triangle that is cut off, no boundary does, and no two
 such triangles meet: all corners can be cut at once, and the order cannot matter.
 """
@@ -11,11 +12,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from geoseg.trace.arcs import Arcs
-from geoseg.trace.cells import Cells, is_free, sorted_cells
-from geoseg.trace.rings import offsets
+from geoseg.boundaries.arcs import Arcs
+from geoseg.boundaries.cells import Cells, is_free, sorted_cells
+from geoseg.boundaries.rings import offsets
 
 CUT = 0.25
+REACH = 2.0
+"""The most that an edge loses at either end, in pixels."""
 
 
 def smoothed(arcs: Arcs, times: int, shape: tuple[int, int]) -> Arcs:
@@ -45,8 +48,18 @@ def _near(arcs: Arcs, arc: int, k: int) -> tuple[int, int]:
 
 
 @njit(nogil=True, cache=True)
+def _towards(points: NDArray[np.float64], k: int, to: int, share: float) -> tuple[float, float]:
+    """The point to which a corner loses the edge to another one, or a share of that way."""
+    x, y = points[k]
+    right, down = points[to, 0] - x, points[to, 1] - y
+    length = np.hypot(right, down)
+    part = share * CUT if length * CUT <= REACH else share * REACH / length
+    return x + part * right, y + part * down
+
+
+@njit(nogil=True, cache=True)
 def _cuts(arcs: Arcs, cells: Cells, height: int, width: int) -> NDArray[np.float64]:
-    """The part of its edges that each corner loses; 0 for those that stay."""
+    """How much each corner is cut, 1 for as far as it may be; 0 for those that stay."""
     points, starts = arcs.points, arcs.starts
     alive = np.ones(len(points), np.bool_)
     cut = np.zeros(len(points))
@@ -58,12 +71,11 @@ def _cuts(arcs: Arcs, cells: Cells, height: int, width: int) -> NDArray[np.float
             if x in (0, width) or y in (0, height):
                 continue
             a, c = _near(arcs, arc, k)
-            one = x + CUT * (points[a, 0] - x), y + CUT * (points[a, 1] - y)
-            other = x + CUT * (points[c, 0] - x), y + CUT * (points[c, 1] - y)
+            one, other = _towards(points, k, a, 1.0), _towards(points, k, c, 1.0)
             area = (one[0] - x) * (other[1] - y) - (one[1] - y) * (other[0] - x)
             if area == 0 or not is_free(cells, points, alive, (one, (x, y), other)):
                 continue
-            cut[k] = CUT if area > 0 else -CUT
+            cut[k] = 1 if area > 0 else -1
             left += max(area, 0.0)
             right += max(-area, 0.0)
         most = max(left, right)
@@ -85,7 +97,7 @@ def _cut_off(arcs: Arcs, cut: NDArray[np.float64], new: NDArray[np.int64]) -> ND
                 n += 1
                 continue
             a, c = _near(arcs, arc, k)
-            points[n] = arcs.points[k] + cut[k] * (arcs.points[a] - arcs.points[k])
-            points[n + 1] = arcs.points[k] + cut[k] * (arcs.points[c] - arcs.points[k])
+            points[n] = _towards(arcs.points, k, a, cut[k])
+            points[n + 1] = _towards(arcs.points, k, c, cut[k])
             n += 2
     return points

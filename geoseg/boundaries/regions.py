@@ -11,9 +11,9 @@ import shapely
 from numba import njit
 from numpy.typing import NDArray
 
-from geoseg.trace.band import Finished
-from geoseg.trace.strips import FIXED_POINT
-from geoseg.trace.walk import COL_BITS, COL_MASK, ROW_BITS
+from geoseg.boundaries.band import Finished
+from geoseg.boundaries.strips import FIXED_POINT
+from geoseg.boundaries.walk import COL_BITS, COL_MASK, ROW_BITS
 
 if TYPE_CHECKING:
     from affine import Affine

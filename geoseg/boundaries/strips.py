@@ -9,12 +9,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from geoseg.boundaries.band import Band, Finished, Groups, finish
+from geoseg.boundaries.codes import Rows, Strip, label, read_rows, seam_rows
+from geoseg.boundaries.rings import Paths, tidied
+from geoseg.boundaries.runs import Runs
+from geoseg.boundaries.walk import find_network, walk
 from geoseg.grid import Block
-from geoseg.trace.band import Band, Finished, Groups, finish
-from geoseg.trace.codes import Rows, Strip, label, read_rows, seam_rows
-from geoseg.trace.rings import Paths, tidied
-from geoseg.trace.runs import Runs
-from geoseg.trace.walk import find_network, walk
 
 FIXED_POINT = 1 << 16
 """Confidences are summed as whole multiples of this fraction, so that the order cannot matter."""

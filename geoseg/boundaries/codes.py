@@ -10,9 +10,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from geoseg.boundaries.runs import Runs, find_runs, group_faces, label_faces
 from geoseg.classes import IGNORE
 from geoseg.grid import Source, Window
-from geoseg.trace.runs import Runs, find_runs, group_faces, label_faces
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -44,6 +44,9 @@ class Strip:
     connectivity: int
     split_at: float | None = None
     recoded: NDArray[Any] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.classes.name}, rows {self.window.row} to {self.window.stop[0]}"
 
 
 class Rows(NamedTuple):

@@ -1,10 +1,10 @@
 """A class raster to polygons that share every edge."""
 
+from geoseg.boundaries.regions import Regions, collect
+from geoseg.boundaries.rules import DouglasPeucker, Rules, Visvalingam
+from geoseg.boundaries.source import ArraySource
+from geoseg.boundaries.tracing import Spread, threads, trace
 from geoseg.grid import Source
-from geoseg.trace.regions import Regions, collect
-from geoseg.trace.rules import DouglasPeucker, Rules, Visvalingam
-from geoseg.trace.source import ArraySource
-from geoseg.trace.tracing import Spread, threads, trace
 
 __all__ = [
     "ArraySource",

@@ -1,0 +1,97 @@
+"""A class raster of any kind to polygons in memory, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from geoseg.errors import RasterError
+from geoseg.job.pool import WorkerOptions
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from affine import Affine
+    from numpy.typing import NDArray
+    from odc.geo.crs import CRS
+
+    from geoseg.boundaries import Regions, Rules
+    from geoseg.grid import Source
+
+__all__ = ["trace"]
+
+type Classes = str | Path | NDArray[Any] | xr.DataArray | Source
+
+
+def trace(
+    classes: Classes,
+    *,
+    confidence: Classes | None = None,
+    rules: Rules | None = None,
+    options: WorkerOptions | None = None,
+) -> Iterator[Regions]:
+    """Turn a class raster into polygons that share every edge, in batches as they are finished.
+
+    Every region of one class becomes a polygon; pixels without data, and those of 255, belong to
+    none. The raster may be of any size. `vectorize` writes what this finds to a file, with names
+    and areas.
+
+    Args:
+        classes: one band of whole numbers: a raster file, an ``xarray.DataArray`` on a grid, any
+            raster source, or a numpy array. A bare array lies nowhere: its polygons are in columns
+            and rows, downward. `ArraySource` lays it on a grid.
+        confidence: the same with 0 to 100, on the same grid; a bare array lies on it.
+        rules: which regions count, and how their outlines are drawn.
+        options: worker processes, or a Dask cluster; threads of this process without them.
+
+    Returns:
+        Batches of regions; `geoseg.boundaries.collect` makes one of them, by first pixel.
+
+    Raises:
+        RasterError: the classes are not one band of whole numbers, or the file is broken.
+        GridError: the confidence lies on another grid, or rules in metres meet no CRS.
+        ConfigError: the Dask cluster cannot be used.
+
+    Example:
+        >>> import numpy as np
+        >>> for regions in trace(np.array([[1, 1, 7], [1, 255, 7]], dtype=np.uint8)):
+        ...     for value, geometry in zip(regions.values, regions.geometries):
+        ...         print(value, geometry.area, geometry.bounds)
+        1 3.0 (0.0, 0.0, 2.0, 2.0)
+        7 2.0 (2.0, 0.0, 3.0, 2.0)
+    """
+    from affine import Affine
+
+    from geoseg import boundaries
+    from geoseg.job import elsewhere
+
+    source = _source(classes, Affine.identity(), None)
+    affine, crs = source.geobox.affine, source.geobox.crs
+    return boundaries.trace(
+        source,
+        confidence=None if confidence is None else _source(confidence, affine, crs),
+        rules=rules or boundaries.Rules(),
+        spread=elsewhere(options or WorkerOptions(), label="strips"),
+    )
+
+
+def _source(classes: Classes, affine: Affine, crs: CRS | None) -> Source:
+    """The classes as a source; a bare array lies where ``affine`` and ``crs`` say."""
+    import numpy as np
+    import xarray as xr
+    from odc.geo.geobox import GeoBox
+
+    from geoseg.boundaries import ArraySource
+    from geoseg.raster import FileSource, XarraySource
+
+    if isinstance(classes, str | Path):
+        return FileSource(Path(classes).absolute(), title=str(classes))
+    if isinstance(classes, xr.DataArray):
+        return XarraySource(classes)
+    if not isinstance(classes, np.ndarray):
+        return classes
+    if classes.ndim != 2:
+        raise RasterError(
+            "is no class raster", got=f"{classes.ndim} dimensions", wanted="rows and columns"
+        )
+    return ArraySource(classes, GeoBox(classes.shape, affine, crs))
