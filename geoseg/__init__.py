@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from geoseg.pipeline import run
     from geoseg.raster import open_scene
     from geoseg.raster.maps import open_map
-    from geoseg.steps.evaluate import EvaluateOptions, evaluate
+    from geoseg.steps.evaluate import EvaluateOptions, draw_sample, evaluate
     from geoseg.steps.info import info
     from geoseg.steps.predict import PredictOptions, predict
     from geoseg.steps.tile import TileOptions, tile
@@ -38,6 +38,7 @@ _HOMES = {
     "TrainOptions": "steps.train",
     "VectorizeOptions": "steps.vectorize",
     "demo": "synthetic",
+    "draw_sample": "steps.evaluate",
     "evaluate": "steps.evaluate",
     "info": "steps.info",
     "open_map": "raster.maps",
@@ -61,6 +62,7 @@ __all__ = [
     "TrainOptions",
     "VectorizeOptions",
     "demo",
+    "draw_sample",
     "evaluate",
     "info",
     "open_map",

@@ -12,14 +12,16 @@ import warnings
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 from pydantic import ValidationError
 
-from geoseg.errors import GeosegError
+from geoseg.errors import ConfigError, GeosegError
 from geoseg.options import complaint
 from geoseg.steps.evaluate import EvaluateOptions, evaluate
+from geoseg.steps.evaluate import draw_sample as sample
+from geoseg.steps.evaluate.table import describe as describe_accuracy
 from geoseg.steps.info import InfoOptions, describe, info, unreadable
 from geoseg.steps.predict import PredictOptions, explain, predict
 from geoseg.steps.tile import TileOptions, tile
@@ -187,23 +189,45 @@ def evaluate_(
     mapped: list[Path],
     /,
     *,
-    truth: str,
+    truth: str | None = None,
+    draw_sample: int | None = None,
+    standard_error: float | None = None,
+    out: Annotated[Path, Parameter(alias="-o")] = Path("sample.gpkg"),
     as_json: AsJson = False,
     options: Annotated[EvaluateOptions, Parameter(name="*")] = EvaluateOptions(),
 ) -> None:
-    """Say how right a map is.
+    """Say how right a map is, or draw the points that would tell.
 
     Parameters
     ----------
     mapped:
         Map directories, class rasters, or polygons with a class_id; several count together.
     truth:
-        Polygons, a label raster, or a folder of label rasters.
+        Polygons, a label raster, a folder of label rasters, or a sample that is filled in.
+    draw_sample:
+        Instead of a truth: draw so many points at random within each class, for people to fill in.
+    standard_error:
+        Instead of a number of points: what the standard error of overall accuracy shall be.
+    out:
+        GeoPackage for the points.
     as_json:
         Print JSON.
     """
+    if truth is None:
+        if draw_sample is None and standard_error is None:
+            raise ConfigError("there is nothing to compare with", fix="--truth, or --draw-sample")
+        _print(
+            [
+                sample(
+                    mapped, out, points=draw_sample, standard_error=standard_error, options=options
+                )
+            ]
+        )
+        return
     report = evaluate(mapped, truth, options=options)
-    print(json.dumps(report, indent=2) if as_json else _table(report))
+    print(json.dumps(report, indent=2) if as_json else describe_accuracy(report))
+    if options.plots is not None and not as_json:
+        _print(sorted(options.plots.glob("*.png")))
 
 
 @app.command(name="run")
@@ -326,7 +350,10 @@ def _main(arguments: list[str]) -> int:
     logging.getLogger("geoseg").setLevel(logging.DEBUG if debug else logging.INFO)
     try:
         result = app(arguments, exit_on_error=False, print_error=False)
+        sys.stdout.flush()
         return result if isinstance(result, int) else 0
+    except BrokenPipeError:
+        return _leave_pipe()
     except KeyboardInterrupt as error:
         code = 143 if isinstance(error, Terminated) else 130
         return _fail(INTERRUPTED, code, debug)
@@ -341,6 +368,12 @@ def _main(arguments: list[str]) -> int:
     except Exception as error:
         hint = "this is a bug in geoseg; --debug shows where"
         return _fail(f"{type(error).__name__}: {error} ({hint})", 1, debug)
+
+
+def _leave_pipe() -> int:
+    """Whoever read what is printed has seen enough, as `head` has."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141
 
 
 def _fail(message: str, code: int, debug: bool) -> int:
@@ -362,24 +395,3 @@ def _usage(error: CycloptsError) -> str:
 def _print(paths: Iterable[Path]) -> None:
     for path in paths:
         print(path)
-
-
-def _table(report: dict[str, Any]) -> str:
-    """Scores as a table that stays readable in a log file."""
-    width = max(len(each["name"]) for each in report["classes"])
-    lines = [f"{'class':{width}}     IoU      F1  precision  recall      pixels"]
-    for each in report["classes"]:
-        iou, f1, precision, recall = (
-            "   -" if each[key] is None else f"{100 * each[key]:5.1f}"
-            for key in ("iou", "f1", "precision", "recall")
-        )
-        lines.append(
-            f"{each['name']:{width}} {iou:>7} {f1:>7} {precision:>10} {recall:>7} "
-            f"{each['support']:11,}"
-        )
-    always = report["majority"]
-    miou, right = 100 * report["miou"], 100 * report["overall_accuracy"]
-    lines.append(f"mean IoU {miou:.1f} %, overall accuracy {right:.1f} %")
-    lines.append(f"{report['n_pixels']:,} pixels compared")
-    lines.append(f"always {always['name']}: mean IoU {100 * always['miou']:.1f} %")
-    return "\n".join(lines)

@@ -81,7 +81,8 @@ def _report(plan: PipelineConfig, maps: Sequence[Path], chips: Path, out: Path) 
     options, truth = plan.evaluate, plan.truth or ""
     if options.chips is None and options.area is None:
         options = options.model_copy(update={"chips": chips})
-    made_from = [land_map / name for land_map in maps for name in ("classes.tif", "classes.yaml")]
+    names = ("classes.tif", "confidence.tif", "classes.yaml")
+    made_from = [land_map / name for land_map in maps for name in names]
     made_from += LabelLayer(truth, open_chips(chips).spec.scheme).inputs()
     made_from += [options.chips / "chips.gpkg"] if options.chips else []
     made_from += [options.area] if options.area else []

@@ -162,3 +162,13 @@ def test_the_catalog_lists_shows_and_validates_the_demo(
     assert _main(["catalog", "show", "demo"]) == 0
     assert json.loads(capsys.readouterr().out)["id"] == "demo"
     assert _main(["catalog", "validate"]) == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGPIPE")
+def test_a_reader_who_leaves_is_no_bug() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "geoseg", "catalog", "list"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")

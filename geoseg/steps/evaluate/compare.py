@@ -1,183 +1,166 @@
-"""Count the pairs of truth and map over windows of one grid."""
+"""Compare maps with labels: every window once, everything that is counted in it at once."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
-from odc.geo.geobox import GeoBox
 
-from geoseg import accuracy, grid, style
-from geoseg.accuracy import Confusion
-from geoseg.chips import LabelLayer, open_chips, open_labels
-from geoseg.chips.labels import PolygonLabels
-from geoseg.classes import IGNORE, ClassScheme
-from geoseg.errors import ApartError, ConfigError, GridError, InputError
-from geoseg.grid import Window
-from geoseg.raster import FileSource, open_scene
-from geoseg.raster.drivers import SUFFIXES
+from geoseg.accuracy import Confusion, Floats
+from geoseg.accuracy.boundary import Overlap
+from geoseg.accuracy.segments import Found
+from geoseg.classes import ClassScheme
+from geoseg.errors import ApartError, ConfigError, InputError
 from geoseg.steps.evaluate import EvaluateOptions
-from geoseg.vector import read_polygons
+from geoseg.steps.evaluate.counters import (
+    BlockCount,
+    BoundaryCounter,
+    ConfidenceCounter,
+    Counter,
+    PixelCounter,
+)
+from geoseg.steps.evaluate.looks import Looks, block_px
+from geoseg.steps.evaluate.objects import ObjectCounter
+from geoseg.steps.evaluate.parts import parts_of
+from geoseg.steps.evaluate.sides import LandMap, open_land_map, open_truth
 
 logger = logging.getLogger(__name__)
-WINDOW_PX = 2048
 
 
-class Classes(Protocol):
-    """Class ids for any window of a grid."""
+@dataclass(frozen=True, eq=False)
+class SceneCount:
+    """What was counted of one map.
 
-    def read(self, window: Window) -> NDArray[np.uint8]:
-        """Class ids, (height, width), 255 where there are none."""
-        ...
+    Attributes:
+        path: the map.
+        confusion: (classes, classes) pixels, truth by row.
+        area: the same in square metres; NaN where the CRS is not tied to the ground.
+        blocks: the same by block.
+        outlines: pixels near outlines.
+        objects: objects of the classes that have some.
+        tallied: (2, 101) wrong and right pixels by confidence; None where there is none.
+        whole: whether every pixel of the map was counted.
+    """
+
+    path: Path
+    confusion: Confusion
+    area: Floats
+    blocks: list[BlockCount]
+    outlines: Overlap
+    objects: Found
+    tallied: Confusion | None
+    whole: bool
 
 
-def compare(
-    maps: Sequence[Path], truth: str, options: EvaluateOptions
-) -> tuple[Confusion, ClassScheme]:
-    """The confusion matrix of all maps together, and the classes it counts.
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What was counted of all maps.
+
+    Attributes:
+        scheme: the classes.
+        countable: ids of the classes whose objects were counted.
+        block_px: side of the blocks.
+        scenes: maps that share pixels with the truth.
+    """
+
+    scheme: ClassScheme
+    countable: tuple[int, ...]
+    block_px: int
+    scenes: list[SceneCount]
+
+
+def compare(maps: Sequence[Path], truth: str, options: EvaluateOptions) -> Comparison:
+    """Count maps against labels.
 
     Raises:
         InputError: maps and truth cannot be compared, or share no pixel.
     """
-    counted = [_count(each, truth, options) for each in maps]
-    confusions, schemes = zip(*counted, strict=True)
-    for each, scheme in zip(maps, schemes, strict=True):
-        if scheme != schemes[0]:
-            raise InputError("has other classes than the first map", where=each, got=scheme.names)
-    total: Confusion = np.sum(confusions, axis=0)
-    if not total.any():
+    opened = open_alike(maps, options, truth)
+    scheme = opened[0].scheme
+    countable, side = _countable(scheme, options), block_px(options, opened)
+    counted = [_count(each, truth, options, countable, side) for each in opened]
+    scenes = [each for each in counted if each is not None and each.confusion.any()]
+    if not scenes:
         raise InputError(
             "map and truth share no labelled pixel",
             where=", ".join(map(str, maps)),
             got=f"truth {truth}",
             fix="look at both in QGIS; check --chips, --split and --area",
         )
-    return total, schemes[0]
+    return Comparison(scheme, countable, side, scenes)
 
 
-def _count(mapped: Path, truth: str, options: EvaluateOptions) -> tuple[Confusion, ClassScheme]:
-    classes, scheme, geobox = _open_map(mapped, truth, options)
-    confusion = np.zeros((len(scheme.classes),) * 2, dtype=np.int64)
-    try:
-        labels = open_labels(LabelLayer(truth, scheme, options.column, options.layer), geobox)
-        inside = _area(options.area, geobox)
-    except ApartError as error:
-        logger.info("%s: nothing to compare: %s", mapped, error)
-        return confusion, scheme
-    for window in _windows(geobox, options):
-        known = labels.read(window)
-        if inside is not None:
-            known[inside.read(window) == IGNORE] = IGNORE
-        if (known != IGNORE).any():
-            confusion += accuracy.count(known, classes.read(window), len(confusion))
-    return confusion, scheme
+def open_alike(
+    maps: Sequence[Path], options: EvaluateOptions, truth: str | None = None
+) -> list[LandMap]:
+    """Open maps of the same classes.
+
+    Raises:
+        InputError: their classes differ.
+    """
+    opened = [open_land_map(each, options, truth) for each in maps]
+    for each in opened:
+        if each.scheme != opened[0].scheme:
+            names = each.scheme.names
+            raise InputError("has other classes than the first map", where=each.path, got=names)
+    return opened
 
 
-def report(confusion: Confusion, scheme: ClassScheme) -> dict[str, Any]:
-    """A confusion matrix as the JSON value `evaluate` returns."""
-    scores = accuracy.scores(confusion)
-    always = accuracy.majority(confusion)
-    columns = ("iou", "f1", "precision", "recall")
-    return {
-        "miou": _plain(scores.miou),
-        "overall_accuracy": _plain(accuracy.overall(confusion)),
-        "n_pixels": int(confusion.sum()),
-        "classes": [
-            {
-                "id": index,
-                "name": name,
-                **{column: _plain(getattr(scores, column)[index]) for column in columns},
-                "support": int(scores.support[index]),
-            }
-            for index, name in enumerate(scheme.names)
-        ],
-        "confusion": confusion.tolist(),
-        "majority": {
-            "name": scheme.names[int(always.sum(axis=0).argmax())],
-            "miou": _plain(accuracy.scores(always).miou),
-            "overall_accuracy": _plain(accuracy.overall(always)),
-        },
-    }
-
-
-def _plain(value: float) -> float | None:
-    return None if np.isnan(value) else round(float(value), 6)
-
-
-@dataclass(frozen=True)
-class _ClassRaster:
-    source: FileSource
-    scheme: ClassScheme
-    by_value: bool
-
-    def read(self, window: Window) -> NDArray[np.uint8]:
-        block = self.source.read(window)
-        values, places = np.unique(block.pixels[0], return_inverse=True)
-        ids = self.scheme.ids(values, where=self.source.name) if self.by_value else values
-        return np.where(block.valid, ids[places], IGNORE).astype(np.uint8)
-
-
-def _open_map(
-    mapped: Path, truth: str, options: EvaluateOptions
-) -> tuple[Classes, ClassScheme, GeoBox]:
-    raster = mapped / "classes.tif" if mapped.is_dir() else mapped
-    if raster.suffix.lower() in SUFFIXES:
-        source = FileSource(raster)
-        scheme, by_value = style.scheme_of(raster, options.classes)
-        return _ClassRaster(source, scheme, by_value), scheme, source.geobox
-    if options.classes is None:
-        raise ConfigError("polygons do not say all their classes", where=mapped, fix="--classes")
-    scheme = style.load_scheme(options.classes)
-    like = options.like or (Path(truth) if Path(truth).suffix.lower() in SUFFIXES else None)
-    if like is None:
-        raise ConfigError("polygons have no grid to count on", where=mapped, fix="--like scene.tif")
-    geobox = open_scene(like).geobox
-    polygons = read_polygons(
-        mapped, _by_id(scheme), crs=grid.crs_of(geobox), bounds=grid.bounds(geobox)
-    )
-    return PolygonLabels(polygons, geobox), scheme, geobox
-
-
-def _by_id(scheme: ClassScheme) -> ClassScheme:
-    """The scheme for polygons that carry class ids instead of label codes."""
-    classes = tuple(
-        each.model_copy(update={"values": (index,), "burn": "centre"})
+def _countable(scheme: ClassScheme, options: EvaluateOptions) -> tuple[int, ...]:
+    """Ids of the classes that are objects: as named, or those with right-angled footprints."""
+    strange = [name for name in options.objects if name not in scheme.names]
+    if strange:
+        raise ConfigError(
+            "no such class", where="--objects", got=strange[0], wanted=", ".join(scheme.names)
+        )
+    return tuple(
+        index
         for index, each in enumerate(scheme.classes)
+        if each.name in options.objects or (each.regularize and not options.objects)
     )
-    return ClassScheme(classes=classes, column="class_id")
 
 
-def _area(path: Path | None, geobox: GeoBox) -> PolygonLabels | None:
-    if path is None:
+def _count(
+    land_map: LandMap, truth: str, options: EvaluateOptions, countable: tuple[int, ...], side: int
+) -> SceneCount | None:
+    try:
+        labels = open_truth(truth, land_map, options)
+        looks = Looks(land_map, labels, options, margin=options.boundary)
+    except ApartError as error:
+        logger.info("%s: nothing to compare: %s", land_map.path, error)
         return None
-    everything = ClassScheme.model_validate(
-        {"classes": [{"name": "area", "color": "#000000", "values": "*"}]}
+    classes = len(land_map.scheme.classes)
+    pixels = PixelCounter(classes, land_map.geobox, side)
+    outlines = BoundaryCounter(classes, options.boundary)
+    objects = ObjectCounter(
+        parts_of(labels, countable, land_map.geobox),
+        parts_of(land_map.classes, countable, land_map.geobox),
+        classes,
     )
-    bounds = grid.bounds(geobox)
-    return PolygonLabels(
-        read_polygons(path, everything, crs=grid.crs_of(geobox), bounds=bounds), geobox
+    confidence = ConfidenceCounter(land_map.confidence) if land_map.confidence else None
+    counters: list[Counter] = [pixels, outlines]
+    counters += [objects] if countable else []
+    counters += [confidence] if confidence is not None else []
+    for look in looks:
+        for counter in counters:
+            counter.add(look)
+    return SceneCount(
+        land_map.path,
+        pixels.confusion,
+        pixels.area,
+        pixels.blocks(),
+        outlines.overlap,
+        objects.found(),
+        None if confidence is None else confidence.tallied,
+        looks.whole,
     )
 
 
-def _windows(geobox: GeoBox, options: EvaluateOptions) -> Iterable[Window]:
-    everything = grid.whole(geobox.shape)
-    if options.chips is None:
-        return grid.split(everything, WINDOW_PX)
-    chips = open_chips(options.chips)
-    for index, scene in enumerate(chips.spec.scenes):
-        if grid.misfit(scene.geobox, geobox) is None:
-            held = (w.intersect(everything) for w in chips.windows(index, options.split))
-            return [window for window in held if window is not None]
-    if not any(grid.meet(scene.geobox, geobox) for scene in chips.spec.scenes):
-        return grid.split(everything, WINDOW_PX)
-    raise GridError(
-        "the map is on the grid of none of the chips' scenes, but meets one of them",
-        where=options.chips,
-        got=grid.misfit(chips.spec.scenes[0].geobox, geobox),
-        fix="hold out an area with --area instead",
-    )
+def total(scenes: Sequence[SceneCount]) -> tuple[Confusion, Floats]:
+    """The confusion matrices of all maps together: in pixels, and in square metres."""
+    confusion: Confusion = np.sum([each.confusion for each in scenes], axis=0)
+    area: Floats = np.sum([each.area for each in scenes], axis=0)
+    return confusion, area

@@ -1,4 +1,4 @@
-"""Accuracy from a confusion matrix: rows are truth, columns are the map."""
+"""Scores of a confusion matrix: rows are truth, columns are the map."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 type Confusion = NDArray[np.int64]
 type Floats = NDArray[np.float64]
+type Matrix = NDArray[np.int64] | NDArray[np.float64]
+"""A confusion matrix in pixels, in square metres, or in shares of the map."""
 
 
 def count(truth: NDArray[np.uint8], mapped: NDArray[np.uint8], classes: int) -> Confusion:
@@ -40,14 +42,14 @@ class Scores:
         f1: harmonic mean of precision and recall.
         precision: share of the map's pixels of a class that are right; NaN where the map has none.
         recall: share of the truth's pixels of a class that are found; NaN where there are none.
-        support: pixels of each class in the truth.
+        support: how much of each class the truth holds, in the unit of the matrix.
     """
 
     iou: Floats
     f1: Floats
     precision: Floats
     recall: Floats
-    support: Confusion
+    support: Matrix
 
     @property
     def miou(self) -> float:
@@ -56,7 +58,7 @@ class Scores:
         return float(defined.mean()) if len(defined) else float("nan")
 
 
-def scores(confusion: Confusion) -> Scores:
+def scores(confusion: Matrix) -> Scores:
     """Per-class scores of a confusion matrix.
 
     IoU = TP / (TP + FP + FN), precision = TP / (TP + FP), recall = TP / (TP + FN) and
@@ -70,21 +72,21 @@ def scores(confusion: Confusion) -> Scores:
     support = confusion.sum(axis=1)
     truth, mapped = support.astype(float), confusion.sum(axis=0).astype(float)
     return Scores(
-        iou=_ratio(hit, truth + mapped - hit),
-        f1=_ratio(2 * hit, truth + mapped),
-        precision=_ratio(hit, mapped),
-        recall=_ratio(hit, truth),
+        iou=ratio(hit, truth + mapped - hit),
+        f1=ratio(2 * hit, truth + mapped),
+        precision=ratio(hit, mapped),
+        recall=ratio(hit, truth),
         support=support,
     )
 
 
-def overall(confusion: Confusion) -> float:
-    """Share of all counted pixels that are right; NaN when there are none."""
-    total = int(confusion.sum())
+def overall(confusion: Matrix) -> float:
+    """Share of all that is counted that is right; NaN when there is nothing."""
+    total = float(confusion.sum())
     return float(np.trace(confusion) / total) if total else float("nan")
 
 
-def majority(confusion: Confusion) -> Confusion:
+def majority(confusion: Matrix) -> Matrix:
     """The confusion matrix of a map that says the truth's most frequent class everywhere."""
     always = np.zeros_like(confusion)
     truth = confusion.sum(axis=1)
@@ -92,6 +94,7 @@ def majority(confusion: Confusion) -> Confusion:
     return always
 
 
-def _ratio(part: Floats, of: Floats) -> Floats:
-    ratio: Floats = np.divide(part, of, out=np.full(len(part), np.nan), where=of > 0)
-    return ratio
+def ratio(part: Floats, of: Floats) -> Floats:
+    """One number divided by another; NaN where that is 0."""
+    out: Floats = np.divide(part, of, out=np.full(np.shape(part), np.nan), where=of > 0)
+    return out

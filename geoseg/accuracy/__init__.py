@@ -1,0 +1,25 @@
+"""How right a map is: plain functions of arrays and counts, without files or grids."""
+
+from geoseg.accuracy.confusion import (
+    Confusion,
+    Floats,
+    Matrix,
+    Scores,
+    count,
+    majority,
+    overall,
+    ratio,
+    scores,
+)
+
+__all__ = [
+    "Confusion",
+    "Floats",
+    "Matrix",
+    "Scores",
+    "count",
+    "majority",
+    "overall",
+    "ratio",
+    "scores",
+]

@@ -1,0 +1,154 @@
+"""Accuracy and area from a stratified random sample, after Olofsson et al. (2014).
+
+Olofsson, P., Foody, G. M., Herold, M., Stehman, S. V., Woodcock, C. E. and Wulder, M. A. (2014):
+Good practices for estimating area and assessing accuracy of land change. Remote Sensing of
+Environment 148, 42-57. Equation numbers are theirs. They write the map by row; here, as everywhere
+in geoseg, the truth is by row and the map, whose classes are the strata, by column.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoseg.accuracy.confusion import Confusion, Floats, ratio
+
+Z95 = 1.96
+"""Standard errors on either side that make a 95 % interval."""
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """What a sample says about a whole map; shares of 1, each with its standard error.
+
+    Attributes:
+        proportions: (classes, classes) share of the map, truth by row, map by column (4).
+        overall: share of the map that is right (1).
+        overall_se: its standard error (5).
+        users: by class, the share of what the map says that is so (2); NaN where it never says so.
+        users_se: (6).
+        producers: by class, the share of what is so that the map says (3); NaN where nothing is.
+        producers_se: (7).
+        area: by class, the share of the map that really is of it (9).
+        area_se: (10).
+    """
+
+    proportions: Floats
+    overall: float
+    overall_se: float
+    users: Floats
+    users_se: Floats
+    producers: Floats
+    producers_se: Floats
+    area: Floats
+    area_se: Floats
+
+
+def estimate(counts: Confusion, weights: Floats) -> Estimate:
+    """Estimate accuracy and area from a sample in which each map class is a stratum.
+
+    Args:
+        counts: (classes, classes) sample points, truth by row, map class by column.
+        weights: (classes,) share of the map's area that each map class has; of the sum of 1.
+
+    Returns:
+        The estimates. Where a class is on the map but not in the sample, all that depends on it is
+        NaN; where it is in the sample once, so are the standard errors.
+
+    Example:
+        >>> found = estimate(np.array([[9, 0], [1, 10]]), np.array([0.5, 0.5]))
+        >>> round(found.overall, 3), found.area.round(3).tolist()
+        (0.95, [0.45, 0.55])
+    """
+    used = weights > 0
+    points = counts.sum(axis=0).astype(float)
+    seen = np.where(used, counts / np.where(points > 0, points, np.nan), 0.0)
+    spread = seen * (1 - seen) / np.where(used, np.where(points > 1, points - 1, np.nan), 1.0)
+    proportions, variance = weights * seen, weights**2 * spread
+    area = proportions.sum(axis=1)
+    right = np.diag(seen)
+    producers = ratio(np.diag(proportions).copy(), area)
+    return Estimate(
+        proportions=proportions,
+        overall=float(np.trace(proportions)),
+        overall_se=float(np.sqrt(np.trace(variance))),
+        users=np.where(used, right, np.nan),
+        users_se=np.where(used, np.sqrt(np.diag(spread)), np.nan),
+        producers=producers,
+        producers_se=_producers_se(producers, variance, area),
+        area=area,
+        area_se=np.sqrt(variance.sum(axis=1)),
+    )
+
+
+def sample_size(weights: Floats, users: Floats, standard_error: float) -> int:
+    """How many points give overall accuracy this standard error (13), for a large map.
+
+    Args:
+        weights: (classes,) share of the map's area by map class.
+        users: (classes,) user's accuracy that is expected of each.
+        standard_error: the standard error wanted, such as 0.01.
+
+    Example:
+        >>> weights = np.array([0.02, 0.015, 0.32, 0.645])
+        >>> sample_size(weights, np.array([0.7, 0.6, 0.9, 0.95]), 0.01)
+        641
+    """
+    spread = float((weights * np.sqrt(users * (1 - users))).sum())
+    return round((spread / standard_error) ** 2)
+
+
+def allocate(total: int, weights: Floats, available: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Share points among strata: in proportion to area, but enough for every class.
+
+    Olofsson et al. (2014, section 5.1) advise to give rare classes 50 to 100 points each and to
+    share the rest by area. Here a class gets at least 50, or half of an equal share where there
+    are fewer points.
+
+    Args:
+        total: points to share.
+        weights: (classes,) share of the map's area.
+        available: (classes,) pixels of each class: it cannot get more points.
+
+    Returns:
+        (classes,) points; ``total`` in all, or all pixels where there are fewer.
+
+    Example:
+        >>> allocate(640, np.array([0.02, 0.015, 0.32, 0.645]), np.full(4, 10**6)).tolist()
+        [50, 50, 179, 361]
+    """
+    there = available > 0
+    total = min(total, int(available.sum()))
+    least = np.minimum(min(50, total // (2 * max(int(there.sum()), 1))), available)
+    points, open_ = least.astype(float), there.copy()
+    while open_.any():
+        left = total - points[~open_].sum()
+        share = np.where(open_, left * weights / weights[open_].sum(), points)
+        settled = open_ & (share < least)
+        if not settled.any():
+            settled = open_ & (share > available)
+        points = np.where(settled, np.clip(share, least, available), np.where(open_, share, points))
+        if not settled.any():
+            break
+        open_ &= ~settled
+    return _whole(points, total, available)
+
+
+def _whole(points: Floats, total: int, available: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Whole numbers with the same sum: those with the largest remainders are rounded up."""
+    whole = np.floor(points + 1e-9).astype(np.int64)
+    order = np.argsort(whole - points, kind="stable")
+    for i in np.tile(order, len(order)):
+        if whole.sum() >= total:
+            break
+        whole[i] += whole[i] < available[i]
+    return whole
+
+
+def _producers_se(producers: Floats, variance: Floats, area: Floats) -> Floats:
+    """(7), with every term divided by the square of the map's area."""
+    own = np.diag(variance)
+    others = variance.sum(axis=1) - own
+    return np.sqrt(ratio((1 - producers) ** 2 * own + producers**2 * others, area**2))
