@@ -349,11 +349,7 @@ def _main(arguments: list[str]) -> int:
     warnings.filterwarnings("ignore", message="Dataset has no geotransform")
     logging.getLogger("geoseg").setLevel(logging.DEBUG if debug else logging.INFO)
     try:
-        result = app(arguments, exit_on_error=False, print_error=False)
-        sys.stdout.flush()
-        return result if isinstance(result, int) else 0
-    except BrokenPipeError:
-        return _leave_pipe()
+        return _answer(arguments)
     except KeyboardInterrupt as error:
         code = 143 if isinstance(error, Terminated) else 130
         return _fail(INTERRUPTED, code, debug)
@@ -370,10 +366,15 @@ def _main(arguments: list[str]) -> int:
         return _fail(f"{type(error).__name__}: {error} ({hint})", 1, debug)
 
 
-def _leave_pipe() -> int:
-    """Whoever read what is printed has seen enough, as `head` has."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 141
+def _answer(arguments: list[str]) -> int:
+    """The exit code; that a reader has seen enough, as `head` has, is no error."""
+    try:
+        result = app(arguments, exit_on_error=False, print_error=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return result if isinstance(result, int) else 0
 
 
 def _fail(message: str, code: int, debug: bool) -> int:
