@@ -122,13 +122,15 @@ def test_rare_classes_weigh_more_and_absent_ones_nothing() -> None:
 
 
 def test_flips_and_turns_move_image_and_mask_together() -> None:
-    task = MapTask(build("fcn", "", 1, 3), 3, "ce", (1.0,) * 3, 1e-3, augment=True)
+    task = MapTask(build("fcn", "", 1, 3), 3, "ce", (1.0,) * 3, 1e-3, True, ((0.0,), (1.0,)))
     task._trainer = type("T", (), {"training": True})()  # type: ignore[assignment]
     torch.manual_seed(0)
     mask = torch.randint(0, 3, (16, 32, 32))
     mask[:, :4] = 255
     image = mask[:, None].float()
-    turned = task.on_after_batch_transfer({"image": image, "mask": mask}, 0)
+    valid, chip = torch.ones_like(mask, dtype=torch.bool), torch.arange(16)
+    batch = {"image": image, "valid": valid, "mask": mask.to(torch.uint8), "chip": chip}
+    turned = task.on_after_batch_transfer(batch, 0)
     assert torch.equal(turned["image"][:, 0].long(), turned["mask"])
     assert not torch.equal(turned["mask"], mask)
     for before, after in zip(mask, turned["mask"], strict=True):

@@ -1,28 +1,32 @@
-"""Parts of a run to a chip directory: split, statistics, arrays, index."""
+"""Parts of a run to a chip directory: splits, statistics, arrays, index."""
 
 from __future__ import annotations
 
+import hashlib
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import geopandas as gpd
 import numpy as np
-import pandas as pd
-import pyogrio
-import shapely
 from numpy.typing import NDArray
 
 from geoseg import files, grid
+from geoseg.chips.areas import fixed_splits
+from geoseg.chips.balance import balance
 from geoseg.chips.cut import Part, load_part
-from geoseg.chips.split import TRAIN, Placed, Split, choose_split, overlap_px
-from geoseg.chips.store import INDEX, SPEC, BandStatistics, ChipSpec, SceneGrid
+from geoseg.chips.ground import Links, Placed, link, overlaps
+from geoseg.chips.index import write_index
+from geoseg.chips.leaks import check_no_copies, check_scenes_apart, check_splits_apart
+from geoseg.chips.split import TRAIN, Folds, Names, Split, choose_split
+from geoseg.chips.statistics import Moments, moments_of, pooled
+from geoseg.chips.store import INDEX, SPEC, ChipSpec, Fold, SceneGrid
 from geoseg.classes import ClassScheme
 from geoseg.errors import ChipsError
 from geoseg.raster import RasterSource
-from geoseg.vector import Polygons, rasterize
+from geoseg.vector import Polygons
 
-type Moments = NDArray[np.float64]
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,9 @@ class SplitRule:
         test: wanted share of test.
         buffers: pixels between training and held-out chips, the most wanted first.
         seed: of the assignment.
-        test_areas: polygons by scene whose chips are test, or None.
+        areas: ground by scene that its user gave to a split, or None.
+        folds: how many, or "scenes" for one by scene; None splits once.
+        refuse_overlap: whether to refuse scenes that share ground, where no areas divide it.
     """
 
     block_sides: Sequence[int]
@@ -43,7 +49,9 @@ class SplitRule:
     test: float
     buffers: Sequence[int]
     seed: int
-    test_areas: Sequence[Polygons | None]
+    areas: Sequence[Polygons | None]
+    folds: Folds | None
+    refuse_overlap: bool
 
 
 def assemble(
@@ -73,43 +81,16 @@ def assemble(
         raise ChipsError(
             "no chip holds a labelled pixel", where=folder, fix="check that labels and scenes meet"
         )
-    placed = Placed(
-        scene=np.concatenate([each.scene for each in survey]),
-        corners=np.concatenate([each.corners for each in survey]),
-        size=size,
-        pixels=np.concatenate([each.pixels for each in survey]),
-    )
-    held = _held(placed, sources, rule)
-    split = choose_split(
-        placed,
-        block_sides=rule.block_sides,
-        buffers=rule.buffers,
-        shares=(rule.val, 0.0 if held is not None else rule.test),
-        seed=rule.seed,
-        held=held,
-    )
-    names = split.names
-    shared = overlap_px(placed, names)
-    if shared:
-        raise ChipsError("training and held-out chips overlap", where=folder, got=f"{shared} px")
-    moments = np.concatenate([each.moments for each in survey])[names == TRAIN]
-    spec = ChipSpec(
-        size=size,
-        dtype=str(sources[0].dtype),
-        gsd_m=round(float(np.mean([grid.gsd_m(source.geobox) for source in sources])), 4),
-        scheme=scheme,
-        bands=_statistics([band.name for band in sources[0].bands], moments),
-        scenes=tuple(_scene_grid(source) for source in sources),
-        pixels={
-            name: tuple(placed.pixels[names == name].sum(axis=0).tolist())
-            for name in sorted(set(names))
-        },
-        block=split.block,
-        buffer=split.buffer,
-        overlap_m2=0.0,
-    )
-    _write_arrays(folder, [path for _, path in parts], len(names))
-    _write_index(folder / INDEX, placed, split, sources)
+    placed = _placed(survey, size, sources, rule)
+    digests = [digest for each in survey for digest in each.digests]
+    check_no_copies(placed, digests, _chip_m2(sources, size), _names(sources))
+    split = _split(placed, sources, rule)
+    shared = _check(placed, split, sources, scheme)
+    moments = np.concatenate([each.moments for each in survey])
+    spec = _spec(placed, split, sources, scheme, moments, shared)
+    _write_arrays(folder, [path for _, path in parts], len(placed.scene))
+    valid = moments[:, 0, 0] / size**2
+    write_index(folder / INDEX, placed, split, valid, sources)
     files.write_bytes(folder / SPEC, spec.model_dump_json(indent=2).encode())
     return spec
 
@@ -120,55 +101,113 @@ class _Survey:
     corners: NDArray[np.int64]
     pixels: NDArray[np.int64]
     moments: Moments
+    digests: list[str]
 
 
 def _survey(scene: int, part: Part, classes: int) -> _Survey:
     """What the split and the statistics need to know of a part."""
     counts = [np.bincount(chip.ravel(), minlength=256)[:classes] for chip in part.labels]
+    chips = list(zip(part.images, part.valid, strict=True))
     return _Survey(
         scene=np.full(len(part.corners), scene, dtype=np.int64),
         corners=part.corners,
         pixels=np.array(counts, dtype=np.int64),
-        moments=np.stack([_moments(i, v) for i, v in zip(part.images, part.valid, strict=True)]),
+        moments=np.stack([moments_of(image, valid) for image, valid in chips]),
+        digests=[_digest(image, valid) for image, valid in chips],
     )
 
 
-def _moments(image: NDArray[np.generic], valid: NDArray[np.bool_]) -> Moments:
-    """Count, mean, sum of squared deviations, minimum and maximum by band, (5, bands)."""
-    values = image[:, valid].astype(np.float64)
-    mean = values.mean(axis=1)
-    squares = ((values - mean[:, None]) ** 2).sum(axis=1)
-    count = np.full(len(values), values.shape[1], dtype=float)
-    return np.stack([count, mean, squares, values.min(axis=1), values.max(axis=1)])
+def _digest(image: NDArray[np.generic], valid: NDArray[np.bool_]) -> str:
+    """Of the valid pixels; empty where they are all alike, as on still water or in shadow."""
+    pixels = image[:, valid]
+    if (pixels == pixels[:, :1]).all():
+        return ""
+    return hashlib.blake2b(valid.tobytes() + pixels.tobytes(), digest_size=16).hexdigest()
 
 
-def _statistics(names: list[str], moments: Moments) -> tuple[BandStatistics, ...]:
-    """Pool moments of chips, (chips, 5, bands), as Chan, Golub and LeVeque (1983) do."""
-    count, mean, squares = moments[:, 0], moments[:, 1], moments[:, 2]
-    total = count.sum(axis=0)
-    pooled = (count * mean).sum(axis=0) / total
-    spread = (squares + count * (mean - pooled) ** 2).sum(axis=0)
-    std = np.sqrt(spread / total)
-    low, high = moments[:, 3].min(axis=0), moments[:, 4].max(axis=0)
-    return tuple(
-        BandStatistics(name=name, mean=m, std=s, min=lo, max=hi)
-        for name, m, s, lo, hi in zip(names, pooled, std, low, high, strict=True)
+def _placed(
+    survey: Sequence[_Survey], size: int, sources: Sequence[RasterSource], rule: SplitRule
+) -> Placed:
+    alone = Placed(
+        scene=np.concatenate([each.scene for each in survey]),
+        corners=np.concatenate([each.corners for each in survey]),
+        size=size,
+        pixels=np.concatenate([each.pixels for each in survey]),
+    )
+    links = link(alone, [source.geobox for source in sources], max(rule.buffers))
+    return replace(alone, links=links)
+
+
+def _split(placed: Placed, sources: Sequence[RasterSource], rule: SplitRule) -> Split:
+    fixed = fixed_splits(placed, [source.geobox for source in sources], rule.areas)
+    if rule.refuse_overlap and fixed is None:
+        check_scenes_apart(placed, _names(sources))
+    said = set() if fixed is None else set(fixed)
+    return choose_split(
+        placed,
+        block_sides=rule.block_sides,
+        buffers=rule.buffers,
+        shares=(0.0 if "val" in said else rule.val, 0.0 if "test" in said else rule.test),
+        seed=rule.seed,
+        fixed=fixed,
+        folds=rule.folds,
     )
 
 
-def _held(
-    placed: Placed, sources: Sequence[RasterSource], rule: SplitRule
-) -> NDArray[np.bool_] | None:
-    """Chips that touch the area the user holds out, or None where there is no such area."""
-    if all(area is None for area in rule.test_areas):
-        return None
-    held = np.zeros(len(placed.scene), dtype=bool)
-    for chip, (scene, (row, col)) in enumerate(zip(placed.scene, placed.corners, strict=True)):
-        area = rule.test_areas[scene]
-        if area is not None:
-            window = grid.Window(int(row), int(col), placed.size, placed.size)
-            held[chip] = (rasterize(area, grid.crop(sources[scene].geobox, window)) == 0).any()
-    return held
+def _check(
+    placed: Placed, split: Split, sources: Sequence[RasterSource], scheme: ClassScheme
+) -> float:
+    """Measure what the splits share, refuse it, and say how the classes lie in them."""
+    shared: Links = overlaps(placed, [source.geobox for source in sources])
+    for fold, names in enumerate(split.rounds, start=1):
+        area = check_splits_apart(placed, shared, names, _names(sources))
+        if len(split.rounds) > 1:
+            logger.info("fold %d", fold)
+        for line in balance(names, placed.pixels, scheme.names):
+            logger.info("%s", line)
+        logger.info("train, val and test share %g m2", area)
+    return area
+
+
+def _spec(
+    placed: Placed,
+    split: Split,
+    sources: Sequence[RasterSource],
+    scheme: ClassScheme,
+    moments: Moments,
+    shared: float,
+) -> ChipSpec:
+    bands = [band.name for band in sources[0].bands]
+    folds = [_fold(bands, names, placed, moments) for names in split.rounds]
+    return ChipSpec(
+        size=placed.size,
+        dtype=str(sources[0].dtype),
+        gsd_m=round(float(np.mean([grid.gsd_m(source.geobox) for source in sources])), 4),
+        scheme=scheme,
+        bands=folds[0].bands,
+        scenes=tuple(_scene_grid(source) for source in sources),
+        pixels=folds[0].pixels,
+        folds=tuple(folds) if len(folds) > 1 else (),
+        block=split.block,
+        buffer=split.buffer,
+        overlap_m2=shared,
+    )
+
+
+def _fold(bands: list[str], names: Names, placed: Placed, moments: Moments) -> Fold:
+    pixels = {
+        name: tuple(placed.pixels[names == name].sum(axis=0).tolist())
+        for name in sorted(set(names))
+    }
+    return Fold(bands=pooled(bands, moments[names == TRAIN]), pixels=pixels)
+
+
+def _names(sources: Sequence[RasterSource]) -> list[str]:
+    return [source.name for source in sources]
+
+
+def _chip_m2(sources: Sequence[RasterSource], size: int) -> float:
+    return (size * grid.gsd_m(sources[0].geobox)) ** 2
 
 
 def _write_arrays(folder: Path, parts: list[Path], count: int) -> None:
@@ -192,45 +231,6 @@ def _fill(array: NDArray[np.generic], parts: list[Path], field: str) -> None:
             chips = getattr(part, field)
             array[at : at + len(chips)] = chips
             at += len(chips)
-
-
-def _write_index(
-    path: Path,
-    placed: Placed,
-    split: Split,
-    sources: Sequence[RasterSource],
-) -> None:
-    table = pd.DataFrame(
-        {
-            "scene": placed.scene,
-            "row": placed.corners[:, 0],
-            "col": placed.corners[:, 1],
-            "block": split.blocks,
-            "split": split.names.astype(object),
-        }
-    )
-    for index in range(placed.pixels.shape[1]):
-        table[f"pixels_{index}"] = placed.pixels[:, index]
-    footprints = np.empty(len(table), dtype=object)
-    for scene, source in enumerate(sources):
-        here = placed.scene == scene
-        footprints[here] = _footprints(placed.corners[here], placed.size, source)
-    frame = gpd.GeoDataFrame(table, geometry=footprints, crs=4326)
-    with files.whole(path) as temporary:
-        pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": "1970-01-01T00:00:00Z"})
-        pyogrio.write_dataframe(frame, temporary, layer="chips", driver="GPKG")
-
-
-def _footprints(corners: NDArray[np.int64], size: int, source: RasterSource) -> NDArray[np.object_]:
-    from pyproj import Transformer
-
-    square = np.array([(0, 0), (0, size), (size, size), (size, 0), (0, 0)])
-    points = (corners[:, None, ::-1] + square).reshape(-1, 2).astype(float)
-    xs, ys = source.geobox.affine @ (points[:, 0], points[:, 1])
-    to_lonlat = Transformer.from_crs(grid.crs_of(source.geobox).proj, 4326, always_xy=True)
-    lonlat = np.column_stack(to_lonlat.transform(xs, ys)).reshape(-1, 5, 2)
-    polygons: NDArray[np.object_] = shapely.polygons(lonlat)
-    return polygons
 
 
 def _scene_grid(source: RasterSource) -> SceneGrid:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.spatial import KDTree
 
+from geoseg.chips.ground import Placed
 from geoseg.errors import ChipsError
+
+type Folds = int | Literal["scenes"]
+type Names = NDArray[np.str_]
+type Draw = Callable[[np.random.Generator], list[Names]]
 
 TRAIN, VAL, TEST, LEFT_OUT = "train", "val", "test", "buffer"
 TRIALS = 400
@@ -23,23 +30,6 @@ buffer get smaller."""
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, eq=False)
-class Placed:
-    """Chips with their places.
-
-    Attributes:
-        scene: (chips,) index of the scene.
-        corners: (chips, 2) row and column.
-        size: side of a chip in pixels.
-        pixels: (chips, classes) labelled pixels by class.
-    """
-
-    scene: NDArray[np.int64]
-    corners: NDArray[np.int64]
-    size: int
-    pixels: NDArray[np.int64]
-
-
 def blocks_of(placed: Placed, side: int) -> NDArray[np.int64]:
     """The block each chip lies in, (chips,): squares of ``side`` pixels, numbered per scene."""
     cells = np.column_stack([placed.scene, placed.corners // side])
@@ -48,16 +38,16 @@ def blocks_of(placed: Placed, side: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """A division of chips.
+    """A division of chips, or one for each fold.
 
     Attributes:
-        names: (chips,) "train", "val", "test" or "buffer".
+        rounds: (rounds, chips) "train", "val", "test" or "buffer"; one round without folds.
         blocks: (chips,) block of each chip.
         block: side of a block in pixels.
         buffer: pixels between training and held-out chips.
     """
 
-    names: NDArray[np.str_]
+    rounds: Names
     blocks: NDArray[np.int64]
     block: int
     buffer: int
@@ -70,7 +60,8 @@ def choose_split(
     buffers: Sequence[int],
     shares: tuple[float, float],
     seed: int,
-    held: NDArray[np.bool_] | None = None,
+    fixed: Names | None = None,
+    folds: Folds | None = None,
 ) -> Split:
     """Split with the widest buffer, and then the largest blocks, that leave enough to train on.
 
@@ -78,9 +69,11 @@ def choose_split(
         placed: the chips.
         block_sides: sides of blocks to try, the most wanted first.
         buffers: buffers to try, the most wanted first.
-        shares: wanted shares of validation and test.
+        shares: wanted shares of validation and test; with folds only that of test counts.
         seed: of the random assignments.
-        held: (chips,) True for chips that are test whatever the shares say.
+        fixed: (chips,) "val", "test" or "buffer" for chips that are so whatever the shares say,
+            and "" for the others.
+        folds: how many folds, or "scenes" for one by scene.
 
     Raises:
         ChipsError: none of them leaves chips in every split that was asked for.
@@ -89,14 +82,20 @@ def choose_split(
     problem: ChipsError | None = None
     for buffer, side in product(buffers, block_sides):
         blocks = blocks_of(placed, side)
+        rules: dict[str, Any] = {
+            "shares": shares, "buffer": buffer, "seed": seed, "fixed": fixed,
+        }  # fmt: skip
         try:
-            names = split_blocks(placed, blocks, shares=shares, buffer=buffer, seed=seed, held=held)
+            if folds is None:
+                rounds = split_blocks(placed, blocks, **rules)[None]
+            else:
+                rounds = fold_blocks(placed, blocks, folds, **rules)
         except ChipsError as error:
             problem = problem or error
             continue
-        trained = _trained(names, placed.pixels)
+        trained = min(_trained(names, placed.pixels) for names in rounds)
         if best is None or trained > best[0]:
-            best = trained, Split(names, blocks, side, buffer)
+            best = trained, Split(rounds, blocks, side, buffer)
         if trained >= ENOUGH:
             break
     if best is None:
@@ -110,13 +109,6 @@ def choose_split(
     return best[1]
 
 
-def _trained(names: NDArray[np.str_], pixels: NDArray[np.int64]) -> float:
-    """Share of the chips that train, times the share of the classes that they show."""
-    train = names == TRAIN
-    shown = (pixels[train].sum(axis=0) > 0).sum() / (pixels.sum(axis=0) > 0).sum()
-    return float(train.mean() * shown)
-
-
 def split_blocks(
     placed: Placed,
     blocks: NDArray[np.int64],
@@ -124,13 +116,13 @@ def split_blocks(
     shares: tuple[float, float],
     buffer: int,
     seed: int,
-    held: NDArray[np.bool_] | None = None,
-) -> NDArray[np.str_]:
+    fixed: Names | None = None,
+) -> Names:
     """Assign every chip to "train", "val", "test" or "buffer".
 
     Whole blocks are held out. Of many random assignments the one is taken whose held-out blocks
     come closest to the wanted share of every class while leaving the most chips to train on.
-    Training chips nearer than ``buffer`` pixels to a held-out chip of their scene are left out.
+    Training chips nearer than ``buffer`` pixels to a held-out chip are left out.
 
     Args:
         placed: the chips.
@@ -138,7 +130,8 @@ def split_blocks(
         shares: wanted shares of validation and test.
         buffer: pixels between training and held-out chips.
         seed: of the random assignments.
-        held: (chips,) True for chips that are test whatever the shares say.
+        fixed: (chips,) "val", "test" or "buffer" for chips that are so whatever the shares say,
+            and "" for the others.
 
     Returns:
         (chips,) names.
@@ -146,15 +139,93 @@ def split_blocks(
     Raises:
         ChipsError: no assignment leaves chips in every split that was asked for.
     """
-    near = _neighbours(placed, buffer)
+    free = _free(blocks, fixed)
+
+    def draw(rng: np.random.Generator) -> list[Names]:
+        of_block = np.full(int(blocks.max()) + 1, TRAIN, dtype="U6")
+        order = rng.permutation(free)
+        n_val, n_test = (_count(len(of_block), share) for share in shares)
+        of_block[order[:n_val]] = VAL
+        of_block[order[n_val : n_val + n_test]] = TEST
+        return [of_block[blocks]]
+
+    names: Names = _best(placed, blocks, draw, shares, buffer, seed, fixed)[0]
+    return names
+
+
+def fold_blocks(
+    placed: Placed,
+    blocks: NDArray[np.int64],
+    folds: Folds,
+    *,
+    shares: tuple[float, float],
+    buffer: int,
+    seed: int,
+    fixed: Names | None = None,
+) -> Names:
+    """Assign every chip once for each fold; each chip that is not test validates in one of them.
+
+    Args:
+        placed: the chips.
+        blocks: (chips,) block of each chip.
+        folds: how many, dealt by blocks; or "scenes", which leaves out one scene at a time.
+        shares: wanted share of test, the second; its blocks are test in all folds.
+        buffer: pixels between training and held-out chips.
+        seed: of the random assignments.
+        fixed: as in `split_blocks`.
+
+    Returns:
+        (folds, chips) names.
+
+    Raises:
+        ChipsError: a fold has no chips to train or to validate on.
+    """
+    free = _free(blocks, fixed)
+    scenes = np.unique(placed.scene, return_inverse=True)[1]
+    count = int(scenes.max()) + 1 if folds == "scenes" else folds
+    n_test = _count(int(blocks.max()) + 1, shares[1])
+
+    def draw(rng: np.random.Generator) -> list[Names]:
+        order = rng.permutation(free)
+        of_block = np.full(int(blocks.max()) + 1, -1)
+        of_block[order[n_test:]] = np.arange(len(order) - n_test) % count
+        fold = np.where(of_block[blocks] < 0, -1, scenes) if folds == "scenes" else of_block[blocks]
+        held = np.where(fold < 0, TEST, TRAIN)
+        return [np.where(fold == each, VAL, held) for each in range(count)]
+
+    wanted = (1 - shares[1]) / count, shares[1]
+    return _best(placed, blocks, draw, wanted, buffer, seed, fixed)
+
+
+def _free(blocks: NDArray[np.int64], fixed: Names | None) -> NDArray[np.int64]:
+    """The blocks that may be drawn: those without a chip that is fixed."""
+    taken = blocks[fixed != ""] if fixed is not None else []
+    return np.setdiff1d(blocks, taken)
+
+
+def _count(blocks: int, share: float) -> int:
+    return max(1, round(blocks * share)) if share else 0
+
+
+def _best(
+    placed: Placed,
+    blocks: NDArray[np.int64],
+    draw: Draw,
+    shares: tuple[float, float],
+    buffer: int,
+    seed: int,
+    fixed: Names | None,
+) -> Names:
+    """Of many draws the one that costs least, (rounds, chips)."""
+    near, over = _neighbours(placed, buffer), _neighbours(placed, 0)
+    finish = partial(_with_buffer, near=near, over=over, fixed=fixed)
     rng = np.random.default_rng(seed)
-    best: tuple[float, NDArray[np.str_]] | None = None
+    best: tuple[float, Names] | None = None
     for _ in range(max(10, min(TRIALS, TRIALS * 1000 // len(blocks)))):
-        of_block = _draw(blocks, shares, held, rng)
-        names = _with_buffer(of_block[blocks], near, held)
-        cost = _cost(names, placed.pixels, shares)
+        rounds = np.stack([finish(names) for names in draw(rng)])
+        cost = float(np.mean([_cost(names, placed.pixels, shares) for names in rounds]))
         if best is None or cost < best[0]:
-            best = cost, names
+            best = cost, rounds
     assert best is not None, "there are trials"
     if not np.isfinite(best[0]):
         raise ChipsError(
@@ -166,60 +237,39 @@ def split_blocks(
     return best[1]
 
 
-def overlap_px(placed: Placed, names: NDArray[np.str_]) -> int:
-    """Pixels that a training chip shares with a held-out one."""
-    total = 0
-    train, held = names == TRAIN, (names == VAL) | (names == TEST)
-    for scene in np.unique(placed.scene):
-        here = placed.scene == scene
-        a, b = placed.corners[here & train], placed.corners[here & held]
-        gaps = placed.size - np.abs(a[:, None, :] - b[None, :, :])
-        total += int(np.clip(gaps, 0, None).prod(axis=2).sum())
-    return total
+def _trained(names: Names, pixels: NDArray[np.int64]) -> float:
+    """Share of the chips that train, times the share of the classes that they show."""
+    train = names == TRAIN
+    shown = (pixels[train].sum(axis=0) > 0).sum() / (pixels.sum(axis=0) > 0).sum()
+    return float(train.mean() * shown)
 
 
-def _draw(
-    blocks: NDArray[np.int64],
-    shares: tuple[float, float],
-    held: NDArray[np.bool_] | None,
-    rng: np.random.Generator,
-) -> NDArray[np.str_]:
-    count = int(blocks.max()) + 1
-    of_block = np.full(count, TRAIN, dtype="U6")
-    free = np.ones(count, dtype=bool)
-    if held is not None:
-        free[np.unique(blocks[held])] = False
-    order = rng.permutation(np.flatnonzero(free))
-    n_val, n_test = (max(1, round(count * share)) if share else 0 for share in shares)
-    of_block[order[:n_val]] = VAL
-    of_block[order[n_val : n_val + n_test]] = TEST
-    return of_block
-
-
-def _with_buffer(
-    names: NDArray[np.str_], near: csr_array, held: NDArray[np.bool_] | None
-) -> NDArray[np.str_]:
-    if held is not None:
-        names = np.where(held, TEST, names)
+def _with_buffer(names: Names, near: csr_array, over: csr_array, fixed: Names | None) -> Names:
+    """Leave out training chips near held-out ones, and validation chips on ground of test."""
+    if fixed is not None:
+        names = np.where(fixed != "", fixed, names)
     close = near @ ((names == VAL) | (names == TEST)).astype(np.int64) > 0
-    return np.where((names == TRAIN) & close, LEFT_OUT, names)
+    common = over @ (names == TEST).astype(np.int64) > 0
+    return np.where((names == TRAIN) & close | (names == VAL) & common, LEFT_OUT, names)
 
 
 def _neighbours(placed: Placed, buffer: int) -> csr_array:
-    """(chips, chips): 1 where two chips of a scene are nearer than the buffer, or overlap."""
+    """(chips, chips): 1 where two chips are nearer than the buffer, or overlap."""
     reach = placed.size + buffer - 1
-    firsts, seconds = [], []
+    links = placed.links
+    across = links.pairs[(links.gaps < buffer) | (links.shared_m2 > 0)]
+    pairs = [across]
     for scene in np.unique(placed.scene):
         here = np.flatnonzero(placed.scene == scene)
-        pairs = KDTree(placed.corners[here]).query_pairs(reach, p=np.inf, output_type="ndarray")
-        firsts += [here[pairs[:, 0]], here[pairs[:, 1]]]
-        seconds += [here[pairs[:, 1]], here[pairs[:, 0]]]
-    rows, cols = np.concatenate(firsts), np.concatenate(seconds)
+        tree = KDTree(placed.corners[here])
+        pairs.append(here[tree.query_pairs(reach, p=np.inf, output_type="ndarray")])
+    firsts, seconds = np.concatenate(pairs).T
+    rows, cols = np.concatenate([firsts, seconds]), np.concatenate([seconds, firsts])
     count = len(placed.scene)
     return csr_array((np.ones(len(rows), dtype=np.int8), (rows, cols)), shape=(count, count))
 
 
-def _cost(names: NDArray[np.str_], pixels: NDArray[np.int64], shares: tuple[float, float]) -> float:
+def _cost(names: Names, pixels: NDArray[np.int64], shares: tuple[float, float]) -> float:
     """How far an assignment is from the wanted shares; infinite when a split is empty."""
     total = pixels.sum(axis=0)
     cost = float(np.mean(names == LEFT_OUT))

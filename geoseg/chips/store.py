@@ -3,8 +3,12 @@
 images.npy   (chips, bands, size, size), the scenes' dtype
 valid.npy    (chips, size, size) bool
 labels.npy   (chips, size, size) uint8, 255 where unlabelled or not valid
-chips.gpkg   one footprint per chip: scene, row, col, block, split, pixels by class
-chips.json   size, bands, pixel size, class scheme, statistics, scenes
+chips.gpkg   one footprint per chip: scene, row, col, block, splits, valid share, pixels by class
+chips.json   size, bands, pixel size, class scheme, statistics, scenes, folds
+run.json     what they were made from, and the sha256 of each
+
+Files are not trusted: nothing in them is code, headers and sizes are checked before an array is
+mapped, and `ChipSet.verify` compares every byte with the hashes.
 """
 
 from __future__ import annotations
@@ -20,16 +24,20 @@ import pyogrio
 from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
+from geoseg import files
 from geoseg.classes import ClassScheme
-from geoseg.errors import ChipsError
+from geoseg.errors import ChipsError, ConfigError
 from geoseg.grid import Window
+from geoseg.job.record import read_record
 
 type SplitName = Literal["train", "val", "test"]
 
 INDEX = "chips.gpkg"
 SPEC = "chips.json"
+RECORD = "run.json"
+AGAIN = "run geoseg tile again"
 FILES = ("images.npy", "valid.npy", "labels.npy", INDEX, SPEC)
 
 
@@ -68,6 +76,20 @@ class BandStatistics(BaseModel):
     max: float
 
 
+class Fold(BaseModel):
+    """What a fold trains on.
+
+    Attributes:
+        bands: names and statistics of its training chips.
+        pixels: labelled pixels by split and class id.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bands: tuple[BandStatistics, ...]
+    pixels: dict[str, tuple[int, ...]]
+
+
 class ChipSpec(BaseModel):
     """What a chip set is made of.
 
@@ -78,10 +100,11 @@ class ChipSpec(BaseModel):
         scheme: the classes.
         bands: names and statistics.
         scenes: the grids the chips were cut from.
-        pixels: labelled pixels by split and class id.
+        pixels: labelled pixels by split and class id; of the first fold where there are folds.
+        folds: what differs between folds, from the first on; empty where there are none.
         block: side in pixels of the blocks that were held out whole.
         buffer: pixels between training and held-out chips.
-        overlap_m2: area shared by training and held-out chips; always 0.
+        overlap_m2: area that training, validation and test chips share; always 0.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -93,6 +116,7 @@ class ChipSpec(BaseModel):
     bands: tuple[BandStatistics, ...]
     scenes: tuple[SceneGrid, ...]
     pixels: dict[str, tuple[int, ...]]
+    folds: tuple[Fold, ...] = ()
     block: int
     buffer: int
     overlap_m2: float
@@ -102,38 +126,57 @@ class ChipSpec(BaseModel):
 class ChipSet:
     """An opened chip directory; arrays are memory-mapped, never loaded whole.
 
+    It pickles as its folder: another process maps the files for itself.
+
     Attributes:
         folder: the directory.
-        spec: what it holds.
+        spec: what it holds; statistics and pixels are those of the fold.
+        fold: which fold's splits are looked at, from 1; None where there are none.
     """
 
     folder: Path
     spec: ChipSpec
+    fold: int | None = None
 
     @cached_property
     def images(self) -> NDArray[Any]:
         """(chips, bands, size, size); where not valid the numbers mean nothing."""
-        return _mapped(self.folder / "images.npy")
+        side = self.spec.size
+        shape = (len(self.index), len(self.spec.bands), side, side)
+        return _mapped(self.folder / "images.npy", shape, self.spec.dtype)
 
     @cached_property
     def valid(self) -> NDArray[np.bool_]:
         """(chips, size, size)."""
-        return _mapped(self.folder / "valid.npy")
+        return _mapped(self.folder / "valid.npy", self._plane, "bool")
 
     @cached_property
     def labels(self) -> NDArray[np.uint8]:
         """(chips, size, size): class ids, 255 where nothing is known."""
-        return _mapped(self.folder / "labels.npy")
+        return _mapped(self.folder / "labels.npy", self._plane, "uint8")
 
     @cached_property
     def index(self) -> pd.DataFrame:
-        """One row per chip: scene, row, col, block, split, and pixels by class id."""
+        """One row per chip: scene, row, col, block, split, valid share, and pixels by class id."""
         table: pd.DataFrame = pyogrio.read_dataframe(self.folder / INDEX, read_geometry=False)
+        if self.fold is not None:
+            table["split"] = table[f"split_{self.fold}"]
         return table
+
+    @cached_property
+    def pixels(self) -> NDArray[np.int64]:
+        """(chips, classes): labelled pixels, from the index."""
+        columns = [f"pixels_{i}" for i in range(len(self.spec.scheme.classes))]
+        return self.index[columns].to_numpy(dtype=np.int64)
 
     def positions(self, split: SplitName) -> NDArray[np.intp]:
         """Which chips belong to a split."""
         return np.flatnonzero(self.index["split"].to_numpy() == split)
+
+    def place(self, chip: int) -> tuple[int, Window]:
+        """The scene of a chip, and its window there."""
+        scene, row, col = self.index[["scene", "row", "col"]].to_numpy(dtype=np.int64)[chip]
+        return int(scene), Window(int(row), int(col), self.spec.size, self.spec.size)
 
     def windows(self, scene: int, split: SplitName) -> list[Window]:
         """The windows of a scene's chips in a split."""
@@ -144,29 +187,96 @@ class ChipSet:
             for r, c in zip(rows["row"], rows["col"], strict=True)
         ]
 
+    def verify(self) -> None:
+        """Compare every byte with the hashes that were recorded when the chips were cut.
 
-def _mapped(path: Path) -> NDArray[Any]:
-    array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    return array
+        Raises:
+            ChipsError: a file was changed since, or there is no record.
+        """
+        record = read_record(self.folder / RECORD)
+        if record is None:
+            raise ChipsError("has no record of its files", where=self.folder / RECORD, fix=AGAIN)
+        for name in FILES:
+            got = files.sha256(self.folder / name)
+            if got != record.outputs.get(name):
+                raise ChipsError(
+                    "is not what geoseg tile wrote",
+                    where=self.folder / name,
+                    got=f"sha256 {got[:12]}",
+                    wanted=str(record.outputs.get(name))[:12],
+                    fix=AGAIN,
+                )
+
+    @property
+    def _plane(self) -> tuple[int, ...]:
+        return len(self.index), self.spec.size, self.spec.size
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open_chips, (self.folder, self.fold)
 
 
-def open_chips(folder: Path) -> ChipSet:
+def open_chips(folder: Path, fold: int | None = None) -> ChipSet:
     """Open a chip directory.
 
+    Args:
+        folder: the directory.
+        fold: whose splits to look at, from 1; by default the first, where there are folds.
+
     Raises:
-        ChipsError: it is not one, or its arrays do not fit together.
+        ChipsError: it is not one, or its files are torn or do not fit together.
+        ConfigError: there is no such fold.
     """
     try:
         spec = ChipSpec.model_validate_json((folder / SPEC).read_bytes())
-        chips = ChipSet(folder, spec)
-        count = len(chips.index)
-        shapes = [chips.images.shape, chips.valid.shape, chips.labels.shape]
-    except (OSError, ValueError, ValidationError) as error:
+        spec, fold = _of_fold(folder, spec, fold)
+        chips = ChipSet(folder, spec, fold)
+        _check_index(chips)
+        _ = chips.images, chips.valid, chips.labels
+    except (OSError, ValueError, KeyError, pyogrio.errors.DataSourceError) as error:
         raise ChipsError(
             "is not a chip directory", where=folder, got=error, fix="make one with geoseg tile"
         ) from error
-    side = (spec.size, spec.size)
-    wanted = [(count, len(spec.bands), *side), (count, *side), (count, *side)]
-    if shapes != wanted:
-        raise ChipsError("its arrays do not fit together", where=folder, got=shapes, wanted=wanted)
     return chips
+
+
+def _of_fold(folder: Path, spec: ChipSpec, fold: int | None) -> tuple[ChipSpec, int | None]:
+    if not spec.folds and fold is None:
+        return spec, None
+    number = 1 if fold is None else fold
+    if not 1 <= number <= len(spec.folds):
+        wanted = f"1 to {len(spec.folds)}" if spec.folds else "none: the chips have no folds"
+        raise ConfigError("there is no such fold", where=folder, got=number, wanted=wanted)
+    chosen = spec.folds[number - 1]
+    return spec.model_copy(update={"bands": chosen.bands, "pixels": chosen.pixels}), number
+
+
+def _check_index(chips: ChipSet) -> None:
+    index, spec = chips.index, chips.spec
+    whole = index[["scene", "row", "col"]].to_numpy(dtype=np.int64)
+    sane = len(whole) > 0 and (whole >= 0).all() and (whole[:, 0] < len(spec.scenes)).all()
+    on_grid = not (whole[:, 1:] % spec.size).any()
+    if not (sane and on_grid and len(np.unique(whole, axis=0)) == len(whole)):
+        raise ChipsError("its rows do not describe chips", where=chips.folder / INDEX, fix=AGAIN)
+    if (chips.pixels < 0).any() or (chips.pixels.sum(axis=1) > spec.size**2).any():
+        raise ChipsError("counts more pixels than chips", where=chips.folder / INDEX, fix=AGAIN)
+
+
+def _mapped(path: Path, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+    """Map an array whose header and size are what they should be."""
+    wanted = np.dtype(dtype)
+    with path.open("rb") as stream:
+        version = np.lib.format.read_magic(stream)
+        read = {(1, 0): np.lib.format.read_array_header_1_0}.get(version)
+        got_shape, by_columns, got = read(stream) if read else ((), True, np.dtype("V"))
+        held = path.stat().st_size - stream.tell()
+    needed = int(np.prod(shape)) * wanted.itemsize
+    if (got_shape, got, by_columns) != (shape, wanted, False) or held != needed:
+        raise ChipsError(
+            "is torn, or does not belong to the chips",
+            where=path,
+            got=f"{got_shape} {got}, {held} bytes",
+            wanted=f"{shape} {wanted}, {needed} bytes",
+            fix=AGAIN,
+        )
+    array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)
+    return array

@@ -32,9 +32,10 @@ class MapTask(SemanticSegmentation):
         class_weights: weight of each class in the cross-entropy.
         lr: peak learning rate of the one-cycle schedule (Smith and Topin, 2018).
         augment: whether to flip and turn training chips.
+        scaling: mean and standard deviation of each band; batches come as stored.
     """
 
-    ignore = ("network", "class_weights")
+    ignore = ("network", "class_weights", "scaling")
 
     def __init__(
         self,
@@ -44,8 +45,10 @@ class MapTask(SemanticSegmentation):
         class_weights: Sequence[float],
         lr: float,
         augment: bool,
+        scaling: tuple[Sequence[float], Sequence[float]],
     ) -> None:
         self._network = [network]
+        self._scaling = scaling
         self._classes = classes
         self._loss, self._class_weights = loss, class_weights
         super().__init__(num_classes=classes, ignore_index=IGNORE, lr=lr)
@@ -87,11 +90,12 @@ class MapTask(SemanticSegmentation):
         self._log_scores("val")
 
     def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> Any:  # noqa: ARG002  (Lightning names it)
-        """Flip and turn training chips, on the device they will be used on."""
-        if self._turns is None or not self.trainer.training:
-            return batch
-        image, mask = self._turns(batch["image"], batch["mask"][:, None].float())
-        return {"image": image, "mask": mask[:, 0].long()}
+        """Scale chips, flip and turn those of training, on the device they will be used on."""
+        image, mask = scaled(batch["image"], batch["valid"], *self._scaling), batch["mask"].long()
+        if self._turns is not None and self.trainer.training:
+            image, turned = self._turns(image, mask[:, None].float())
+            mask = turned[:, 0].long()
+        return {"image": image, "mask": mask, "chip": batch["chip"]}
 
     def configure_optimizers(self) -> Any:
         """AdamW under a one-cycle schedule over all steps."""
@@ -107,6 +111,21 @@ class MapTask(SemanticSegmentation):
         metrics.reset()
         values = {"miou": accuracy.scores(confusion).miou, "accuracy": accuracy.overall(confusion)}
         self.log_dict({f"{phase}_{name}": torch.tensor(v) for name, v in values.items()})
+
+
+def scaled(images: Tensor, valid: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Network input, bit for bit as prediction makes it: (pixel - mean) / std, 0 where not valid.
+
+    Args:
+        images: (images, bands, height, width), as stored.
+        valid: (images, height, width).
+        mean: by band.
+        std: by band; a constant band has 0 and is only centred.
+    """
+    shift = torch.tensor(mean, dtype=torch.float32, device=images.device)[:, None, None]
+    spread = torch.tensor([1 / each if each > 0 else 1.0 for each in std], dtype=torch.float32)
+    result = images.float().sub(shift).mul_(spread.to(images.device)[:, None, None])
+    return result.masked_fill_(~valid[:, None], 0.0)
 
 
 class _Sum(nn.Module):

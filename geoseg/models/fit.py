@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,33 +18,18 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, RandomSampler
+from torch.utils.data import DataLoader
 
 from geoseg import files
 from geoseg.models.abilities import has_bf16
 from geoseg.models.adapter import Loss, MapTask
-from geoseg.models.inference import scale
-from geoseg.raster.block import Mask, Pixels
+from geoseg.models.handback import HandBack
 
 STEPS_PER_EPOCH = 20
 """At least; small chip sets are gone through several times between validations."""
 
-
-@dataclass(frozen=True, eq=False)
-class Samples:
-    """Chips to fit to.
-
-    Attributes:
-        images: (chips, bands, size, size); may be memory-mapped.
-        valid: (chips, size, size).
-        labels: (chips, size, size) class ids, 255 ignored.
-        positions: which chips.
-    """
-
-    images: Pixels
-    valid: Mask
-    labels: NDArray[np.uint8]
-    positions: NDArray[np.intp]
+type Batches = DataLoader[dict[str, Tensor]]
+type Learn = Callable[[NDArray[np.int64], NDArray[np.floating]], None]
 
 
 @dataclass(frozen=True)
@@ -58,7 +43,6 @@ class Recipe:
         class_weights: weight of each class in the cross-entropy.
         loss: "ce", "dice" or "ce+dice".
         lr: peak learning rate.
-        batch: chips per step.
         epochs: at most.
         patience: epochs without a better validation mIoU before it stops.
         augment: whether to flip and turn.
@@ -71,7 +55,6 @@ class Recipe:
     class_weights: tuple[float, ...]
     loss: Loss
     lr: float
-    batch: int
     epochs: int
     patience: int
     augment: bool
@@ -79,17 +62,25 @@ class Recipe:
 
 
 def fit(
-    network: nn.Module, train: Samples, val: Samples, recipe: Recipe, work: Path, logs: Path
+    network: nn.Module,
+    train: Batches,
+    val: Batches,
+    recipe: Recipe,
+    work: Path,
+    logs: Path,
+    *,
+    learn: Learn | None = None,
 ) -> dict[str, float]:
     """Fit a network in place and leave it with the weights of its best epoch.
 
     Args:
         network: the network.
-        train: chips to learn from.
-        val: chips that decide which epoch was best.
+        train: batches to learn from: "image" and "valid" as stored, "mask", and "chip".
+        val: batches that decide which epoch was best.
         recipe: how to fit.
         work: folder for checkpoints; one that holds a checkpoint is gone on from.
         logs: folder for metrics.csv and TensorBoard's files.
+        learn: is told the cross-entropy of each chip that was trained on.
 
     Returns:
         Validation metrics of the best epoch.
@@ -105,6 +96,7 @@ def fit(
             recipe.class_weights,
             recipe.lr,
             recipe.augment,
+            (recipe.mean, recipe.std),
         )
         best = ModelCheckpoint(
             work, filename="best", monitor="val_miou", mode="max", save_last=True,
@@ -112,13 +104,14 @@ def fit(
         )  # fmt: skip
         stop = EarlyStopping("val_miou", mode="max", patience=recipe.patience)
         table = CSVLogger(work, name="log", version="csv")
-        trainer = _trainer(recipe, [best, stop], [table, *_tensorboard(logs)])
+        hand_back = [HandBack(learn)] if learn else []
+        trainer = _trainer(recipe, [best, stop, *hand_back], [table, *_tensorboard(logs)])
         last = work / "last.ckpt"
         try:
             trainer.fit(
                 task,
-                _loader(train, recipe, shuffle=True),
-                _loader(val, recipe, shuffle=False),
+                train,
+                val,
                 ckpt_path=last if last.exists() else None,
                 weights_only=True,
             )
@@ -160,33 +153,3 @@ def _metrics(best: ModelCheckpoint, state: Mapping[str, Any]) -> dict[str, float
         "val_miou": round(float(score), 6) if score is not None else float("nan"),
         "best_epoch": int(state["epoch"]),
     }
-
-
-class _Chips(Dataset[dict[str, Tensor]]):
-    def __init__(self, samples: Samples, recipe: Recipe) -> None:
-        self._samples, self._recipe = samples, recipe
-
-    def __len__(self) -> int:
-        return len(self._samples.positions)
-
-    def __getitems__(self, indices: list[int]) -> dict[str, Tensor]:
-        samples, at = self._samples, self._samples.positions[indices]
-        image = scale(samples.images[at], samples.valid[at], self._recipe.mean, self._recipe.std)
-        return {"image": image, "mask": torch.from_numpy(samples.labels[at].astype(np.int64))}
-
-
-def _loader(samples: Samples, recipe: Recipe, *, shuffle: bool) -> DataLoader[dict[str, Tensor]]:
-    chips = _Chips(samples, recipe)
-    batch = min(recipe.batch, len(chips))
-    sampler = RandomSampler(chips, num_samples=max(len(chips), STEPS_PER_EPOCH * batch))
-    return DataLoader(
-        chips,
-        batch_size=batch,
-        sampler=sampler if shuffle else None,
-        drop_last=shuffle,
-        collate_fn=_as_it_is,
-    )
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch

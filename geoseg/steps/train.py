@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -12,8 +12,7 @@ from geoseg.options import Options
 
 if TYPE_CHECKING:
     from geoseg.chips import ChipSet
-    from geoseg.chips.store import SplitName
-    from geoseg.models.fit import Recipe, Samples
+    from geoseg.models.fit import Recipe
 
 MAX_CLASS_WEIGHT = 10.0
 OUTPUTS = ("model.safetensors", "spec.json", "metrics.csv")
@@ -42,6 +41,23 @@ class TrainOptions(Options):
 
     batch: int = Field(8, ge=2)
     """Chips per step."""
+
+    fold: int | None = Field(None, ge=1)
+    """Which fold of the chips validates, where they have folds; the first by default."""
+
+    sampling: Literal["uniform", "balanced", "hard"] = "uniform"
+    """How training chips are drawn: all alike, a class first and then one of its pixels, or by
+    what they cost when they were last seen."""
+
+    crop: int | None = Field(None, ge=32, multiple_of=32)
+    """Side in pixels of what the network sees of the training chips at a time; the chips' own by
+    default."""
+
+    shift: bool = True
+    """Let training crops begin anywhere, also across the borders of chips."""
+
+    workers: int = Field(0, ge=0)
+    """Processes that read chips; 0 reads them in this one."""
 
     lr: float = Field(1e-3, gt=0)
     """Peak learning rate."""
@@ -76,10 +92,10 @@ def train(chips: str | Path, out: str | Path, *, options: TrainOptions | None = 
 
     options = options or TrainOptions()
     folder = Path(out)
-    chip_set = open_chips(Path(chips))
+    chip_set = open_chips(Path(chips), options.fold)
     _check(chip_set)
     inputs = [chip_set.folder / name for name in FILES]
-    resolved = options.model_dump(mode="json")
+    resolved = options.model_dump(mode="json", exclude={"workers"})
     with open_run("train", folder, inputs=inputs, options=resolved, outputs=OUTPUTS) as run:
         if not run.done:
             run.counts = _train(chip_set, folder, run.work, options)
@@ -92,18 +108,24 @@ def _train(
 ) -> dict[str, int | float]:
     import torch
 
+    from geoseg import memory
     from geoseg.job.record import versions
     from geoseg.models.fit import fit
     from geoseg.models.networks import build, halo_of, stride_of
     from geoseg.models.spec import ModelSpec
     from geoseg.models.store import save_model
 
+    chips.verify()
     spec = chips.spec
     recipe = _recipe(chips, options)
     torch.manual_seed(options.seed)
     network = build(options.architecture, options.backbone, len(spec.bands), recipe.classes)
-    train_set, val_set = _samples(chips, "train"), _samples(chips, "val")
-    metrics = fit(network, train_set, val_set, recipe, work, folder)
+    train_set, val_set = _batches(chips, options)
+    order = train_set.sampler
+    learn = order.learn if options.sampling == "hard" else None
+    with memory.returned():
+        memory.keep(freed=True)  # batches and activations are as large as those before
+        metrics = fit(network, train_set, val_set, recipe, work, folder, learn=learn)
     save_model(
         folder,
         network,
@@ -123,7 +145,8 @@ def _train(
             versions=versions(),
         ),
     )
-    return {"train": len(train_set.positions), "val": len(val_set.positions), **metrics}
+    counts = {split: len(chips.positions(split)) for split in ("train", "val")}
+    return {**counts, **metrics}
 
 
 def _recipe(chips: ChipSet, options: TrainOptions) -> Recipe:
@@ -135,9 +158,7 @@ def _recipe(chips: ChipSet, options: TrainOptions) -> Recipe:
         std=tuple(band.std for band in bands),
         classes=len(chips.spec.scheme.classes),
         class_weights=_weights(chips.spec.pixels["train"], options.class_weights),
-        **options.model_dump(
-            include={"loss", "lr", "batch", "epochs", "patience", "augment", "seed"}
-        ),
+        **options.model_dump(include={"loss", "lr", "epochs", "patience", "augment", "seed"}),
     )
 
 
@@ -148,10 +169,25 @@ def _weights(pixels: tuple[int, ...], rule: str) -> tuple[float, ...]:
     return tuple(min((even / n) ** power, MAX_CLASS_WEIGHT) if n else 0.0 for n in pixels)
 
 
-def _samples(chips: ChipSet, split: SplitName) -> Samples:
-    from geoseg.models.fit import Samples
+def _batches(chips: ChipSet, options: TrainOptions) -> tuple[Any, Any]:
+    """The loaders of training and validation; small sets are gone through several times."""
+    from geoseg.chips.loader import loader
+    from geoseg.chips.order import Batches
+    from geoseg.models.fit import STEPS_PER_EPOCH
 
-    return Samples(chips.images, chips.valid, chips.labels, chips.positions(split))
+    count = len(chips.positions("train"))
+    batch = min(options.batch, count)
+    drawn = Batches(
+        batch=batch,
+        steps=max(count // batch, STEPS_PER_EPOCH),
+        side=options.crop,
+        sampling=options.sampling,
+        shift=options.shift,
+        seed=options.seed,
+        workers=options.workers,
+    )
+    in_order = Batches(batch=options.batch, workers=options.workers)
+    return loader(chips, "train", drawn), loader(chips, "val", in_order)
 
 
 def _check(chips: ChipSet) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -50,8 +50,25 @@ class TileOptions(ReadOptions, WorkerOptions):
     """Pixels between training chips and held-out ones; by default a chip and the model's halo, or
     the halo, or none, where too few chips would be left to train on."""
 
+    folds: Annotated[int, Field(ge=2)] | Literal["scenes"] | None = None
+    """Divide the blocks into so many folds, each of which validates once; scenes leaves out one
+    scene at a time. `geoseg train --fold` chooses one. --val does not count then."""
+
+    overlapping: Literal["refuse", "buffer"] = "refuse"
+    """Scenes that share ground: refuse them, or leave out the training chips that lie nearer than
+    the buffer to held-out ground of any scene."""
+
     test_area: Path | None = None
     """Polygons whose chips are the test split, instead of a share of the blocks."""
+
+    areas: Path | None = None
+    """Polygons that say which ground is train, val and test. Chips on two of them are left out, and
+    so are those on none, where some ground is train; where val or test is not named, blocks are
+    drawn for it."""
+
+    split_column: str | None = None
+    """Attribute with train, val or test, of the areas ("split" by default) or, without areas, of
+    the label polygons."""
 
     column: str | None = None
     """Attribute with the label code; the class file's by default."""
@@ -61,6 +78,9 @@ class TileOptions(ReadOptions, WorkerOptions):
 
     seed: int = 0
     """Seed of the split."""
+
+    export: Literal["geotiff", "coco"] | None = None
+    """Write the chips for other programs too, into a folder of that name in the chip directory."""
 
 
 def tile(
@@ -88,10 +108,12 @@ def tile(
         ChipsError: nothing is labelled, or the chips cannot be split without a leak.
     """
     from geoseg import raster, style
+    from geoseg.chips.export import export
     from geoseg.chips.labels import LabelLayer
     from geoseg.chips.store import FILES
     from geoseg.classes import ClassScheme
     from geoseg.job import open_run, spread, unrepeatable
+    from geoseg.steps.tile.ground import read_all
 
     options = options or TileOptions()
     folder = Path(out)
@@ -101,16 +123,19 @@ def tile(
     layer = LabelLayer(str(labels), scheme, options.column, options.layer)
     _check_some_labels(sources, layer)
     size = options.size or _size(sources)
+    areas = read_all(sources, layer, options)
     scene_paths = [path for source in sources for path in source.paths]
-    inputs = [*scene_paths, *layer.inputs(), *([options.test_area] if options.test_area else [])]
+    given = [path for path in (options.test_area, options.areas) if path]
+    inputs = [*scene_paths, *layer.inputs(), *given]
     resolved = {
         "scheme": scheme.model_dump(mode="json"),
-        **options.model_dump(mode="json", exclude={"workers", "cluster"}),
+        **options.model_dump(mode="json", exclude={"workers", "cluster", "export"}),
     }
     if not all(source.paths for source in sources):
         resolved["array"] = [getattr(each, "token", None) or unrepeatable() for each in sources]
     with open_run("tile", folder, inputs=inputs, options=resolved, outputs=FILES) as run:
         if run.done:
+            export(folder, options.export, again=False)
             return folder
         ledger = run.ledger()
         tasks = _tasks(sources, layer, size, options, run.work)
@@ -125,8 +150,9 @@ def tile(
             finished[task.name] = facts
         for facts in finished.values():
             run.counts = {name: run.counts.get(name, 0) + count for name, count in facts.items()}
-        _assemble(folder, tasks, sources, scheme, size, options)
+        _assemble(folder, tasks, sources, scheme, size, options, areas)
         run.finish()
+        export(folder, options.export, again=True)
     return folder
 
 
@@ -143,6 +169,7 @@ def _assemble(
     scheme: ClassScheme,
     size: int,
     options: TileOptions,
+    areas: Sequence[Polygons | None],
 ) -> None:
     from geoseg.chips.assemble import SplitRule, assemble
 
@@ -153,7 +180,9 @@ def _assemble(
         test=options.test,
         buffers=[full, MODEL_HALO_PX, 0] if options.buffer is None else [options.buffer],
         seed=options.seed,
-        test_areas=[_area(options.test_area, source) for source in sources],
+        areas=areas,
+        folds=options.folds,
+        refuse_overlap=options.overlapping == "refuse",
     )
     parts = [(task.scene, task.folder / task.name) for task in sorted(tasks, key=lambda t: t.name)]
     assemble(folder, parts, sources, scheme, size, rule)
@@ -171,23 +200,6 @@ def _tasks(
         for index, source in enumerate(sources)
         for region in grid.split(grid.whole(source.geobox.shape), side)
     ]
-
-
-def _area(path: Path | None, source: RasterSource) -> Polygons | None:
-    from geoseg import grid
-    from geoseg.classes import ClassScheme
-    from geoseg.vector import read_polygons
-
-    if path is None:
-        return None
-    everything = ClassScheme.model_validate(
-        {"classes": [{"name": "area", "color": "#000000", "values": "*", "burn": "touched"}]}
-    )
-    crs, bounds = grid.crs_of(source.geobox), grid.bounds(source.geobox)
-    try:
-        return read_polygons(path, everything, crs=crs, bounds=bounds)
-    except ApartError:
-        return None
 
 
 def _check_some_labels(sources: Sequence[RasterSource], layer: LabelLayer) -> None:

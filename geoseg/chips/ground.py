@@ -1,0 +1,172 @@
+"""Chips on the ground: which of different scenes are near each other, and what they share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from pyproj import Transformer
+from scipy.spatial import KDTree
+
+from geoseg import grid
+from geoseg.vector.measure import areas_m2
+
+PIECES = 8
+"""Each side of a chip gets so many pieces before it goes into another CRS, where it bends."""
+ROUNDING_PX = 1.0
+"""Chips that share less than a pixel share none: their pixels were laid side by side."""
+METRES_PER_DEGREE = 111_000.0
+
+
+@dataclass(frozen=True, eq=False)
+class Links:
+    """Pairs of chips of different scenes that lie near each other.
+
+    Attributes:
+        pairs: (n, 2) chips.
+        gaps: (n,) pixels between them; 0 where they touch or overlap.
+        shared_m2: (n,) ground they share.
+    """
+
+    pairs: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64))
+    gaps: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    shared_m2: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """Chips with their places.
+
+    Attributes:
+        scene: (chips,) index of the scene.
+        corners: (chips, 2) row and column.
+        size: side of a chip in pixels.
+        pixels: (chips, classes) labelled pixels by class.
+        links: which chips of different scenes are near each other.
+    """
+
+    scene: NDArray[np.int64]
+    corners: NDArray[np.int64]
+    size: int
+    pixels: NDArray[np.int64]
+    links: Links = field(default_factory=Links)
+
+
+def link(placed: Placed, geoboxes: Sequence[GeoBox], reach: int) -> Links:
+    """Find the pairs of chips of different scenes that are nearer than ``reach`` pixels.
+
+    Chips count as far as their scene goes. Those of the second scene are brought onto the grid of
+    the first, whatever its CRS.
+
+    Args:
+        placed: the chips.
+        geoboxes: the grids of the scenes.
+        reach: pixels.
+    """
+    found = [
+        _pairs(placed, geoboxes, one, other, reach)
+        for one, other in _neighbours(geoboxes, sorted(set(placed.scene.tolist())), reach)
+    ]
+    if not found:
+        return Links()
+    pairs, gaps, shared = (np.concatenate(each) for each in zip(*found, strict=True))
+    return Links(pairs, gaps, shared)
+
+
+def footprints(placed: Placed, chips: NDArray[np.intp], geobox: GeoBox) -> NDArray[Any]:
+    """Rectangles of chips in pixels of their scene, x before y, as far as the scene goes."""
+    height, width = geobox.shape
+    top, left = placed.corners[chips].T
+    boxes: NDArray[Any] = shapely.box(
+        left, top, np.minimum(left + placed.size, width), np.minimum(top + placed.size, height)
+    )
+    return boxes
+
+
+def on_grid(shapes: NDArray[Any], geobox: GeoBox) -> NDArray[Any]:
+    """Shapes in pixels, x before y, as shapes in the CRS of a grid."""
+    x, y = shapely.get_coordinates(shapes).T
+    placed = np.column_stack(geobox.affine @ (x, y))
+    return np.asarray(shapely.set_coordinates(shapes.copy(), placed))
+
+
+def overlaps(placed: Placed, geoboxes: Sequence[GeoBox]) -> Links:
+    """All pairs of chips that share ground, of one scene or of two."""
+    pairs, shared = [placed.links.pairs], [placed.links.shared_m2]
+    for scene in np.unique(placed.scene):
+        here = np.flatnonzero(placed.scene == scene)
+        tree = KDTree(placed.corners[here])
+        close = here[tree.query_pairs(placed.size - 1, p=np.inf, output_type="ndarray")]
+        boxes = footprints(placed, here, geoboxes[scene])
+        at = np.searchsorted(here, close)
+        pairs.append(close)
+        common = shapely.intersection(boxes[at[:, 0]], boxes[at[:, 1]])
+        shared.append(_shared_m2(common, geoboxes[scene]))
+    every, areas = np.concatenate(pairs), np.concatenate(shared)
+    real = areas > 0
+    return Links(every[real], np.zeros(int(real.sum())), areas[real])
+
+
+def _pairs(
+    placed: Placed, geoboxes: Sequence[GeoBox], one: int, other: int, reach: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    a, b = (np.flatnonzero(placed.scene == scene) for scene in (one, other))
+    target = geoboxes[one]
+    boxes = footprints(placed, a, target)
+    beside = _brought(footprints(placed, b, geoboxes[other]), geoboxes[other], target, placed.size)
+    there = np.flatnonzero(np.isfinite(shapely.bounds(beside)).all(axis=1))
+    near = shapely.STRtree(boxes).query(beside[there], predicate="dwithin", distance=reach)
+    second, first = there[near[0]], near[1]
+    shared = _shared_m2(shapely.intersection(boxes[first], beside[second]), target)
+    gaps = shapely.distance(boxes[first], beside[second])
+    return np.column_stack([a[first], b[second]]), gaps, shared
+
+
+def _shared_m2(common: NDArray[Any], geobox: GeoBox) -> NDArray[np.float64]:
+    """The area of what chips have in common, in pixels of a grid, on the ground."""
+    shared = np.zeros(len(common))
+    real = shapely.area(common) >= ROUNDING_PX
+    shared[real] = areas_m2(on_grid(common[real], geobox), geobox)
+    return shared
+
+
+def _brought(boxes: NDArray[Any], source: GeoBox, target: GeoBox, size: int) -> NDArray[Any]:
+    """Rectangles in pixels of one grid as polygons in pixels of another."""
+    same = source.crs == target.crs
+    pieces = boxes if same else shapely.segmentize(boxes, size / PIECES)
+    points = shapely.get_coordinates(pieces).T
+    xs, ys = source.affine @ (points[0], points[1])
+    if not same:
+        crs, wanted = grid.crs_of(source).proj, grid.crs_of(target).proj
+        xs, ys = Transformer.from_crs(crs, wanted, always_xy=True).transform(xs, ys)
+    x, y = ~target.affine @ (np.asarray(xs), np.asarray(ys))
+    return np.asarray(shapely.set_coordinates(pieces, np.column_stack([x, y])))
+
+
+def _neighbours(
+    geoboxes: Sequence[GeoBox], scenes: Sequence[int], reach: int
+) -> Iterator[tuple[int, int]]:
+    """Pairs of scenes whose frames, with a margin, may be near each other."""
+    frames = np.array([_frame(geoboxes[scene], reach) for scene in scenes])
+    for first, second in shapely.STRtree(frames).query(frames).T:
+        if first < second:
+            yield scenes[first], scenes[second]
+
+
+def _frame(geobox: GeoBox, reach: int) -> shapely.Polygon:
+    """A bounding box in lon/lat; all longitudes where it crosses the antimeridian."""
+    to_lonlat = Transformer.from_crs(grid.crs_of(geobox).proj, 4326, always_xy=True)
+    west, south, east, north = to_lonlat.transform_bounds(*grid.bounds(geobox))
+    margin = 2 * (reach + 1) * grid.gsd_m(geobox) / METRES_PER_DEGREE
+    south, north = south - margin, north + margin
+    poleward = min(89.5, max(abs(south), abs(north)))
+    sideways = margin / float(np.cos(np.radians(poleward)))
+    west, east = west - sideways, east + sideways
+    if not west < east or east - west > 180 or west < -180 or east > 180:
+        west, east = -180.0, 180.0
+    return shapely.box(west, south, east, north)

@@ -1,0 +1,60 @@
+"""Where chips lie beside each other: the lattice of a scene, looked up by cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+MARGIN = 1 << 10
+"""Cells that may be asked for above and left of a scene."""
+BITS = 21
+"""A scene has up to two million cells a side."""
+
+
+@dataclass(frozen=True, eq=False)
+class Lattice:
+    """Chips by scene and cell.
+
+    Attributes:
+        keys: (n,) scene, row and column of the cells that hold a chip, packed, ascending.
+        chips: (n,) the chip in each.
+    """
+
+    keys: NDArray[np.int64]
+    chips: NDArray[np.int64]
+
+    def find(self, cells: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The chip in each cell, (...,), and -1 where there is none.
+
+        Args:
+            cells: (..., 3) scene, row and column of the cell.
+        """
+        keys = _packed(cells)
+        at = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
+        return np.where(self.keys[at] == keys, self.chips[at], -1)
+
+
+def lattice_of(cells: NDArray[np.int64], chips: NDArray[np.intp]) -> Lattice:
+    """The lattice of some chips.
+
+    Args:
+        cells: (all chips, 3) scene, row and column of the cell of each.
+        chips: (n,) which of them, at least one; the others are not there.
+
+    Example:
+        >>> cells = np.array([[0, 0, 0], [0, 0, 1], [0, 1, 0]])
+        >>> lattice = lattice_of(cells, np.array([0, 2]))
+        >>> lattice.find(np.array([[0, 1, 0], [0, 0, 1], [0, -1, 0]])).tolist()
+        [2, -1, -1]
+    """
+    keys = _packed(cells[chips])
+    order = np.argsort(keys)
+    return Lattice(keys[order], chips[order].astype(np.int64))
+
+
+def _packed(cells: NDArray[np.int64]) -> NDArray[np.int64]:
+    scene, row, col = np.moveaxis(cells, -1, 0)
+    packed: NDArray[np.int64] = (scene << 2 * BITS) + ((row + MARGIN) << BITS) + (col + MARGIN)
+    return packed
