@@ -318,6 +318,14 @@ class TestSignal:
         assert undisturbed.is_in(watch.victim.out)
         assert psutil.wait_procs(watch.children, ORPHANS_S)[1] == []
 
+    @pytest.fixture
+    def heeded(self) -> Iterator[None]:
+        """What a shell runs in the background is started deaf to SIGINT, and so are its children."""
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        yield
+        signal.signal(signal.SIGINT, before)
+
+    @pytest.mark.usefixtures("heeded")
     @pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
     def test_the_command_says_how_to_go_on(
         self, tmp_path: Path, make_raster: MakeRaster, name: str, code: int
