@@ -320,7 +320,7 @@ class TestSignal:
 
     @pytest.fixture
     def heeded(self) -> Iterator[None]:
-        """What a shell runs in the background is started deaf to SIGINT, and so are its children."""
+        """Shells start what they run in the background deaf to SIGINT, with all its children."""
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         yield
         signal.signal(signal.SIGINT, before)
