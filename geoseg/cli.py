@@ -39,6 +39,8 @@ app = App(
 )
 catalog_app = App(name="catalog", help="The data sets that configs and pipelines name.")
 app.command(catalog_app)
+models_app = App(name="models", help="Pretrained weights, ready models, and model directories.")
+app.command(models_app)
 
 Out = Annotated[Path, Parameter(alias="-o")]
 AsJson = Annotated[bool, Parameter(name="--json", negative=())]
@@ -117,7 +119,7 @@ def train_(
     out: Out,
     options: Annotated[TrainOptions, Parameter(name="*")] = TrainOptions(),
 ) -> None:
-    """Fit a torchgeo segmentation network to chips.
+    """Fit a torchgeo segmentation network, a forest, an SVM or a threshold to chips.
 
     Parameters
     ----------
@@ -147,7 +149,7 @@ def predict_(
         Rasters, folders of single-band rasters, YAML files of bands, STAC items, lists (.txt),
         patterns, or with --remote addresses.
     model:
-        Model directory; several --model are averaged.
+        Model directory, or the name of a ready model that was fetched; several are averaged.
     out:
         Map directory to write, or an s3 address; several scenes get a folder each in it.
     why:
@@ -297,6 +299,57 @@ def validate(*, root: Path | None = None) -> int:
     if not problems:
         print(f"{len(list_entries(root))} entries are valid")
     return 2 if problems else 0
+
+
+@models_app.command(name="list")
+def list_models_(
+    words: list[str] | None = None,
+    /,
+    *,
+    unusable: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """List torchgeo's pretrained weights: whole models for predict, backbones for train --weights.
+
+    Parameters
+    ----------
+    words:
+        Parts of names, sensors or backbones that have to be there.
+    unusable:
+        List those too that fit none of geoseg's networks.
+    """
+    from geoseg.steps.models import list_models, table
+
+    print(table(list_models(words or [], unusable=unusable)))
+
+
+@models_app.command(name="fetch")
+def fetch_model_(name: str, /, *, to: Path | None = None) -> None:
+    """Bring pretrained weights onto this machine; a ready model becomes a model directory.
+
+    Parameters
+    ----------
+    name:
+        A name of the list.
+    to:
+        Folder to write to; torch's cache when not given.
+    """
+    from geoseg.steps.models import fetch_model
+
+    _print([fetch_model(name, to)])
+
+
+@models_app.command(name="show")
+def show_model_(name: str, /) -> None:
+    """Show as JSON what weights or a model directory were made for.
+
+    Parameters
+    ----------
+    name:
+        A name of the list, or a model directory.
+    """
+    from geoseg.steps.models import show_model
+
+    print(json.dumps(show_model(name), indent=2))
 
 
 GRACE_S = 8.0

@@ -80,6 +80,7 @@ class PipelineConfig(Options):
             "classes": str(folder / self.classes),
             "out": str(folder / self.out),
             "tile": _rooted(self.tile, folder),
+            "train": _rooted(self.train, folder),
             "predict": _rooted(self.predict, folder),
             "vectorize": self.vectorize.rooted(folder),
             "evaluate": _rooted(self.evaluate, folder),
@@ -154,8 +155,13 @@ def _scene(scene: str, folder: Path) -> str:
 
 
 def _rooted[O: Options](options: O, folder: Path) -> O:
-    values = ((name, getattr(options, name)) for name in type(options).model_fields)
-    paths = {name: folder / value for name, value in values if isinstance(value, Path)}
+    values = {name: getattr(options, name) for name in type(options).model_fields}
+    paths: dict[str, Any] = {
+        name: folder / value for name, value in values.items() if isinstance(value, Path)
+    }
+    for name, value in values.items():
+        if isinstance(value, tuple) and any(isinstance(each, Path) for each in value):
+            paths[name] = tuple(folder / each for each in value)
     return options.model_copy(update=paths)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import re
+import shutil
 import time
 import urllib.error
 import urllib.request
@@ -27,6 +28,7 @@ from geoseg.errors import (
 
 HEAD_BYTES = 1024
 """As many as GDAL looks at to choose a driver; size and version come with the same request."""
+COPY_BYTES = 1 << 20
 CONNECT_S = 10
 IDLE_S = 30
 """A transfer that stands still for so long is given up."""
@@ -191,6 +193,27 @@ def patiently[T](work: Callable[[], T], mend: Callable[[], object] | None = None
     return work()
 
 
+def download(url: str, path: Path) -> None:
+    """Fetch a file whole from an http(s) address.
+
+    Args:
+        url: the address.
+        path: where the bytes go; what stands there is replaced.
+
+    Raises:
+        ConfigError: the server has no such file, or does not hand it out.
+        RetryError: the network or the server failed several times.
+    """
+    if not is_remote(url) or url[:2].lower() == "s3":
+        raise ConfigError("is no http or https address", got=url)
+    try:
+        patiently(lambda: _fetch(Address(url), path))
+    except OSError as error:
+        raise RetryError(
+            "cannot be fetched", where=url, got=_reason(error), fix="run the same command again"
+        ) from error
+
+
 def require_bucket(url: str) -> None:
     """Refuse an s3 address that nothing can be put at, before work is done for it.
 
@@ -265,6 +288,26 @@ class _Answer:
     size: int
     version: str
     ranged: bool = True
+
+
+def _fetch(address: Address, path: Path) -> None:
+    """Copy what a server sends; a transfer that breaks off is an OSError."""
+    request = urllib.request.Request(address._link, headers={"User-Agent": "geoseg"})  # noqa: S310  (http and https only: see _opener)
+    try:
+        with _opener().open(request, timeout=IDLE_S) as response, path.open("wb") as stream:
+            shutil.copyfileobj(response, stream, COPY_BYTES)
+            wanted = response.headers.get("Content-Length", "")
+            if wanted.isdigit() and stream.tell() != int(wanted):
+                raise OSError(f"{stream.tell()} bytes of {wanted}")
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code not in FOR_GOOD:
+            raise
+        raise ConfigError(
+            "cannot be fetched", where=address.name, got=f"{error.code} {error.reason}"
+        ) from error
+    except http.client.HTTPException as error:
+        raise OSError(_reason(error)) from error
 
 
 def _ask_http(address: Address) -> _Answer:

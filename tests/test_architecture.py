@@ -18,7 +18,7 @@ FLOORS = (
     {"errors"},
     {"files", "gdal", "grid", "memory", "options", "remote", "yamlfile", "accuracy", "progress"},
     {"classes"},
-    {"raster", "vector", "boundaries", "style", "job", "catalog"},
+    {"raster", "vector", "boundaries", "style", "paint", "job", "catalog"},
     {"chips", "models"},
     {"steps"},
     {"publish", "config"},

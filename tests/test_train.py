@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import rasterio
 import torch
-from conftest import SmallScene
+from conftest import MakeRaster, SmallScene
+from networks import spec_for
+from safetensors.torch import load_file
 from test_chips import SCHEME, TINY, labels  # noqa: F401  (a fixture)
 
 import geoseg
 from geoseg.chips import open_chips
-from geoseg.errors import ModelError
+from geoseg.errors import ChipsError, ConfigError, ModelError
 from geoseg.files import sha256
-from geoseg.models import fit as fit_module
 from geoseg.models.adapter import MapTask
+from geoseg.models.fit import Recipe
+from geoseg.models.named import Schedule
 from geoseg.models.networks import build, halo_of, stride_of
-from geoseg.models.spec import read_spec
-from geoseg.steps.train import _weights
+from geoseg.models.schedules import average, schedule
+from geoseg.models.spec import NetworkName, PixelRule, read_spec
+from geoseg.models.store import save_model
+from geoseg.steps.train import TrainOptions, network
+from geoseg.steps.train.network import _weights
+from geoseg.steps.train.tuning import tuned
 
 QUICK = geoseg.TrainOptions(architecture="fcn", epochs=2, batch=4)
 
@@ -50,7 +58,7 @@ def test_a_model_carries_what_prediction_must_agree_on(model: Path, chips: Path)
     assert spec.gsd_m == pytest.approx(0.5, rel=1e-3)
     assert spec.weights_sha256 == sha256(model / "model.safetensors")
     assert sorted(p.name for p in model.iterdir() if p.is_file()) == [
-        "metrics.csv", "model.safetensors", "run.json", "spec.json",
+        "curves.png", "examples.png", "metrics.csv", "model.safetensors", "run.json", "spec.json",
     ]  # fmt: skip
     assert not list(model.rglob("*.ckpt"))
 
@@ -72,42 +80,172 @@ def test_the_same_seed_gives_the_same_weights(model: Path, chips: Path, tmp_path
     assert sha256(different / "model.safetensors") != sha256(model / "model.safetensors")
 
 
-def test_a_killed_training_goes_on_from_its_last_epoch(
+class Killed(BaseException):
+    """Nothing catches it, as nothing catches a kill."""
+
+
+WAYS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "averaged": {"ema": 0.9},
+    "accumulated, cosine": {"accumulate": 3, "schedule": "cosine"},
+    "with dropout, found rate": {"architecture": "segformer", "lr": "auto"},
+    "stopped early": {"patience": 1, "lr": 1e-9, "schedule": "constant"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS)
+def test_a_killed_training_goes_on_to_the_same_weights_and_the_same_curve(
+    chips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setattr(network, "STEPS_PER_EPOCH", 6)
+    options = QUICK.model_copy(update={"epochs": 4, **WAYS[way]})
+    whole = geoseg.train(chips, tmp_path / "whole", options=options)
+    rows = (whole / "metrics.csv").read_text().splitlines()[1:]
+    steps: list[int] = []
+    step = MapTask.training_step
+
+    def dies(self: MapTask, batch: dict[str, torch.Tensor], batch_idx: int) -> torch.Tensor:
+        steps.append(self.current_epoch)
+        if len(steps) in (3, 12, 22):
+            raise Killed
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(MapTask, "training_step", dies)
+    for _ in range(min(3, len(rows))):
+        with pytest.raises(Killed):
+            geoseg.train(chips, tmp_path / "killed", options=options)
+    assert not (tmp_path / "killed" / "spec.json").exists()
+    resumed = geoseg.train(chips, tmp_path / "killed", options=options)
+    for name in ("metrics.csv", "model.safetensors"):
+        assert (whole / name).read_bytes() == (resumed / name).read_bytes(), name
+    assert read_spec(whole) == read_spec(resumed)
+
+
+def test_a_training_that_had_stopped_early_does_not_go_on(
     chips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = QUICK.model_copy(update={"epochs": 3})
+    options = QUICK.model_copy(update={"patience": 1, "lr": 1e-9, "schedule": "constant"})
+    options = options.model_copy(update={"epochs": 9})
     whole = geoseg.train(chips, tmp_path / "whole", options=options)
-    epochs: list[int] = []
-    log_scores = MapTask._log_scores
-
-    def dies_in_the_third(self: MapTask, phase: str) -> None:
-        if phase == "train":
-            epochs.append(self.current_epoch)
-            if len(epochs) == 3:
-                raise KeyboardInterrupt
-        log_scores(self, phase)
-
-    monkeypatch.setattr(MapTask, "_log_scores", dies_in_the_third)
-    with pytest.raises(KeyboardInterrupt):
+    rows = (whole / "metrics.csv").read_text().splitlines()[1:]
+    assert len(rows) < 9
+    monkeypatch.setattr("geoseg.steps.train.network.save_model", _dies)
+    with pytest.raises(Killed):
         geoseg.train(chips, tmp_path / "killed", options=options)
-    assert not (tmp_path / "killed" / "spec.json").exists()
-
-    def notes(self: MapTask, phase: str) -> None:
-        epochs.append(self.current_epoch)
-        log_scores(self, phase)
-
-    monkeypatch.setattr(MapTask, "_log_scores", notes)
+    monkeypatch.undo()
     resumed = geoseg.train(chips, tmp_path / "killed", options=options)
-    assert 0 not in epochs[3:]
-    assert epochs[-1] == 2
-    metrics = [read_spec(folder).metrics["val_miou"] for folder in (whole, resumed)]
-    assert metrics[0] == pytest.approx(metrics[1], abs=0.05)
+    assert (whole / "metrics.csv").read_bytes() == (resumed / "metrics.csv").read_bytes()
+    assert sha256(whole / "model.safetensors") == sha256(resumed / "model.safetensors")
+
+
+def _dies(*_: object) -> None:
+    raise Killed
+
+
+def test_a_moving_average_of_the_weights_is_what_is_saved(
+    model: Path, chips: Path, tmp_path: Path
+) -> None:
+    options = QUICK.model_copy(update={"ema": 0.99})
+    averaged = geoseg.train(chips, tmp_path / "model", options=options)
+    assert sha256(averaged / "model.safetensors") != sha256(model / "model.safetensors")
+    first, other = ((each / "metrics.csv").read_text().split("\n") for each in (model, averaged))
+    assert first[1].split(",")[:3] == other[1].split(",")[:3], "training itself is the same"
+    assert first[1] != other[1], "validation is that of the average"
+
+
+def test_the_average_of_the_first_steps_forgets_random_weights() -> None:
+    mean = average(0.9)._kwargs["avg_fn"]
+    assert mean(torch.tensor(0.0), torch.tensor(1.0), 1) == pytest.approx(1 - 2 / 11)
+    assert mean(torch.tensor(0.0), torch.tensor(1.0), 10_000) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "rates"),
+    [
+        ("constant", {0: 1.0, 50: 1.0, 99: 1.0}),
+        ("cosine", {0: 0.01, 5: 1.0, 52: 0.512, 99: 0.0003}),
+        ("one-cycle", {0: 0.04, 29: 1.0, 99: 0.0}),
+    ],
+)
+def test_schedules_rise_and_fall(name: Schedule, rates: dict[int, float]) -> None:
+    weights = torch.nn.Linear(1, 1)
+    optimizer = torch.optim.AdamW(weights.parameters(), lr=1.0)
+    found = schedule(name, optimizer, 100)
+    for step in range(100):
+        if step in rates:
+            assert found.get_last_lr()[0] == pytest.approx(rates[step], abs=0.005), step
+        optimizer.step()
+        found.step()
+
+
+def test_a_learning_rate_can_be_found(
+    chips: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = QUICK.model_copy(update={"lr": "auto", "epochs": 1})
+    with caplog.at_level("INFO", logger="geoseg"):
+        geoseg.train(chips, tmp_path / "model", options=options)
+    (found,) = [r.args for r in caplog.records if r.msg.startswith("learning rate")]
+    assert 1e-5 <= found[0] <= 1e-2  # type: ignore[index, operator]
+
+
+def test_all_folds_of_the_chips_make_one_model_that_averages(
+    scene: SmallScene,
+    labels: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    in_two = TINY.model_copy(update={"folds": 2})
+    chips = geoseg.tile(scene.path, labels, tmp_path / "chips", classes=SCHEME, options=in_two)
+    options = QUICK.model_copy(update={"fold": "all", "epochs": 1})
+    folder = geoseg.train(chips, tmp_path / "model", options=options)
+    spread = json.loads((folder / "folds.json").read_text(encoding="utf-8"))
+    assert len(spread["val_miou"]) == 2
+    (land_map,) = geoseg.predict(scene.path, folder, tmp_path / "map")
+    one, other = folder / "fold-1", folder / "fold-2"
+    assert sha256(one / "model.safetensors") != sha256(other / "model.safetensors")
+    (both,) = geoseg.predict(scene.path, [one, other], tmp_path / "both")
+    assert sha256(land_map / "classes.tif") == sha256(both / "classes.tif")
+
+
+def test_chips_without_folds_are_not_trained_on_fold_by_fold(chips: Path, tmp_path: Path) -> None:
+    with pytest.raises(ChipsError, match=r"has no folds.*--folds"):
+        geoseg.train(chips, tmp_path / "m", options=QUICK.model_copy(update={"fold": "all"}))
+
+
+def test_tuning_without_optuna_says_what_to_install(
+    chips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("geoseg.steps.train.tuning.find_spec", lambda _: None)
+    options = QUICK.model_copy(update={"tune": 2})
+    with pytest.raises(ConfigError, match=r"geoseg\[tune\]"):
+        geoseg.train(chips, tmp_path / "model", options=options)
+
+
+def test_tuning_takes_the_best_trial_and_repeats_none(tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    tried: list[float] = []
+
+    def score(options: geoseg.TrainOptions, place: Path) -> float:
+        assert options.epochs == 10
+        tried.append(float(options.lr))
+        if len(tried) == 5:
+            raise Killed
+        return -abs(np.log10(float(options.lr)) + 3)
+
+    options = geoseg.TrainOptions(tune=8, epochs=40)
+    with pytest.raises(Killed):
+        tuned(options, score, tmp_path)
+    found = tuned(options, score, tmp_path)
+    assert len(tried) == 9
+    assert tried[4] == tried[5]
+    assert found.lr == min(tried, key=lambda lr: abs(np.log10(lr) + 3))
+    assert (found.epochs, found.tune) == (40, 8)
 
 
 def test_an_unchanged_training_is_skipped(
     model: Path, chips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fit_module, "fit", lambda *_: pytest.fail("was trained again"))
+    monkeypatch.setattr(network, "fit", lambda *_: pytest.fail("was trained again"))
     assert geoseg.train(chips, model, options=QUICK) == model
 
 
@@ -122,7 +260,8 @@ def test_rare_classes_weigh_more_and_absent_ones_nothing() -> None:
 
 
 def test_flips_and_turns_move_image_and_mask_together() -> None:
-    task = MapTask(build("fcn", "", 1, 3), 3, "ce", (1.0,) * 3, 1e-3, True, ((0.0,), (1.0,)))
+    recipe = Recipe(mean=(0.0,), std=(1.0,), classes=3, class_weights=(1.0,) * 3)
+    task = MapTask(build("fcn", "", 1, 3), recipe, 1e-3)
     task._trainer = type("T", (), {"training": True})()  # type: ignore[assignment]
     torch.manual_seed(0)
     mask = torch.randint(0, 3, (16, 32, 32))
@@ -143,34 +282,73 @@ def test_an_unknown_backbone_is_refused(chips: Path, tmp_path: Path) -> None:
         geoseg.train(chips, tmp_path / "model", options=options)
 
 
+EVERY = [
+    ("unet", "resnet18"), ("unet", "tu-resnet10t"), ("unet", "swin_v2_t"), ("fcn", ""),
+    ("deeplabv3+", "resnet18"), ("upernet", "resnet18"), ("segformer", "resnet18"),
+    ("dpt", "tu-vit_tiny_patch16_224"), ("unet++", "resnet18"), ("unet-scse", "resnet18"),
+    ("manet", "resnet18"), ("fpn", "resnet18"), ("linknet", "resnet18"), ("pspnet", "resnet18"),
+    ("deeplabv3", "resnet18"), ("linear", "resnet18"),
+]  # fmt: skip
+
+
+def test_every_architecture_is_tried() -> None:
+    named = set(get_args(TrainOptions.model_fields["architecture"].annotation))
+    assert named == {name for name, _ in EVERY} | {"forest", "svm", "threshold"}
+    assert named == {
+        *get_args(NetworkName.__value__), *get_args(PixelRule.__value__)
+    }  # fmt: skip
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("bands", [1, 4, 12])
-@pytest.mark.parametrize(
-    ("architecture", "backbone"),
-    [
-        ("unet", "resnet18"), ("unet", "tu-resnet10t"), ("deeplabv3+", "resnet18"), ("fcn", ""),
-        ("upernet", "resnet18"), ("segformer", "resnet18"),
-    ],
-)  # fmt: skip
-def test_every_architecture_takes_a_step_and_answers_pixel_by_pixel(
-    architecture: str, backbone: str, bands: int
+@pytest.mark.parametrize(("architecture", "backbone"), EVERY)
+def test_every_architecture_takes_a_step_and_maps_a_scene(
+    architecture: str, backbone: str, bands: int, tmp_path: Path, make_raster: MakeRaster
 ) -> None:
-    network = build(architecture, backbone, bands, 5)  # type: ignore[arg-type]
+    network = build(architecture, backbone, bands, 2)  # type: ignore[arg-type]
+    names = tuple(f"b{number}" for number in range(1, bands + 1))
+    spec = spec_for(names, stride=stride_of(network), halo=halo_of(network)).model_copy(
+        update={"architecture": architecture, "backbone": backbone, "window": 96}
+    )
     side = 2 * stride_of(network) if stride_of(network) > 1 else 40
-    image = torch.randn(2, bands, side, side + stride_of(network))
+    image = torch.randn(2, bands, side, side)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
     before = [p.clone() for p in network.parameters()]
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
-    labels_ = torch.randint(0, 5, (2, *image.shape[2:]))
-    torch.nn.functional.cross_entropy(network(image), labels_).backward()
+    truth = torch.randint(0, 2, (2, side, side))
+    torch.nn.functional.cross_entropy(network(image), truth).backward()
     optimizer.step()
     assert any(not torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
-    assert network.eval()(image).shape == (2, 5, *image.shape[2:])
+    assert network.eval()(image[..., : side // 2]).shape == (2, 2, side, side // 2)
     assert halo_of(network) % stride_of(network) == 0
+    save_model(tmp_path / "model", network, spec)
+    pixels = np.random.default_rng(bands).integers(600, 1400, (bands, 80, 112), dtype=np.uint16)
+    scene = make_raster(tmp_path / "scene.tif", pixels)
+    options = geoseg.PredictOptions(engine="torch", precision="fp32")
+    (folder,) = geoseg.predict(scene, tmp_path / "model", tmp_path / "map", options=options)
+    with rasterio.open(folder / "classes.tif") as dataset:
+        assert dataset.shape == (80, 112)
+        assert set(np.unique(dataset.read(1))) <= {0, 1}
 
 
 def test_metrics_are_a_table_of_epochs(model: Path) -> None:
     header, *rows = (model / "metrics.csv").read_text(encoding="utf-8").splitlines()
-    assert {"epoch", "train_loss", "val_loss", "val_miou"} <= set(header.split(","))
-    assert len(rows) >= 4
+    assert {"epoch", "lr", "train_loss", "val_loss", "val_miou"} <= set(header.split(","))
+    assert [row.split(",")[0] for row in rows] == ["0", "1"]
+    assert all(float(value) >= 0 for row in rows for value in row.split(","))
     counts = json.loads((model / "run.json").read_text(encoding="utf-8"))["counts"]
     assert counts["train"] + counts["val"] < 12
+
+
+def test_training_starts_from_weights_and_says_so_in_the_spec(chips: Path, tmp_path: Path) -> None:
+    torch.manual_seed(9)
+    state = build("fcn", "", 3, 2).state_dict()
+    torch.save(state, tmp_path / "own.pth")
+    options = QUICK.model_copy(update={"weights": str(tmp_path / "own.pth"), "lr": 1e-9})
+    model = geoseg.train(chips, tmp_path / "model", options=options)
+    assert read_spec(model).origin == "own.pth"
+    weights = load_file(model / "model.safetensors")
+    torch.testing.assert_close(
+        weights["backbone.0.weight"], state["backbone.0.weight"], atol=1e-5, rtol=0
+    )
+    record = json.loads((model / "run.json").read_text(encoding="utf-8"))
+    assert any(each["path"].endswith("own.pth") for each in record["inputs"])

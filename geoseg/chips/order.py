@@ -21,7 +21,8 @@ class Order:
     """Batches of draws; those of an epoch follow from seed and epoch, and nothing else.
 
     Everything random happens here, in the process that trains: workers only read. As a sampler of
-    torch's DataLoader it hands out whole batches, and Lightning tells it the epoch.
+    torch's DataLoader it hands out whole batches, and Lightning tells it the epoch. Processes that
+    train together, one per GPU, share the batches out.
 
     Args:
         cropper: which chips, and how large crops are.
@@ -49,7 +50,8 @@ class Order:
 
     def __len__(self) -> int:
         """Batches in an epoch."""
-        return self.steps or -(-len(self._cropper.positions) // self.batch)
+        count = self.steps or -(-len(self._cropper.positions) // self.batch)
+        return count // _share()[1] if self.steps else count
 
     def __iter__(self) -> Iterator[Draws]:
         """The batches of the epoch, (crops, 3) draws each."""
@@ -61,8 +63,11 @@ class Order:
             return
         rng = np.random.default_rng([self._seed, self._epoch])
         chips = positions[self._chosen(rng, self.batch * self.steps)]
-        for each in chips.reshape(self.steps, self.batch):
-            yield self._placed(each, rng)
+        rank, share = _share()
+        for step, each in enumerate(chips.reshape(self.steps, self.batch)):
+            draws = self._placed(each, rng)
+            if step % share == rank and step < len(self) * share:
+                yield draws
 
     def set_epoch(self, epoch: int) -> None:
         """Say which epoch comes next."""
@@ -87,6 +92,15 @@ class Order:
         reach = min(side, size) // 2 if self.shift else 0
         corners = rng.integers(low - reach, high + reach, (len(chips), 2), endpoint=True)
         return self._cropper.inside(np.column_stack([chips, corners]))
+
+
+def _share() -> tuple[int, int]:
+    """Which of how many processes that train together this is."""
+    from torch import distributed
+
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return 0, 1
+    return distributed.get_rank(), distributed.get_world_size()
 
 
 def balanced(pixels: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import kornia.augmentation as K
-import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor, nn
 from torchgeo.models import FCN
@@ -16,10 +15,13 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from geoseg import accuracy
 from geoseg.classes import IGNORE
+from geoseg.models.losses import MapLoss
+from geoseg.models.schedules import schedule
 
-type Loss = Literal["ce", "dice", "ce+dice"]
+if TYPE_CHECKING:
+    from geoseg.models.fit import Recipe
 
-__all__ = ["FCN", "Loss", "MapTask"]
+__all__ = ["FCN", "MapTask"]
 
 
 class MapTask(SemanticSegmentation):
@@ -27,59 +29,54 @@ class MapTask(SemanticSegmentation):
 
     Args:
         network: the network to fit; it replaces the one the task would build.
-        classes: number of classes.
-        loss: "ce" (cross-entropy), "dice", or their sum.
-        class_weights: weight of each class in the cross-entropy.
-        lr: peak learning rate of the one-cycle schedule (Smith and Topin, 2018).
-        augment: whether to flip and turn training chips.
-        scaling: mean and standard deviation of each band; batches come as stored.
+        recipe: how to fit.
+        lr: peak learning rate.
     """
 
-    ignore = ("network", "class_weights", "scaling")
+    ignore = ("network", "recipe")
 
-    def __init__(
-        self,
-        network: nn.Module,
-        classes: int,
-        loss: Loss,
-        class_weights: Sequence[float],
-        lr: float,
-        augment: bool,
-        scaling: tuple[Sequence[float], Sequence[float]],
-    ) -> None:
+    def __init__(self, network: nn.Module, recipe: Recipe, lr: float) -> None:
         self._network = [network]
-        self._scaling = scaling
-        self._classes = classes
-        self._loss, self._class_weights = loss, class_weights
-        super().__init__(num_classes=classes, ignore_index=IGNORE, lr=lr)
+        self._recipe = recipe
+        super().__init__(num_classes=recipe.classes, ignore_index=IGNORE, lr=lr)
         turns = K.AugmentationSequential(
             K.RandomHorizontalFlip(),
             K.RandomVerticalFlip(),
             K.RandomRotation90(times=(0, 3), resample="nearest", align_corners=True),
             data_keys=["input", "mask"],
         )
-        self._turns = turns if augment else None
+        self._turns = turns if recipe.augment else None
 
     def configure_models(self) -> None:
         """Take the network that was given."""
         self.model = self._network.pop()
 
     def configure_losses(self) -> None:
-        """Cross-entropy, Dice, or their sum; all ignore 255."""
-        weights = torch.tensor(self._class_weights)
-        parts: list[nn.Module] = []
-        if "ce" in self._loss:
-            parts.append(nn.CrossEntropyLoss(ignore_index=IGNORE, weight=weights))
-        if "dice" in self._loss:
-            parts.append(smp.losses.DiceLoss(mode="multiclass", ignore_index=IGNORE))
-        self.criterion = _Sum(parts)
+        """The recipe's loss; 255 is ignored."""
+        recipe = self._recipe
+        self.criterion = MapLoss(recipe.loss, recipe.class_weights, recipe.label_smoothing)
 
     def configure_metrics(self) -> None:
         """One confusion matrix per phase; scores come from it as everywhere in geoseg."""
-        matrix = MulticlassConfusionMatrix(self._classes, ignore_index=IGNORE)
+        matrix = MulticlassConfusionMatrix(self._recipe.classes, ignore_index=IGNORE)
         for phase in ("train", "val", "test"):
             metrics = MetricCollection({"confusion": matrix.clone()})
             setattr(self, f"{phase}_metrics", metrics)
+
+    def on_train_epoch_start(self) -> None:
+        """Let chance depend on seed and epoch alone, so that a resumed run meets the same."""
+        # a large prime keeps the epochs of neighbouring seeds apart
+        torch.manual_seed(self._recipe.seed * 1_000_003 + self.current_epoch + self.global_rank)
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:  # type: ignore[override]  # noqa: ARG002  (Lightning names it)
+        """The loss of a batch; logged as the mean of an epoch."""
+        logits = self(batch["image"])
+        self.train_metrics(logits, batch["mask"])
+        loss: Tensor = self.criterion(logits, batch["mask"])
+        self.log(
+            "train_loss", loss, on_step=False, on_epoch=True, batch_size=len(logits), sync_dist=True
+        )
+        return loss
 
     def on_train_epoch_end(self) -> None:
         """Log the training scores."""
@@ -91,19 +88,21 @@ class MapTask(SemanticSegmentation):
 
     def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> Any:  # noqa: ARG002  (Lightning names it)
         """Scale chips, flip and turn those of training, on the device they will be used on."""
-        image, mask = scaled(batch["image"], batch["valid"], *self._scaling), batch["mask"].long()
+        mean, std = self._recipe.mean, self._recipe.std
+        image, mask = scaled(batch["image"], batch["valid"], mean, std), batch["mask"].long()
         if self._turns is not None and self.trainer.training:
             image, turned = self._turns(image, mask[:, None].float())
             mask = turned[:, 0].long()
         return {"image": image, "mask": mask, "chip": batch["chip"]}
 
     def configure_optimizers(self) -> Any:
-        """AdamW under a one-cycle schedule over all steps."""
+        """AdamW under the recipe's schedule over all steps."""
         lr = self.hparams["lr"]
-        optimizer = torch.optim.AdamW(self.parameters(), lr=lr, weight_decay=0.01)
+        weights = [each for each in self.parameters() if each.requires_grad]
+        optimizer = torch.optim.AdamW(weights, lr=lr, weight_decay=0.01)
         steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        found = schedule(self._recipe.schedule, optimizer, steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": found, "interval": "step"}}
 
     def _log_scores(self, phase: str) -> None:
         metrics: MetricCollection = getattr(self, f"{phase}_metrics")
@@ -126,12 +125,3 @@ def scaled(images: Tensor, valid: Tensor, mean: Sequence[float], std: Sequence[f
     spread = torch.tensor([1 / each if each > 0 else 1.0 for each in std], dtype=torch.float32)
     result = images.float().sub(shift).mul_(spread.to(images.device)[:, None, None])
     return result.masked_fill_(~valid[:, None], 0.0)
-
-
-class _Sum(nn.Module):
-    def __init__(self, parts: list[nn.Module]) -> None:
-        super().__init__()
-        self.parts = nn.ModuleList(parts)
-
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return torch.stack([part(logits, labels) for part in self.parts]).sum()

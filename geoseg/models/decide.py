@@ -14,11 +14,12 @@ STRIP = 16
 """Rows decided at once on a CPU: what fits its caches."""
 
 
-def decide(logits: Tensor) -> Tensor:
+def decide(logits: Tensor, temperature: float = 1.0) -> Tensor:
     """The likeliest class and its softmax probability in percent.
 
     Args:
         logits: (classes, height, width).
+        temperature: what logits are divided by; it changes the probability, never the class.
 
     Returns:
         (2, height, width) uint8.
@@ -35,6 +36,8 @@ def decide(logits: Tensor) -> Tensor:
         below = strip - strip.amax(dim=0)
         # the first of the largest; argmax on a CPU takes three times as long as all this
         result[0, row : row + rows] = count - (below == 0).view(torch.uint8).mul_(ranks).amax(dim=0)
+        if temperature != 1:
+            below.mul_(1 / temperature)
         spread = below.exp_().sum(dim=0)
         _require_finite(spread)
         result[1, row : row + rows] = (100 / spread).round_()

@@ -2,34 +2,47 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
-from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.tuner.tuning import Tuner
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from geoseg import files
+from geoseg import files, memory
 from geoseg.models.abilities import has_bf16
-from geoseg.models.adapter import Loss, MapTask
+from geoseg.models.adapter import MapTask
 from geoseg.models.handback import HandBack
+from geoseg.models.history import History, Rows, rows_of
+from geoseg.models.named import Loss, Schedule
+from geoseg.models.resume import Resume, WholeFiles
+from geoseg.models.schedules import average
 
 STEPS_PER_EPOCH = 20
 """At least; small chip sets are gone through several times between validations."""
 
 type Batches = DataLoader[dict[str, Tensor]]
 type Learn = Callable[[NDArray[np.int64], NDArray[np.floating]], None]
+
+LR_RANGE = 1e-5, 1e-2
+"""What a learning rate that was found is kept within; outside of it the curve was noise."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,9 +53,13 @@ class Recipe:
         mean: of each band, to scale inputs.
         std: of each band.
         classes: number of classes.
-        class_weights: weight of each class in the cross-entropy.
-        loss: "ce", "dice" or "ce+dice".
-        lr: peak learning rate.
+        class_weights: weight of each class in the cross-entropy and the focal loss.
+        loss: names of losses, joined by "+".
+        label_smoothing: share of a pixel's label that is spread over all classes.
+        lr: peak learning rate; "auto" finds one.
+        schedule: how the learning rate goes through the training.
+        accumulate: batches whose gradients are added up for one step of the optimizer.
+        ema: decay of the moving average of the weights; 0 for none.
         epochs: at most.
         patience: epochs without a better validation mIoU before it stops.
         augment: whether to flip and turn.
@@ -53,12 +70,16 @@ class Recipe:
     std: tuple[float, ...]
     classes: int
     class_weights: tuple[float, ...]
-    loss: Loss
-    lr: float
-    epochs: int
-    patience: int
-    augment: bool
-    seed: int
+    loss: Loss = "ce+dice"
+    label_smoothing: float = 0.0
+    lr: float | Literal["auto"] = 1e-3
+    schedule: Schedule = "one-cycle"
+    accumulate: int = 1
+    ema: float = 0.0
+    epochs: int = 60
+    patience: int = 15
+    augment: bool = True
+    seed: int = 0
 
 
 def fit(
@@ -70,8 +91,12 @@ def fit(
     logs: Path,
     *,
     learn: Learn | None = None,
-) -> dict[str, float]:
+) -> Rows:
     """Fit a network in place and leave it with the weights of its best epoch.
+
+    Order, augmentation and dropout depend on seed and epoch alone, and checkpoints are written
+    whole at the end of each epoch. So a run that was killed and gone on with gives the weights
+    that it would have given undisturbed.
 
     Args:
         network: the network.
@@ -83,73 +108,96 @@ def fit(
         learn: is told the cross-entropy of each chip that was trained on.
 
     Returns:
-        Validation metrics of the best epoch.
+        The scores of each epoch, as in metrics.csv.
     """
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        L.seed_everything(recipe.seed, workers=True, verbose=False)
-        task = MapTask(
-            network.to(memory_format=torch.channels_last),
-            recipe.classes,
-            recipe.loss,
-            recipe.class_weights,
-            recipe.lr,
-            recipe.augment,
-            (recipe.mean, recipe.std),
-        )
-        best = ModelCheckpoint(
-            work, filename="best", monitor="val_miou", mode="max", save_last=True,
-            enable_version_counter=False,
-        )  # fmt: skip
-        stop = EarlyStopping("val_miou", mode="max", patience=recipe.patience)
-        table = CSVLogger(work, name="log", version="csv")
-        hand_back = [HandBack(learn)] if learn else []
-        trainer = _trainer(recipe, [best, stop, *hand_back], [table, *_tensorboard(logs)])
-        last = work / "last.ckpt"
+    last, best = work / "last.ckpt", work / "best.ckpt"
+    with _quiet(recipe.seed), memory.returned():
+        memory.keep(freed=True)  # batches and activations are as large as those before
+        network.to(memory_format=torch.channels_last)
+        lr = _found_lr(network, train, recipe, work) if recipe.lr == "auto" else recipe.lr
+        trainer = _trainer(recipe, work, logs, [HandBack(learn)] if learn else [])
         try:
             trainer.fit(
-                task,
+                MapTask(network, recipe, lr),
                 train,
                 val,
-                ckpt_path=last if last.exists() else None,
-                weights_only=True,
             )
         except SystemExit as error:  # what Lightning makes of an interrupt
             raise KeyboardInterrupt from error
-        state = torch.load(best.best_model_path, weights_only=True, map_location="cpu")
+        state = torch.load(best, weights_only=True, map_location="cpu")
+        rows = rows_of(torch.load(last, weights_only=True, map_location="cpu"))
     weights = {
         k.removeprefix("model."): v for k, v in state["state_dict"].items() if k[:6] == "model."
     }
     network.load_state_dict(weights)
-    files.write_bytes(logs / "metrics.csv", Path(table.log_dir, "metrics.csv").read_bytes())
-    return _metrics(best, state)
+    return rows
 
 
-def _trainer(recipe: Recipe, callbacks: list[Callback], loggers: list[Logger]) -> L.Trainer:
+def best_of(rows: Rows) -> dict[str, float]:
+    """Validation metrics of the epoch whose weights `fit` leaves: the first of the best."""
+    scored = [row for row in rows if row["val_miou"] == row["val_miou"]] or rows[:1]
+    best = max(scored, key=lambda row: row["val_miou"])
+    return {"val_miou": round(best["val_miou"], 6), "best_epoch": int(best["epoch"])}
+
+
+@contextmanager
+def _quiet(seed: int) -> Iterator[None]:
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        L.seed_everything(seed, workers=True, verbose=False)
+        yield
+
+
+def _found_lr(network: nn.Module, train: Batches, recipe: Recipe, work: Path) -> float:
+    """Where the loss falls most steeply while the learning rate grows (Smith, 2017)."""
+    note = work / "lr.json"
+    if note.exists():
+        return float(json.loads(note.read_bytes()))
+    work.mkdir(parents=True, exist_ok=True)
+    trainer = L.Trainer(
+        accelerator="auto", devices=1, logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, default_root_dir=work,
+    )  # fmt: skip
+    task = MapTask(copy.deepcopy(network), recipe, LR_RANGE[0])
+    finder = Tuner(trainer).lr_find(task, train, min_lr=1e-7, update_attr=False)
+    found = finder.suggestion() if finder else None
+    lr = float(np.clip(found or LR_RANGE[1] / 10, *LR_RANGE))
+    logger.info("learning rate %.2g", lr)
+    files.write_json(note, lr)
+    return lr
+
+
+def _trainer(recipe: Recipe, work: Path, logs: Path, more: list[Callback]) -> L.Trainer:
     bar = sys.stderr.isatty()
+    callbacks: list[Callback] = [
+        *more,
+        *([average(recipe.ema)] if recipe.ema else []),
+        *([TQDMProgressBar()] if bar else []),
+        EarlyStopping(
+            "val_miou", mode="max", patience=recipe.patience, check_on_train_epoch_end=True
+        ),
+        History(logs / "metrics.csv"),
+        ModelCheckpoint(
+            work, filename="best", monitor="val_miou", mode="max", save_on_train_epoch_end=True,
+            enable_version_counter=False,
+        ),
+        Resume(work / "last.ckpt"),
+    ]  # fmt: skip
+    tensorboard = find_spec("tensorboard") is not None
     return L.Trainer(
         accelerator="auto",
-        devices=1,
+        devices="auto",
+        strategy="ddp_spawn" if torch.cuda.device_count() > 1 else "auto",
+        use_distributed_sampler=False,
         precision="bf16-mixed" if has_bf16() else "32-true",
         max_epochs=recipe.epochs,
-        callbacks=[*callbacks, *([TQDMProgressBar()] if bar else [])],
+        accumulate_grad_batches=recipe.accumulate,
+        callbacks=callbacks,
+        plugins=[WholeFiles()],
         enable_progress_bar=bar,
         enable_model_summary=False,
-        logger=loggers,
+        logger=TensorBoardLogger(logs, name="tensorboard", version="") if tensorboard else False,
         log_every_n_steps=STEPS_PER_EPOCH,
         num_sanity_val_steps=0,
     )
-
-
-def _tensorboard(logs: Path) -> list[Logger]:
-    installed = find_spec("tensorboard") is not None
-    return [TensorBoardLogger(logs, name="tensorboard", version="")] if installed else []
-
-
-def _metrics(best: ModelCheckpoint, state: Mapping[str, Any]) -> dict[str, float]:
-    score = best.best_model_score
-    return {
-        "val_miou": round(float(score), 6) if score is not None else float("nan"),
-        "best_epoch": int(state["epoch"]),
-    }

@@ -25,6 +25,8 @@ from geoseg.raster.block import Mask, Pixels
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from geoseg.models.pixelwise import PixelPredictor
+
 NO_MEMORY = ("DefaultCPUAllocator", "bad_alloc", "Failed to allocate")
 """What torch, OpenVINO and ONNX Runtime say in errors that have no type of their own for it."""
 
@@ -77,8 +79,9 @@ class NetworkPredictor:
 
     @property
     def fingerprint(self) -> str:
-        """Weights and recipe."""
-        return f"{self.spec.weights_sha256} {self.recipe.model_dump_json()}"
+        """Weights, temperature and recipe."""
+        spec = self.spec
+        return f"{spec.weights_sha256} {spec.temperature} {self.recipe.model_dump_json()}"
 
     @torch.inference_mode()
     def __call__(self, pixels: Pixels, valid: Mask, core: Window) -> Layers:
@@ -93,7 +96,7 @@ class NetworkPredictor:
             return found.cpu().numpy()
         with _memory_errors():
             logits = self._forward(self._images(pixels, valid))[0]
-            return decide(logits[:, *core.slices]).cpu().numpy()
+            return decide(logits[:, *core.slices], self.spec.temperature).cpu().numpy()
 
     @torch.inference_mode()
     def probabilities(self, pixels: Pixels, valid: Mask) -> Tensor:
@@ -112,7 +115,7 @@ class NetworkPredictor:
             dropout.seed(zlib.crc32(images.cpu().numpy()))
         for turns, mirrored in symmetries(self.recipe.views):
             for _ in range(max(1, self.recipe.passes)):
-                logits = self._forward(view(images, turns, mirrored))
+                logits = self._forward(view(images, turns, mirrored)) / self.spec.temperature
                 found = restore(logits.softmax(dim=1), turns, mirrored)[0]
                 total, count = found if total is None else total.add_(found), count + 1
         assert total is not None, "there is always one view"
@@ -127,14 +130,14 @@ class NetworkPredictor:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Several networks whose probabilities are averaged.
+    """Several models whose probabilities are averaged.
 
     Attributes:
         members: of the same classes and bands, each with its own scaling.
         recipe: what is written.
     """
 
-    members: Sequence[NetworkPredictor]
+    members: Sequence[NetworkPredictor | PixelPredictor]
     recipe: Recipe
 
     @property

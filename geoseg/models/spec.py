@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -12,20 +12,47 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from geoseg import grid
 from geoseg.classes import ClassScheme
 from geoseg.errors import ModelError
+from geoseg.models.bandnames import IndexName, position
 from geoseg.raster import RasterSource
 
-type Architecture = Literal["unet", "deeplabv3+", "fcn", "upernet", "segformer"]
+type NetworkName = Literal[
+    "unet", "deeplabv3+", "fcn", "upernet", "segformer", "dpt", "unet++", "unet-scse", "manet",
+    "fpn", "linknet", "pspnet", "deeplabv3", "linear",
+]  # fmt: skip
+type PixelRule = Literal["forest", "svm", "threshold"]
+type Architecture = NetworkName | PixelRule
+type Features = Literal["pixel", "texture", "superpixel"]
 
 SPEC = "spec.json"
 GSD_TOLERANCE = 0.2
+
+
+class Threshold(BaseModel):
+    """A map of two classes from an index, (first - second) / (first + second).
+
+    Attributes:
+        index: its name.
+        bands: names of the first and the second band.
+        at: the threshold.
+        above: id of the class where the index is higher; the other class lies below.
+        softness: the probability of the class above is 1 / (1 + exp(-(index - at) / softness)).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    index: IndexName
+    bands: tuple[str, str]
+    at: float
+    above: Literal[0, 1] = 1
+    softness: float = Field(0.05, gt=0)
 
 
 class ModelSpec(BaseModel):
     """The contract between training and prediction.
 
     Attributes:
-        architecture: the network.
-        backbone: its encoder.
+        architecture: the network, or how single pixels are told apart.
+        backbone: the network's encoder.
         bands: names of the input bands, in order.
         dtype: of the pixels it was trained on.
         mean: by band, of the training pixels; inputs are (pixel - mean) / std, invalid ones 0.
@@ -34,7 +61,13 @@ class ModelSpec(BaseModel):
         scheme: the classes, by id.
         stride: the network's total downsampling; cores and halos are multiples of it.
         halo: pixels it should see around what it maps.
-        weights_sha256: of the weights file.
+        window: side in pixels of the windows it maps best; None leaves it to the machine.
+        features: what a forest or an SVM looks at.
+        threshold: what a threshold is set on.
+        temperature: what logits are divided by before they become probabilities.
+        origin: the weights that training started from, or that the model is.
+        licence: of those.
+        weights_sha256: of the weights file; empty where all stands in this spec.
         metrics: of the validation blocks.
         versions: of what trained it.
     """
@@ -42,18 +75,29 @@ class ModelSpec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     architecture: Architecture
-    backbone: str
+    backbone: str = ""
     bands: tuple[str, ...]
     dtype: str
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
     gsd_m: float = Field(gt=0)
     scheme: ClassScheme
-    stride: int = Field(ge=1)
-    halo: int = Field(ge=0)
-    weights_sha256: str
-    metrics: Mapping[str, float | None]
-    versions: Mapping[str, str]
+    stride: int = Field(1, ge=1)
+    halo: int = Field(0, ge=0)
+    window: int | None = Field(None, ge=32)
+    features: Features | None = None
+    threshold: Threshold | None = None
+    temperature: float = Field(1.0, gt=0)
+    origin: str = ""
+    licence: str = ""
+    weights_sha256: str = ""
+    metrics: Mapping[str, float | None] = Field(default_factory=dict)
+    versions: Mapping[str, str] = Field(default_factory=dict)
+
+    @property
+    def is_network(self) -> bool:
+        """Whether torch runs it; everything else looks at single pixels."""
+        return self.architecture not in get_args(PixelRule.__value__)
 
     def choose_bands(self, source: RasterSource, *, chosen: bool) -> RasterSource:
         """The scene with the model's bands, in the model's order.
@@ -66,8 +110,9 @@ class ModelSpec(BaseModel):
             ModelError: the scene lacks a band, or its pixels are of another kind.
         """
         names = [band.name for band in source.bands]
-        if all(band in names for band in self.bands):
-            source = source.take(tuple(names.index(band) for band in self.bands))
+        found = [position(band, names) for band in self.bands]
+        if None not in found:
+            source = source.take(tuple(at for at in found if at is not None))
         elif not chosen or len(names) != len(self.bands):
             raise ModelError(
                 "the scene has other bands than the model",

@@ -16,6 +16,7 @@ from odc.geo.geobox import GeoBox
 from geoseg import files, grid
 from geoseg.chips import ChipSet, LabelLayer, open_labels
 from geoseg.classes import IGNORE, ClassScheme
+from geoseg.paint import EMPTY, painted, photo, true_colour
 from geoseg.raster import FileSource, RasterSource, WarpSource
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LONG_SIDE_PX = 1400
-PAPER, INK, EMPTY = "#ffffff", "#1f2933", "#d9dee3"
+PAPER, INK = "#ffffff", "#1f2933"
 HELD_OUT = "#111111"
 
 
@@ -72,8 +73,8 @@ def _draw(subject: Subject) -> Figure:
     scheme = subject.labels.scheme
     panels = {
         "Scene": _picture(subject.source, small),
-        "Truth": _painted(_truth(subject, small), scheme),
-        "Map": _painted(_classes(subject.classes, small), scheme),
+        "Truth": painted(_truth(subject, small), scheme),
+        "Map": painted(_classes(subject.classes, small), scheme),
     }
     height, width = small.shape
     panel = 6.2
@@ -102,26 +103,9 @@ def _shrink(geobox: GeoBox) -> GeoBox:
 
 def _picture(source: RasterSource, small: GeoBox) -> NDArray[np.uint8]:
     """Red, green and blue, stretched between the 2nd and 98th percentile; grey for less bands."""
-    names = [band.name.lower() for band in source.bands]
-    wanted = [("red", "b04"), ("green", "b03"), ("blue", "b02")]
-    chosen = [next((i for i, n in enumerate(names) if n in alike), None) for alike in wanted]
-    if any(each is None for each in chosen):
-        chosen = [0, 1, 2] if len(names) >= 3 else [0, 0, 0]
-    picked = tuple(int(each) for each in chosen if each is not None)
+    picked = true_colour([band.name for band in source.bands])
     block = WarpSource(source.take(picked), small, "average").read(grid.whole(small.shape))
-    rgb = np.stack([_stretch(band.astype(float), block.valid) for band in block.pixels], axis=-1)
-    rgb[~block.valid] = 255
-    return rgb.astype(np.uint8)
-
-
-def _stretch(band: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
-    if not valid.any():
-        return np.full(band.shape, 255.0)
-    low, high = np.percentile(band[valid], (2, 98))
-    stretched: NDArray[np.float64] = (
-        np.clip((band - low) / max(high - low, 1e-9), 0, 1) ** 0.85 * 255
-    )
-    return stretched
+    return photo(block.pixels, block.valid)
 
 
 def _truth(subject: Subject, small: GeoBox) -> NDArray[np.uint8]:
@@ -135,22 +119,6 @@ def _classes(path: Path, small: GeoBox) -> NDArray[np.uint8]:
     block = WarpSource(FileSource(path), small, "mode").read(grid.whole(small.shape))
     ids: NDArray[np.uint8] = np.where(block.valid, block.pixels[0], IGNORE).astype(np.uint8)
     return ids
-
-
-def _painted(ids: NDArray[np.uint8], scheme: ClassScheme) -> NDArray[np.uint8]:
-    table = np.full((256, 3), 255, dtype=np.uint8)
-    table[IGNORE] = [int(EMPTY[i : i + 2], 16) for i in (1, 3, 5)]
-    for index, each in enumerate(scheme.classes):
-        table[index] = _opaque(each.rgba)
-    painted: NDArray[np.uint8] = table[ids]
-    return painted
-
-
-def _opaque(rgba: tuple[int, int, int, int]) -> tuple[int, int, int]:
-    """The colour over white paper."""
-    share = rgba[3] / 255
-    red, green, blue = (round(share * channel + (1 - share) * 255) for channel in rgba[:3])
-    return red, green, blue
 
 
 def _frame(axes: Axes, name: str) -> None:

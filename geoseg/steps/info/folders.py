@@ -103,7 +103,9 @@ def _model(path: Path) -> Entry:
 
     spec = read_spec(path)
     rows = []
-    if not (path / WEIGHTS).is_file():
+    if spec.threshold and not spec.weights_sha256:
+        pass  # all it knows stands in the spec
+    elif not (path / WEIGHTS).is_file():
         rows.append(
             problem("no-weights", "error", f"{WEIGHTS} is not there", "copy the model again")
         )
@@ -120,6 +122,8 @@ def _model(path: Path) -> Entry:
         gsd_m=spec.gsd_m,
         architecture=spec.architecture,
         backbone=spec.backbone,
+        origin=spec.origin,
+        licence=spec.licence,
         stride=spec.stride,
         halo=spec.halo,
         classes=_classes(spec.scheme),

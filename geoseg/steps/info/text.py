@@ -76,7 +76,9 @@ def _bands(each: Entry) -> str:
 def _rest(each: Entry) -> str:
     parts = []
     if each.get("architecture"):
-        parts.append(f"{each['architecture']} with {each['backbone']}")
+        parts.append(
+            f"{each['architecture']}" + f" with {each['backbone']}" * bool(each["backbone"])
+        )
     if each.get("chips"):
         parts.append("chips " + ", ".join(f"{name} {n}" for name, n in each["chips"].items()))
     if each.get("classes"):

@@ -41,7 +41,7 @@ def contents_of(plan: Plan, run: Run) -> dict[str, str]:
     if plan.options.overwrite:
         return {}
     weights = (
-        [spec.weights_sha256 for spec in plan.model.specs]
+        [spec.weights_sha256 for spec in plan.model.specs if spec.weights_sha256]
         if isinstance(plan.model, SavedModel)
         else []
     )
@@ -80,6 +80,10 @@ def _choose(plan: Plan, number: int, team: Team) -> Choice:
     options, model = plan.options, plan.model
     if not isinstance(model, SavedModel):
         return Choice(engine=None, window=options.window or _default_window(model.stride))
+    if not model.is_network:
+        spec = model.specs[0]
+        window = options.window or spec.window or _default_window(spec.stride)
+        return Choice(engine=None, window=window)
     from geoseg.steps.predict.choose import choose
 
     task = ChoiceTask(

@@ -14,6 +14,7 @@ from geoseg.models import dropout
 from geoseg.models.abilities import has_bf16
 from geoseg.models.engines import installed
 from geoseg.models.footprint import Footprint, measure
+from geoseg.models.networks import TORCH_ONLY
 from geoseg.models.recipe import Engine
 from geoseg.models.store import load_network
 from geoseg.raster import Block
@@ -66,7 +67,7 @@ def _choose(task: ChoiceTask) -> Choice:
     if task.model.recipe.passes:
         dropout.names(network)
     footprint = measure(network, len(spec.bands))
-    window = task.window or _window(task, footprint)
+    window = task.window or spec.window or _window(task, footprint)
     if len(engines) == 1:
         return Choice(
             engine=engines[0], window=window, trials=(Trial(engine=engines[0], note=ONLY),)
@@ -97,6 +98,7 @@ def _candidates(task: ChoiceTask) -> list[Engine]:
     """What may run the network: first what others are held to, then what is soon ready."""
     gpu = torch.cuda.is_available()
     recipe = task.model.recipe
+    only_torch = recipe.passes or any(s.architecture in TORCH_ONLY for s in task.model.specs)
     possible = [
         Engine(),
         Engine(precision="bf16"),
@@ -112,14 +114,14 @@ def _candidates(task: ChoiceTask) -> list[Engine]:
         and task.precision in ("auto", each.precision)
         and (installed(each) or task.engine != "auto")
         and (each.precision == "fp32" or has_bf16() or task.precision == "bf16")
-        and not (recipe.passes and each != Engine(precision=each.precision))
+        and not (only_torch and each != Engine(precision=each.precision))
     ]
     if not found:
         raise ConfigError(
             "no engine does this here",
             got=f"--engine {task.engine} --precision {task.precision}"
             + (f" --passes {recipe.passes}" if recipe.passes else ""),
-            wanted="onnx computes in fp32 only, --passes runs on torch only, a GPU has torch only",
+            wanted="onnx computes in fp32 only; --passes, dpt and a GPU need torch",
         )
     return found
 

@@ -30,9 +30,8 @@ AREA = ClassScheme.model_validate(
     {"classes": [{"name": "area", "color": "#000000", "values": ["*"]}]}
 )
 
-NETWORK_ONLY = (
-    "gsd", "engine", "precision", "tta", "passes", "confidence", "probabilities", "blend",
-)  # fmt: skip
+ENGINE_ONLY = ("engine", "precision", "tta", "passes", "blend")
+NETWORK_ONLY = ("gsd", "confidence", "probabilities", *ENGINE_ONLY)
 
 WHERE = {"workers", "cluster", "region", "overwrite", "remote", "grid"}
 """Options that change no byte of a scene's map."""
@@ -90,7 +89,7 @@ class Plan:
     def weights(self) -> list[Path]:
         """The files of weights."""
         folders = self.model.folders if isinstance(self.model, SavedModel) else ()
-        return [folder / WEIGHTS for folder in folders]
+        return [folder / WEIGHTS for folder in folders if (folder / WEIGHTS).exists()]
 
     @property
     def fingerprint(self) -> Any:
@@ -114,9 +113,11 @@ def plan(
     predictor = _predictor(model, options)
     sources = open_scenes(scenes, options)
     if isinstance(predictor, SavedModel):
+        if not predictor.is_network:
+            _refuse(options, ENGINE_ONLY, "a network", predictor.specs[0].architecture)
         sources = [_fit(source, predictor.specs[0], options) for source in sources]
     else:
-        _refuse_network_options(options)
+        _refuse(options, NETWORK_ONLY, "a model directory", "a predictor")
     if options.window:
         _check_window(options.window, predictor)
     sources, areas = _areas(sources, options)
@@ -142,15 +143,15 @@ def _predictor(
     return SavedModel.open([Path(folder) for folder in folders], recipe)
 
 
-def _refuse_network_options(options: PredictOptions) -> None:
-    """A predictor of the caller's own has no engine, no logits and no pixel size."""
+def _refuse(options: PredictOptions, names: Sequence[str], wanted: str, got: str) -> None:
+    """A forest has no engine; a predictor of the caller's own has no logits and no pixel size."""
     plain = type(options)()
-    given = [name for name in NETWORK_ONLY if getattr(options, name) != getattr(plain, name)]
+    given = [name for name in names if getattr(options, name) != getattr(plain, name)]
     if given:
         raise ConfigError(
-            "needs a model directory",
+            f"needs {wanted}",
             where=", ".join(f"--{name}" for name in given),
-            got="a predictor",
+            got=got,
             fix="leave it out, or let the predictor do it",
         )
 

@@ -1,0 +1,78 @@
+"""Checkpoints at the end of epochs, and a training that goes on from one as if nothing happened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from geoseg import files
+
+
+class Resume(Checkpoint):
+    """Saves all of a training after each epoch, and starts from what was saved.
+
+    Lightning's own way back restores its loops as well, in the middle of the end of an epoch; it
+    then leaves out the start of the next one. Here a run simply begins with a later epoch.
+
+    Args:
+        path: the checkpoint.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Go on from the checkpoint, if there is one."""
+        if not self._path.exists():
+            return
+        saved = torch.load(self._path, weights_only=True, map_location="cpu")
+        _restore(trainer, pl_module, saved)
+        _set_progress(trainer, saved["epoch"] + 1, saved["global_step"])
+        patience = trainer.early_stopping_callback
+        assert patience is not None, "every training has one"
+        trainer.should_stop = patience.wait_count >= patience.patience
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002  (Lightning names it)
+        """Save, when all other callbacks have done their work."""
+        trainer.save_checkpoint(self._path)
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Checkpoints appear whole or not at all."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
+    ) -> None:
+        """Write a checkpoint."""
+        assert storage_options is None, "for remote places only"
+        with files.whole(Path(path)) as temporary:
+            torch.save(checkpoint, temporary)
+
+
+def _restore(trainer: L.Trainer, task: L.LightningModule, saved: dict[str, Any]) -> None:
+    """Weights, optimizers, schedules and callbacks; averaged weights are a callback's."""
+    task.load_state_dict(saved["state_dict"])
+    for optimizer, state in zip(trainer.optimizers, saved["optimizer_states"], strict=True):
+        optimizer.load_state_dict(state)
+    for config, state in zip(trainer.lr_scheduler_configs, saved["lr_schedulers"], strict=True):
+        config.scheduler.load_state_dict(state)
+    states: Mapping[str, Any] = saved["callbacks"]
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]  # added by its connector
+        callback.on_load_checkpoint(trainer, task, saved)
+        if callback.state_key in states:
+            callback.load_state_dict(states[callback.state_key])
+
+
+def _set_progress(trainer: L.Trainer, epoch: int, steps: int) -> None:
+    loop = trainer.fit_loop
+    for count in (loop.epoch_progress.current, loop.epoch_progress.total):
+        for name in ("ready", "started", "processed", "completed"):
+            setattr(count, name, epoch)
+    loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step.total.completed = steps
+    loop.epoch_loop._batches_that_stepped = steps

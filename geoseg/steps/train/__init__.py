@@ -1,0 +1,218 @@
+"""Fit a model to training chips."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from statistics import mean, stdev
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from geoseg import files
+from geoseg.errors import ChipsError
+from geoseg.models.named import Loss, Schedule
+from geoseg.options import Options
+
+if TYPE_CHECKING:
+    from geoseg.chips import ChipSet
+
+__all__ = ["TrainOptions", "train"]
+
+OUTPUTS = ("model.safetensors", "spec.json", "metrics.csv")
+PICTURES = ("curves.png", "examples.png")
+
+logger = logging.getLogger(__name__)
+
+
+class TrainOptions(Options):
+    """Options of `train`."""
+
+    architecture: Literal[
+        "unet", "deeplabv3+", "fcn", "upernet", "segformer", "dpt", "unet++", "unet-scse", "manet",
+        "fpn", "linknet", "pspnet", "deeplabv3", "linear", "forest", "svm", "threshold",
+    ] = "unet"  # fmt: skip
+    """Network; or random forest, linear SVM, or threshold on an index, which look at single
+    pixels."""
+
+    backbone: str | None = None
+    """Encoder: any of segmentation-models-pytorch, "tu-" and the name of a timm model, or swin_*;
+    that of the weights, or resnet18, when not given."""
+
+    weights: str | None = None
+    """What a network starts from: a name of `geoseg models list`, a file, or a model directory."""
+
+    weights_folder: Path | None = None
+    """Where `geoseg models fetch --to` put files of weights; torch's cache when not given."""
+
+    scaling: Literal["weights", "chips"] = "weights"
+    """Scale bands as the weights were trained, or by the chips' own mean and spread."""
+
+    tuning: Literal["full", "frozen", "probe"] = "full"
+    """What learns: all of a network, all but its encoder, or its last layer alone."""
+
+    features: Literal["pixel", "texture", "superpixel"] = "pixel"
+    """What a forest or an SVM sees: the bands, their texture too, or superpixels too."""
+
+    index: Literal["ndvi", "ndwi", "mndwi", "ndmi", "ndbi", "nbr"] = "ndwi"
+    """What a threshold is set on."""
+
+    loss: Loss = "ce+dice"
+    """Cross-entropy, Dice, focal, Lovasz, Tversky or Jaccard, or the sum of two."""
+
+    class_weights: Literal["none", "sqrt", "balanced"] = "sqrt"
+    """Weight of rare classes in the cross-entropy and the focal loss: none, root of the inverse
+    frequency, inverse."""
+
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    """Share of a pixel's label that the cross-entropy spreads over all classes."""
+
+    epochs: int = Field(60, ge=1)
+    """Epochs, at most."""
+
+    patience: int = Field(15, ge=1)
+    """Epochs without a better validation mIoU after which training stops."""
+
+    batch: int = Field(8, ge=2)
+    """Chips per step, on each GPU."""
+
+    accumulate: int = Field(1, ge=1)
+    """Batches whose gradients are added up for one step, where memory is too small for a larger
+    batch."""
+
+    fold: int | Literal["all"] | None = Field(None)
+    """Which fold of the chips validates, where they have folds; the first by default. "all" fits a
+    model for each, which together are one that averages."""
+
+    sampling: Literal["uniform", "balanced", "hard"] = "uniform"
+    """How training chips are drawn: all alike, a class first and then one of its pixels, or by
+    what they cost when they were last seen."""
+
+    crop: int | None = Field(None, ge=32, multiple_of=32)
+    """Side in pixels of what the network sees of the training chips at a time; the chips' own by
+    default."""
+
+    shift: bool = True
+    """Let training crops begin anywhere, also across the borders of chips."""
+
+    workers: int = Field(0, ge=0)
+    """Processes that read chips; 0 reads them in this one."""
+
+    lr: float | Literal["auto"] = Field(1e-3, gt=0)
+    """Peak learning rate; "auto" finds one by a short trial."""
+
+    schedule: Schedule = "one-cycle"
+    """How the learning rate goes through the training."""
+
+    ema: float = Field(0.0, ge=0, lt=1)
+    """Keep a moving average of the weights with this decay, such as 0.99, and save that; 0 for
+    none."""
+
+    augment: bool = True
+    """Flip and turn training chips."""
+
+    seed: int = 0
+    """Seed of weights, order and augmentation."""
+
+    tune: int = Field(0, ge=0)
+    """Try this many sets of learning rate, loss, class weights and smoothing first, and take the
+    best; needs geoseg[tune]."""
+
+
+def train(chips: str | Path, out: str | Path, *, options: TrainOptions | None = None) -> Path:
+    """Fit a torchgeo segmentation network, a forest, an SVM or a threshold to chips.
+
+    A run that was killed goes on from its last epoch when the same call is made again, and gives
+    the weights it would have given undisturbed.
+
+    Args:
+        chips: a chip directory.
+        out: the model directory to write.
+        options: network, loss, length.
+
+    Returns:
+        The model directory: model.safetensors, spec.json, metrics.csv, run.json, and of networks
+        curves.png and examples.png. With all folds: fold-1, fold-2 ..., a model directory each,
+        and folds.json.
+
+    Raises:
+        ChipsError: the chips cannot be trained on.
+        ConfigError: weights are not on this machine, or do not go with the network; or tuning was
+            asked for, and optuna is not installed.
+        ModelError: the backbone is unknown, or a file of weights is damaged.
+    """
+    from geoseg.chips import open_chips
+
+    options = options or TrainOptions()
+    folder = Path(out)
+    if options.fold != "all":
+        _train_one(open_chips(Path(chips), options.fold), folder, options)
+        return folder
+    folds = len(open_chips(Path(chips)).spec.folds)
+    if not folds:
+        raise ChipsError("has no folds", where=chips, fix="cut chips with --folds, or no --fold")
+    for number in range(1, folds + 1):
+        _train_one(open_chips(Path(chips), number), folder / f"fold-{number}", options)
+    _write_folds(folder, folds)
+    return folder
+
+
+def _train_one(chips: ChipSet, folder: Path, options: TrainOptions) -> None:
+    from geoseg.chips.store import FILES
+    from geoseg.job import open_run
+
+    _check(chips)
+    inputs = [*(chips.folder / name for name in FILES), *_weights_files(options)]
+    resolved = options.model_dump(mode="json", exclude={"workers"}) | {"fold": chips.fold}
+    with open_run(
+        "train", folder, inputs=inputs, options=resolved, outputs=_outputs(options)
+    ) as run:
+        if run.done:
+            return
+        chips.verify()
+        if options.architecture in ("forest", "svm", "threshold"):
+            from geoseg.steps.train.pixelwise import fit_pixels
+
+            run.counts = fit_pixels(chips, folder, options)
+        else:
+            from geoseg.steps.train.network import fit_network
+
+            run.counts = fit_network(chips, folder, run.work, options)
+        run.finish()
+
+
+def _outputs(options: TrainOptions) -> tuple[str, ...]:
+    if options.architecture == "threshold":
+        return OUTPUTS[1:]
+    return OUTPUTS if options.architecture in ("forest", "svm") else (*OUTPUTS, *PICTURES)
+
+
+def _weights_files(options: TrainOptions) -> list[Path]:
+    """Files of weights that belong to what made a model."""
+    from geoseg.models.start import file_of
+
+    return [file_of(options.weights, options.weights_folder)] if options.weights else []
+
+
+def _write_folds(folder: Path, folds: int) -> None:
+    """Write folds.json: the validation mIoU of each fold, their mean and standard deviation."""
+    from geoseg.models.spec import read_spec
+
+    specs = [read_spec(folder / f"fold-{number}") for number in range(1, folds + 1)]
+    found = [float(spec.metrics["val_miou"] or 0) for spec in specs]
+    spread = {"mean": round(mean(found), 6), "sd": round(stdev(found), 6)}
+    logger.info("validation mIoU of %d folds: %.3f, sd %.3f", folds, *spread.values())
+    files.write_json(folder / "folds.json", {"val_miou": found, **spread})
+
+
+def _check(chips: ChipSet) -> None:
+    if len(chips.spec.scheme.classes) < 2:
+        raise ChipsError(
+            "a map needs two classes or more",
+            where=chips.folder,
+            got=chips.spec.scheme.names,
+            fix="add the class of everything else, and outside: <its name>, to the class file",
+        )
+    for split in ("train", "val"):
+        if not len(chips.positions(split)):
+            raise ChipsError(f"has no chips in the {split} split", where=chips.folder)

@@ -1,0 +1,154 @@
+"""Networks: where they start, what they are fed, how they are fitted and calibrated."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from geoseg.chips import ChipSet
+from geoseg.chips.loader import loader
+from geoseg.chips.order import Batches, Order
+from geoseg.job.record import versions
+from geoseg.models.calibration import calibrate
+from geoseg.models.fit import STEPS_PER_EPOCH, Recipe, best_of, fit
+from geoseg.models.history import Rows
+from geoseg.models.networks import halo_of, stride_of, window_of
+from geoseg.models.pictures import draw_pictures
+from geoseg.models.samples import Samples
+from geoseg.models.spec import ModelSpec
+from geoseg.models.start import Inputs, Origin, Start, start
+from geoseg.models.store import save_model
+from geoseg.steps.train.tuning import tuned
+
+if TYPE_CHECKING:
+    from geoseg.steps.train import TrainOptions
+
+MAX_CLASS_WEIGHT = 10.0
+RECIPE = {
+    "loss", "label_smoothing", "lr", "schedule", "accumulate", "ema", "epochs", "patience",
+    "augment", "seed",
+}  # fmt: skip
+
+logger = logging.getLogger(__name__)
+
+
+def fit_network(
+    chips: ChipSet, folder: Path, work: Path, options: TrainOptions
+) -> dict[str, int | float]:
+    """Fit a network to chips, calibrate it, and write the model directory with its pictures.
+
+    Args:
+        chips: the chips.
+        folder: the model directory.
+        work: folder for what a killed run goes on from.
+        options: what and how.
+
+    Returns:
+        What goes into the record: chips by split, and validation metrics.
+    """
+    if options.tune:
+        options = tuned(options, partial(_score, chips), work)
+    fitted = _fitted(chips, options, work / "fit", folder)
+    recipe, network = fitted.recipe, fitted.first.network
+    val = Samples(chips.images, chips.valid, chips.labels, chips.positions("val"))
+    found = calibrate(network, val, recipe)
+    logger.info(
+        "temperature %.3g; expected calibration error on validation chips %.4f, was %.4f",
+        found.temperature, found.ece_after, found.ece_before,
+    )  # fmt: skip
+    metrics = best_of(fitted.rows) | {"ece_before": found.ece_before, "ece_after": found.ece_after}
+    spec = _spec(chips, fitted, options).model_copy(
+        update={"temperature": found.temperature, "metrics": metrics}
+    )
+    draw_pictures(network, val, recipe, fitted.rows, spec, folder)
+    save_model(folder, network, spec)
+    counts = {split: len(chips.positions(split)) for split in ("train", "val")}
+    return {**counts, **metrics}
+
+
+@dataclass(frozen=True, eq=False)
+class _Fitted:
+    first: Start
+    recipe: Recipe
+    rows: Rows
+
+
+def _fitted(chips: ChipSet, options: TrainOptions, work: Path, logs: Path) -> _Fitted:
+    torch.manual_seed(options.seed)
+    recipe = _recipe(chips, options)
+    origin = Origin(options.weights, options.weights_folder, options.scaling, options.tuning)
+    inputs = Inputs(tuple(band.name for band in chips.spec.bands), recipe.mean, recipe.std)
+    first = start(options.architecture, options.backbone, inputs, recipe.classes, origin)
+    recipe = replace(recipe, mean=first.mean, std=first.std)
+    feed, val = loader(chips, "train", _drawn(chips, options)), loader(chips, "val", _all(options))
+    order = feed.sampler
+    assert isinstance(order, Order), "the loader of chips is in an order of its own"
+    learn = order.learn if options.sampling == "hard" else None
+    return _Fitted(first, recipe, fit(first.network, feed, val, recipe, work, logs, learn=learn))
+
+
+def _score(chips: ChipSet, options: TrainOptions, place: Path) -> float:
+    """The validation mIoU that a set of options comes to."""
+    return best_of(_fitted(chips, options, place, place).rows)["val_miou"]
+
+
+def _drawn(chips: ChipSet, options: TrainOptions) -> Batches:
+    """Batches of an epoch; small sets are gone through several times."""
+    count = len(chips.positions("train"))
+    batch = min(options.batch, count)
+    return Batches(
+        batch=batch,
+        steps=max(count // batch, STEPS_PER_EPOCH),
+        side=options.crop,
+        sampling=options.sampling,
+        shift=options.shift,
+        seed=options.seed,
+        workers=options.workers,
+    )
+
+
+def _all(options: TrainOptions) -> Batches:
+    return Batches(batch=options.batch, workers=options.workers)
+
+
+def _recipe(chips: ChipSet, options: TrainOptions) -> Recipe:
+    bands = chips.spec.bands
+    return Recipe(
+        mean=tuple(band.mean for band in bands),
+        std=tuple(band.std for band in bands),
+        classes=len(chips.spec.scheme.classes),
+        class_weights=_weights(chips.spec.pixels["train"], options.class_weights),
+        **options.model_dump(include=RECIPE),
+    )
+
+
+def _weights(pixels: tuple[int, ...], rule: str) -> tuple[float, ...]:
+    """Class weights from training pixels; a class without any has weight 0."""
+    power = {"none": 0.0, "sqrt": 0.5, "balanced": 1.0}[rule]
+    even = sum(pixels) / len(pixels)
+    return tuple(min((even / n) ** power, MAX_CLASS_WEIGHT) if n else 0.0 for n in pixels)
+
+
+def _spec(chips: ChipSet, fitted: _Fitted, options: TrainOptions) -> ModelSpec:
+    spec, first = chips.spec, fitted.first
+    return ModelSpec(
+        architecture=options.architecture,
+        backbone=first.backbone,
+        bands=tuple(band.name for band in spec.bands),
+        dtype=spec.dtype,
+        mean=fitted.recipe.mean,
+        std=fitted.recipe.std,
+        gsd_m=spec.gsd_m,
+        scheme=spec.scheme,
+        stride=stride_of(first.network),
+        halo=halo_of(first.network),
+        window=window_of(options.architecture, spec.size),
+        origin=first.origin,
+        licence=first.licence,
+        versions=versions(),
+    )
