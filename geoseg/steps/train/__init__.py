@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 from statistics import mean, stdev
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -80,7 +80,7 @@ class TrainOptions(Options):
     """Batches whose gradients are added up for one step, where memory is too small for a larger
     batch."""
 
-    fold: int | Literal["all"] | None = Field(None)
+    fold: Annotated[int, Field(ge=1)] | Literal["all"] | None = None
     """Which fold of the chips validates, where they have folds; the first by default. "all" fits a
     model for each, which together are one that averages."""
 
@@ -98,7 +98,7 @@ class TrainOptions(Options):
     workers: int = Field(0, ge=0)
     """Processes that read chips; 0 reads them in this one."""
 
-    lr: float | Literal["auto"] = Field(1e-3, gt=0)
+    lr: Annotated[float, Field(gt=0)] | Literal["auto"] = 1e-3
     """Peak learning rate; "auto" finds one by a short trial."""
 
     schedule: Schedule = "one-cycle"
