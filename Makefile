@@ -10,8 +10,9 @@ env:                     ## make .venv hold exactly what requirements.lock lists
 demo: env                ## a scene made from a seed -> chips -> model -> map -> polygons -> report
 	@$(PYTHON) -m geoseg demo demo
 
-test: env check          ## everything CI runs
-	$(PYTEST)
+test: env check          ## everything CI runs, the quick tests first
+	$(PYTEST) -m "not slow"
+	$(PYTEST) -m slow
 
 quick: env               ## the tests that take seconds
 	$(PYTEST) -m "not slow"
