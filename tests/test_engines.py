@@ -6,8 +6,11 @@ The choice of one is a trial on the scene; it is written down and kept.
 from __future__ import annotations
 
 import copy
+import ctypes
+import gc
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -178,6 +181,27 @@ class TestEveryEngine:
         ]
         assert np.array_equal(found[0], found[1])
         assert np.array_equal(found[0], found[2])
+
+
+class AlternateStack(ctypes.Structure):
+    """A stack_t, as Linux lays it out."""
+
+    _fields_ = (("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+@needs("openvino")
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere signals use the common stack")
+def test_signals_find_their_stack_when_networks_have_come_and_gone() -> None:
+    kept = [engines.build(Pooling(3, 2), 3, OPENVINO, CPU, slots=1) for _ in range(3)]
+    for _ in range(3):
+        kept.pop(0)
+        gc.collect()
+    stack = AlternateStack()
+    assert ctypes.CDLL(None).sigaltstack(None, ctypes.byref(stack)) == 0
+    if stack.start is not None:
+        maps = Path("/proc/self/maps").read_text(encoding="ascii").splitlines()
+        spans = [[int(end, 16) for end in line.split()[0].split("-")] for line in maps]
+        assert any(low <= stack.start < high for low, high in spans)
 
 
 class Branched(nn.Module):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import warnings
+from functools import cache
 from typing import TYPE_CHECKING
 
 import openvino as ov
@@ -34,7 +35,7 @@ def build(network: nn.Module, bands: int, engine: Engine, slots: int) -> Forward
             warnings.simplefilter("ignore")
             model = ov.convert_model(network, example_input=example)
         model.reshape([1, bands, -1, -1])
-        compiled = ov.Core().compile_model(
+        compiled = _core().compile_model(
             model,
             "CPU",
             {
@@ -57,3 +58,14 @@ def build(network: nn.Module, bands: int, engine: Engine, slots: int) -> Forward
         return torch.from_numpy(answer[0])
 
     return forward
+
+
+@cache
+def _core() -> ov.Core:
+    """One for the life of the process.
+
+    On Linux each gives its thread an alternate signal stack and, when it goes, gives back the one
+    before. Of several that go in another order, the stack left is unmapped memory, and the next
+    signal overwrites whatever lies there by then.
+    """
+    return ov.Core()
