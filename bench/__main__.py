@@ -14,7 +14,7 @@ os.environ["GDAL_CACHEMAX"] = "64"  # MB: less than the scenes, so that nobody r
 
 TABLES = (
     "tiles", "labels", "polygons", "scheduler", "engine", "sinks", "halo", "peers", "memory",
-    "seams", "safety", "loader", "step",
+    "seams", "safety", "loader", "step", "crossval",
 )  # fmt: skip
 
 
