@@ -117,7 +117,7 @@ def train_(
     /,
     *,
     out: Out,
-    options: Annotated[TrainOptions, Parameter(name="*")] = TrainOptions(),
+    options: Annotated[TrainOptions, Parameter(name="*", consume_multiple=True)] = TrainOptions(),
 ) -> None:
     """Fit a torchgeo segmentation network, a forest, an SVM or a threshold to chips.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +13,17 @@ from numpy.typing import NDArray
 
 from geoseg import files, grid
 from geoseg.chips.areas import fixed_splits
+from geoseg.chips.arrays import write_arrays
 from geoseg.chips.balance import balance
 from geoseg.chips.cut import Part, load_part
 from geoseg.chips.ground import Links, Placed, link, overlaps
 from geoseg.chips.index import write_index
-from geoseg.chips.leaks import check_no_copies, check_scenes_apart, check_splits_apart
+from geoseg.chips.leaks import (
+    check_no_copies,
+    check_scenes_apart,
+    check_splits_apart,
+    digest,
+)
 from geoseg.chips.split import TRAIN, Folds, Names, Split, choose_split
 from geoseg.chips.statistics import Moments, moments_of, pooled
 from geoseg.chips.store import INDEX, SPEC, ChipSpec, Fold, SceneGrid
@@ -82,17 +88,21 @@ def assemble(
             "no chip holds a labelled pixel", where=folder, fix="check that labels and scenes meet"
         )
     placed = _placed(survey, size, sources, rule)
-    digests = [digest for each in survey for digest in each.digests]
+    digests = [each for found in survey for each in found.digests]
     check_no_copies(placed, digests, _chip_m2(sources, size), _names(sources))
     split = _split(placed, sources, rule)
     shared = _check(placed, split, sources, scheme)
     moments = np.concatenate([each.moments for each in survey])
     spec = _spec(placed, split, sources, scheme, moments, shared)
-    _write_arrays(folder, [path for _, path in parts], len(placed.scene))
+    write_arrays(folder, partial(_loaded, [path for _, path in parts]), len(placed.scene))
     valid = moments[:, 0, 0] / size**2
-    write_index(folder / INDEX, placed, split, valid, sources)
+    write_index(folder / INDEX, placed, split, valid, [source.geobox for source in sources])
     files.write_bytes(folder / SPEC, spec.model_dump_json(indent=2).encode())
     return spec
+
+
+def _loaded(paths: Sequence[Path]) -> Iterator[Part]:
+    return (part for part in map(load_part, paths) if part)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,23 +116,14 @@ class _Survey:
 
 def _survey(scene: int, part: Part, classes: int) -> _Survey:
     """What the split and the statistics need to know of a part."""
-    counts = [np.bincount(chip.ravel(), minlength=256)[:classes] for chip in part.labels]
     chips = list(zip(part.images, part.valid, strict=True))
     return _Survey(
         scene=np.full(len(part.corners), scene, dtype=np.int64),
         corners=part.corners,
-        pixels=np.array(counts, dtype=np.int64),
+        pixels=part.pixels(classes),
         moments=np.stack([moments_of(image, valid) for image, valid in chips]),
-        digests=[_digest(image, valid) for image, valid in chips],
+        digests=[digest(image, valid) for image, valid in chips],
     )
-
-
-def _digest(image: NDArray[np.generic], valid: NDArray[np.bool_]) -> str:
-    """Of the valid pixels; empty where they are all alike, as on still water or in shadow."""
-    pixels = image[:, valid]
-    if (pixels == pixels[:, :1]).all():
-        return ""
-    return hashlib.blake2b(valid.tobytes() + pixels.tobytes(), digest_size=16).hexdigest()
 
 
 def _placed(
@@ -185,7 +186,7 @@ def _spec(
         gsd_m=round(float(np.mean([grid.gsd_m(source.geobox) for source in sources])), 4),
         scheme=scheme,
         bands=folds[0].bands,
-        scenes=tuple(_scene_grid(source) for source in sources),
+        scenes=tuple(scene_grid(source) for source in sources),
         pixels=folds[0].pixels,
         folds=tuple(folds) if len(folds) > 1 else (),
         block=split.block,
@@ -210,30 +211,8 @@ def _chip_m2(sources: Sequence[RasterSource], size: int) -> float:
     return (size * grid.gsd_m(sources[0].geobox)) ** 2
 
 
-def _write_arrays(folder: Path, parts: list[Path], count: int) -> None:
-    first = next(part for part in map(load_part, parts) if part is not None)
-    for field in ("images", "valid", "labels"):
-        example = getattr(first, field)
-        with files.whole(folder / f"{field}.npy") as temporary:
-            array = np.lib.format.open_memmap(
-                temporary, mode="w+", dtype=example.dtype, shape=(count, *example.shape[1:])
-            )
-            _fill(array, parts, field)
-            array.flush()
-            del array
-
-
-def _fill(array: NDArray[np.generic], parts: list[Path], field: str) -> None:
-    at = 0
-    for path in parts:
-        part: Part | None = load_part(path)
-        if part is not None:
-            chips = getattr(part, field)
-            array[at : at + len(chips)] = chips
-            at += len(chips)
-
-
-def _scene_grid(source: RasterSource) -> SceneGrid:
+def scene_grid(source: RasterSource) -> SceneGrid:
+    """The grid of a scene, as chips remember it."""
     affine = source.geobox.affine
     return SceneGrid(
         name=source.name,

@@ -43,7 +43,12 @@ class CutTask:
     @property
     def name(self) -> str:
         """File name of the part; sorting parts by name sorts chips by scene, row and column."""
-        return f"{self.scene:06d}-{self.region.row:09d}-{self.region.col:09d}.npz"
+        return part_name(self.scene, self.region)
+
+    @property
+    def path(self) -> Path:
+        """Where the part goes."""
+        return self.folder / self.name
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +59,11 @@ class Part:
     valid: NDArray[np.bool_]
     labels: NDArray[np.uint8]
     corners: NDArray[np.int64]
+
+    def pixels(self, classes: int) -> NDArray[np.int64]:
+        """Labelled pixels of each chip by class, (chips, classes)."""
+        counts = [np.bincount(chip.ravel(), minlength=256)[:classes] for chip in self.labels]
+        return np.array(counts, dtype=np.int64)
 
 
 def cut(task: CutTask) -> tuple[str, dict[str, int]]:
@@ -71,7 +81,7 @@ def cut(task: CutTask) -> tuple[str, dict[str, int]]:
     )
     labels = _labels(task, region)
     if (labels == IGNORE).all():
-        return _write(task, [], None), {"kept": 0, "unlabelled": len(corners), "invalid": 0}
+        return write_part(task.path, None), {"kept": 0, "unlabelled": len(corners), "invalid": 0}
     block = task.source.read(region)
     labels[~block.valid] = IGNORE
     kept, unlabelled, invalid = [], 0, 0
@@ -89,7 +99,7 @@ def cut(task: CutTask) -> tuple[str, dict[str, int]]:
         labels=_cut(labels, kept),
         corners=np.array([(region.row + c.row, region.col + c.col) for c in kept], dtype=np.int64),
     )
-    return _write(task, kept, part), {
+    return write_part(task.path, part if kept else None), {
         "kept": len(kept),
         "unlabelled": unlabelled,
         "invalid": invalid,
@@ -103,6 +113,21 @@ def _labels(task: CutTask, region: Window) -> NDArray[np.uint8]:
         return np.full(region.shape, IGNORE, dtype=np.uint8)
 
 
+def part_name(scene: int, region: Window) -> str:
+    """The file name of a region's part."""
+    return f"{scene:06d}-{region.row:09d}-{region.col:09d}.npz"
+
+
+def write_part(path: Path, part: Part | None) -> str:
+    """Write the chips of a region, or that it has none, and return the sha256."""
+    buffer = io.BytesIO()
+    if part is None:
+        np.savez(buffer)
+    else:
+        np.savez(buffer, **{name: getattr(part, name) for name in Part.__dataclass_fields__})
+    return files.write_bytes(path, buffer.getvalue())
+
+
 def load_part(path: Path) -> Part | None:
     """The chips of a region, or None when it had none."""
     with np.load(path, allow_pickle=False) as arrays:
@@ -114,12 +139,3 @@ def _cut(array: NDArray[Any], chips: list[Window]) -> NDArray[Any]:
     return (
         np.stack([array[..., *chip.slices] for chip in chips]) if chips else np.empty((0, *shape))
     )
-
-
-def _write(task: CutTask, kept: list[Window], part: Part | None) -> str:
-    buffer = io.BytesIO()
-    if part is None or not kept:
-        np.savez(buffer)
-    else:
-        np.savez(buffer, **{name: getattr(part, name) for name in Part.__dataclass_fields__})
-    return files.write_bytes(task.folder / task.name, buffer.getvalue())

@@ -11,12 +11,12 @@ import pandas as pd
 import pyogrio
 import shapely
 from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 
 from geoseg import files, grid
 from geoseg.chips.ground import Placed
 from geoseg.chips.split import Split
-from geoseg.raster import RasterSource
 
 
 def write_index(
@@ -24,7 +24,7 @@ def write_index(
     placed: Placed,
     split: Split,
     valid: NDArray[np.float64],
-    sources: Sequence[RasterSource],
+    geoboxes: Sequence[GeoBox],
 ) -> None:
     """Write the index.
 
@@ -33,7 +33,7 @@ def write_index(
         placed: the chips.
         split: their splits, one or one by fold.
         valid: (chips,) share of the pixels that are valid.
-        sources: the scenes.
+        geoboxes: the grids of the scenes.
     """
     table = pd.DataFrame(
         {
@@ -51,20 +51,20 @@ def write_index(
     for index in range(placed.pixels.shape[1]):
         table[f"pixels_{index}"] = placed.pixels[:, index]
     shapes = np.empty(len(table), dtype=object)
-    for scene, source in enumerate(sources):
+    for scene, geobox in enumerate(geoboxes):
         here = placed.scene == scene
-        shapes[here] = _footprints(placed.corners[here], placed.size, source)
+        shapes[here] = _footprints(placed.corners[here], placed.size, geobox)
     frame = gpd.GeoDataFrame(table, geometry=shapes, crs=4326)
     with files.whole(path) as temporary:
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": "1970-01-01T00:00:00Z"})
         pyogrio.write_dataframe(frame, temporary, layer="chips", driver="GPKG")
 
 
-def _footprints(corners: NDArray[np.int64], size: int, source: RasterSource) -> NDArray[np.object_]:
+def _footprints(corners: NDArray[np.int64], size: int, geobox: GeoBox) -> NDArray[np.object_]:
     square = np.array([(0, 0), (0, size), (size, size), (size, 0), (0, 0)])
     points = (corners[:, None, ::-1] + square).reshape(-1, 2).astype(float)
-    xs, ys = source.geobox.affine @ (points[:, 0], points[:, 1])
-    to_lonlat = Transformer.from_crs(grid.crs_of(source.geobox).proj, 4326, always_xy=True)
+    xs, ys = geobox.affine @ (points[:, 0], points[:, 1])
+    to_lonlat = Transformer.from_crs(grid.crs_of(geobox).proj, 4326, always_xy=True)
     lonlat = np.column_stack(to_lonlat.transform(xs, ys)).reshape(-1, 5, 2)
     polygons: NDArray[np.object_] = shapely.polygons(lonlat)
     return polygons

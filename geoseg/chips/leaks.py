@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -63,6 +64,14 @@ def check_no_copies(
             wanted="0 m2",
             fix="leave one of them out",
         )
+
+
+def digest(image: NDArray[np.generic], valid: NDArray[np.bool_]) -> str:
+    """Of the valid pixels of a chip; empty where they are all alike, as on water or in shadow."""
+    pixels = image[:, valid]
+    if (pixels == pixels[:, :1]).all():
+        return ""
+    return hashlib.blake2b(valid.tobytes() + pixels.tobytes(), digest_size=16).hexdigest()
 
 
 def leak(shared: Links, names: Names) -> NDArray[np.bool_]:

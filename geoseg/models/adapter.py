@@ -15,6 +15,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from geoseg import accuracy
 from geoseg.classes import IGNORE
+from geoseg.models.edges import EdgeHead, features_of
 from geoseg.models.losses import MapLoss
 from geoseg.models.schedules import schedule
 
@@ -48,8 +49,9 @@ class MapTask(SemanticSegmentation):
         self._turns = turns if recipe.augment else None
 
     def configure_models(self) -> None:
-        """Take the network that was given."""
+        """Take the network that was given, and a head for class edges if they are learned too."""
         self.model = self._network.pop()
+        self.edges = EdgeHead(self.model) if self._recipe.edges else None
 
     def configure_losses(self) -> None:
         """The recipe's loss; 255 is ignored."""
@@ -70,13 +72,16 @@ class MapTask(SemanticSegmentation):
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:  # type: ignore[override]  # noqa: ARG002  (Lightning names it)
         """The loss of a batch; logged as the mean of an epoch."""
-        logits = self(batch["image"])
+        with features_of(self.model) as features:
+            logits = self(batch["image"])
         self.train_metrics(logits, batch["mask"])
         loss: Tensor = self.criterion(logits, batch["mask"])
-        self.log(
-            "train_loss", loss, on_step=False, on_epoch=True, batch_size=len(logits), sync_dist=True
-        )
-        return loss
+        self._log_loss("train_loss", loss, len(logits))
+        if self.edges is None:
+            return loss
+        edge_loss: Tensor = self.edges(features[-1], batch["mask"])
+        self._log_loss("train_edge_loss", edge_loss, len(logits))
+        return loss + self._recipe.edges * edge_loss
 
     def on_train_epoch_end(self) -> None:
         """Log the training scores."""
@@ -103,6 +108,9 @@ class MapTask(SemanticSegmentation):
         steps = int(self.trainer.estimated_stepping_batches)
         found = schedule(self._recipe.schedule, optimizer, steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": found, "interval": "step"}}
+
+    def _log_loss(self, name: str, loss: Tensor, images: int) -> None:
+        self.log(name, loss, on_step=False, on_epoch=True, batch_size=images, sync_dist=True)
 
     def _log_scores(self, phase: str) -> None:
         metrics: MetricCollection = getattr(self, f"{phase}_metrics")

@@ -62,6 +62,7 @@ class Recipe:
         ema: decay of the moving average of the weights; 0 for none.
         epochs: at most.
         patience: epochs without a better validation mIoU before it stops.
+        edges: weight of a second head's loss on class edges; 0 for none. It is thrown away.
         augment: whether to flip and turn.
         seed: of everything random.
     """
@@ -78,6 +79,7 @@ class Recipe:
     ema: float = 0.0
     epochs: int = 60
     patience: int = 15
+    edges: float = 0.0
     augment: bool = True
     seed: int = 0
 

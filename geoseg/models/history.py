@@ -15,8 +15,8 @@ from geoseg import files
 
 type Rows = Sequence[Mapping[str, float]]
 COLUMNS = (
-    "epoch", "lr", "train_loss", "train_miou", "train_accuracy", "val_loss", "val_miou",
-    "val_accuracy",
+    "epoch", "lr", "train_loss", "train_edge_loss", "train_miou", "train_accuracy", "val_loss",
+    "val_miou", "val_accuracy",
 )  # fmt: skip
 
 
@@ -60,7 +60,8 @@ def rows_of(checkpoint: Mapping[str, Any]) -> Rows:
 def write_table(path: Path, rows: Rows) -> None:
     """Write epochs as CSV."""
     stream = io.StringIO()
-    table = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+    columns = [name for name in COLUMNS if any(name in row for row in rows)]
+    table = csv.DictWriter(stream, columns, lineterminator="\n")
     table.writeheader()
     table.writerows({name: _short(value) for name, value in row.items()} for row in rows)
     files.write_bytes(path, stream.getvalue().encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -16,6 +17,8 @@ from geoseg.options import Options
 
 if TYPE_CHECKING:
     from geoseg.chips import ChipSet
+    from geoseg.job import Run
+    from geoseg.raster import RasterSource
 
 __all__ = ["TrainOptions", "train"]
 
@@ -59,6 +62,17 @@ class TrainOptions(Options):
 
     loss: Loss = "ce+dice"
     """Cross-entropy, Dice, focal, Lovasz, Tversky or Jaccard, or the sum of two."""
+
+    unlabelled: tuple[str, ...] = ()
+    """Scenes without labels, one after the other, to learn from too: where the fitted network is
+    sure of a class, that becomes the label, and it is fitted anew."""
+
+    confidence: float = Field(0.9, gt=0, lt=1)
+    """Calibrated probability from which a class becomes the label of an unlabelled pixel."""
+
+    edges: float = Field(0.0, ge=0)
+    """Weight of a second loss: a head that is thrown away after training learns where classes
+    meet; 0 for none."""
 
     class_weights: Literal["none", "sqrt", "balanced"] = "sqrt"
     """Weight of rare classes in the cross-entropy and the focal loss: none, root of the inverse
@@ -136,7 +150,8 @@ def train(chips: str | Path, out: str | Path, *, options: TrainOptions | None = 
         and folds.json.
 
     Raises:
-        ChipsError: the chips cannot be trained on.
+        ChipsError: the chips cannot be trained on, or unlabelled scenes are not like theirs or lie
+            on val and test ground only.
         ConfigError: weights are not on this machine, or do not go with the network; or tuning was
             asked for, and optuna is not installed.
         ModelError: the backbone is unknown, or a file of weights is damaged.
@@ -160,9 +175,12 @@ def train(chips: str | Path, out: str | Path, *, options: TrainOptions | None = 
 def _train_one(chips: ChipSet, folder: Path, options: TrainOptions) -> None:
     from geoseg.chips.store import FILES
     from geoseg.job import open_run
+    from geoseg.steps.train.unlabelled import open_unlabelled
 
     _check(chips)
-    inputs = [*(chips.folder / name for name in FILES), *_weights_files(options)]
+    scenes = open_unlabelled(chips, options.unlabelled)
+    read = [path for scene in scenes for path in scene.paths]
+    inputs = [*(chips.folder / name for name in FILES), *_weights_files(options), *read]
     resolved = options.model_dump(mode="json", exclude={"workers"}) | {"fold": chips.fold}
     with open_run(
         "train", folder, inputs=inputs, options=resolved, outputs=_outputs(options)
@@ -170,15 +188,24 @@ def _train_one(chips: ChipSet, folder: Path, options: TrainOptions) -> None:
         if run.done:
             return
         chips.verify()
-        if options.architecture in ("forest", "svm", "threshold"):
-            from geoseg.steps.train.pixelwise import fit_pixels
-
-            run.counts = fit_pixels(chips, folder, options)
-        else:
-            from geoseg.steps.train.network import fit_network
-
-            run.counts = fit_network(chips, folder, run.work, options)
+        run.counts = _fit(chips, scenes, run, options)
         run.finish()
+
+
+def _fit(
+    chips: ChipSet, scenes: Sequence[RasterSource], run: Run, options: TrainOptions
+) -> dict[str, float | None]:
+    if options.architecture in ("forest", "svm", "threshold"):
+        from geoseg.steps.train.pixelwise import fit_pixels
+
+        return {**fit_pixels(chips, run.folder, options)}
+    from geoseg.chips.unlabelled import free_ground
+    from geoseg.steps.train.network import fit_network
+
+    ground = free_ground(chips, scenes) if scenes else None
+    if ground:
+        run.require_space(ground.needed(chips))
+    return fit_network(chips, ground, run.folder, run.work, options)
 
 
 def _outputs(options: TrainOptions) -> tuple[str, ...]:

@@ -13,16 +13,19 @@ import torch
 from geoseg.chips import ChipSet
 from geoseg.chips.loader import loader
 from geoseg.chips.order import Batches, Order
+from geoseg.chips.unlabelled import Ground
+from geoseg.errors import ConfigError
 from geoseg.job.record import versions
 from geoseg.models.calibration import calibrate
 from geoseg.models.fit import STEPS_PER_EPOCH, Recipe, best_of, fit
-from geoseg.models.history import Rows
+from geoseg.models.history import Rows, write_table
 from geoseg.models.networks import halo_of, stride_of, window_of
 from geoseg.models.pictures import draw_pictures
 from geoseg.models.samples import Samples
 from geoseg.models.spec import ModelSpec
 from geoseg.models.start import Inputs, Origin, Start, start
 from geoseg.models.store import save_model
+from geoseg.steps.train.pseudo import Told, widened
 from geoseg.steps.train.tuning import tuned
 
 if TYPE_CHECKING:
@@ -31,29 +34,37 @@ if TYPE_CHECKING:
 MAX_CLASS_WEIGHT = 10.0
 RECIPE = {
     "loss", "label_smoothing", "lr", "schedule", "accumulate", "ema", "epochs", "patience",
-    "augment", "seed",
+    "edges", "augment", "seed",
 }  # fmt: skip
 
 logger = logging.getLogger(__name__)
 
 
 def fit_network(
-    chips: ChipSet, folder: Path, work: Path, options: TrainOptions
-) -> dict[str, int | float]:
+    chips: ChipSet, ground: Ground | None, folder: Path, work: Path, options: TrainOptions
+) -> dict[str, float | None]:
     """Fit a network to chips, calibrate it, and write the model directory with its pictures.
 
     Args:
         chips: the chips.
+        ground: where to cut chips without labels to learn from too, if anywhere.
         folder: the model directory.
         work: folder for what a killed run goes on from.
         options: what and how.
 
     Returns:
         What goes into the record: chips by split, and validation metrics.
+
+    Raises:
+        ConfigError: edges were asked for where they teach the network nothing.
     """
+    _check(options)
     if options.tune:
         options = tuned(options, partial(_score, chips), work)
     fitted = _fitted(chips, options, work / "fit", folder)
+    told: Told = {}
+    if ground:
+        fitted, told = _fitted_again(fitted, chips, ground, options, work, folder)
     recipe, network = fitted.recipe, fitted.first.network
     val = Samples(chips.images, chips.valid, chips.labels, chips.positions("val"))
     found = calibrate(network, val, recipe)
@@ -61,7 +72,8 @@ def fit_network(
         "temperature %.3g; expected calibration error on validation chips %.4f, was %.4f",
         found.temperature, found.ece_after, found.ece_before,
     )  # fmt: skip
-    metrics = best_of(fitted.rows) | {"ece_before": found.ece_before, "ece_after": found.ece_after}
+    errors = {"ece_before": found.ece_before, "ece_after": found.ece_after}
+    metrics = {**best_of(fitted.rows), **errors, **told}
     spec = _spec(chips, fitted, options).model_copy(
         update={"temperature": found.temperature, "metrics": metrics}
     )
@@ -71,6 +83,16 @@ def fit_network(
     return {**counts, **metrics}
 
 
+def _check(options: TrainOptions) -> None:
+    if options.edges and options.tuning == "probe":
+        raise ConfigError(
+            "teaches the features below the last layer, which stay as they are",
+            where="--edges",
+            got="--tuning probe",
+            fix="leave out one of them",
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class _Fitted:
     first: Start
@@ -78,18 +100,47 @@ class _Fitted:
     rows: Rows
 
 
-def _fitted(chips: ChipSet, options: TrainOptions, work: Path, logs: Path) -> _Fitted:
+def _fitted(
+    chips: ChipSet, options: TrainOptions, work: Path, logs: Path, more: ChipSet | None = None
+) -> _Fitted:
+    """Fit a network to chips, or to ``more``; either way those of chips scale, weigh and judge."""
     torch.manual_seed(options.seed)
     recipe = _recipe(chips, options)
     origin = Origin(options.weights, options.weights_folder, options.scaling, options.tuning)
     inputs = Inputs(tuple(band.name for band in chips.spec.bands), recipe.mean, recipe.std)
     first = start(options.architecture, options.backbone, inputs, recipe.classes, origin)
     recipe = replace(recipe, mean=first.mean, std=first.std)
-    feed, val = loader(chips, "train", _drawn(chips, options)), loader(chips, "val", _all(options))
+    learned = more or chips
+    feed = loader(learned, "train", _drawn(learned, options))
+    val = loader(chips, "val", _all(options))
     order = feed.sampler
     assert isinstance(order, Order), "the loader of chips is in an order of its own"
     learn = order.learn if options.sampling == "hard" else None
     return _Fitted(first, recipe, fit(first.network, feed, val, recipe, work, logs, learn=learn))
+
+
+def _fitted_again(
+    alone: _Fitted, chips: ChipSet, ground: Ground, options: TrainOptions, work: Path, logs: Path
+) -> tuple[_Fitted, Told]:
+    """The better of a network and one that has learned from its pseudo-labels too.
+
+    Returns:
+        The network, and what goes into the record.
+    """
+    network, place = alone.first.network, work / "pseudo"
+    more, told = widened(chips, ground, network, alone.recipe, options.confidence, place)
+    before = best_of(alone.rows)["val_miou"]
+    if more is None:
+        return alone, {**told, "val_miou_before": before, "val_miou_after": None}
+    both = _fitted(chips, options, work / "again", logs, more)
+    after = best_of(both.rows)["val_miou"]
+    kept, named = (both, "with") if after > before else (alone, "without")
+    logger.info(
+        "validation mIoU %.3f, with pseudo-labels %.3f: the model is the one %s them",
+        before, after, named,
+    )  # fmt: skip
+    write_table(logs / "metrics.csv", kept.rows)
+    return kept, {**told, "val_miou_before": before, "val_miou_after": after}
 
 
 def _score(chips: ChipSet, options: TrainOptions, place: Path) -> float:

@@ -16,6 +16,8 @@ from geoseg.models.spec import ModelSpec
 if TYPE_CHECKING:
     from geoseg.steps.train import TrainOptions
 
+NETWORKS_ONLY = ("weights", "backbone", "edges", "unlabelled")
+
 
 def fit_pixels(chips: ChipSet, folder: Path, options: TrainOptions) -> dict[str, int | float]:
     """Fit one to chips, and write the model directory.
@@ -26,13 +28,7 @@ def fit_pixels(chips: ChipSet, folder: Path, options: TrainOptions) -> dict[str,
     Raises:
         ConfigError: something was asked for that only networks have.
     """
-    if options.weights or options.backbone:
-        raise ConfigError(
-            "is for networks",
-            where="--weights" if options.weights else "--backbone",
-            got=f"--architecture {options.architecture}",
-            fix="leave it out",
-        )
+    _check(options)
     spec = chips.spec
     train_set, val_set = (
         Samples(chips.images, chips.valid, chips.labels, chips.positions(split))
@@ -55,3 +51,14 @@ def fit_pixels(chips: ChipSet, folder: Path, options: TrainOptions) -> dict[str,
     )
     metrics = learn(train_set, val_set, model, options.index, options.seed, folder)
     return {"train": len(train_set.positions), "val": len(val_set.positions), **metrics}
+
+
+def _check(options: TrainOptions) -> None:
+    for name in NETWORKS_ONLY:
+        if getattr(options, name):
+            raise ConfigError(
+                "is for networks",
+                where=f"--{name}",
+                got=f"--architecture {options.architecture}",
+                fix="leave it out",
+            )
