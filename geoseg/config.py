@@ -18,6 +18,7 @@ from geoseg.steps.evaluate import EvaluateOptions
 from geoseg.steps.predict import PredictOptions
 from geoseg.steps.tile import TileOptions
 from geoseg.steps.train import TrainOptions
+from geoseg.steps.train.applies import inapplicable
 from geoseg.steps.vectorize import VectorizeOptions
 
 
@@ -104,6 +105,16 @@ class PipelineConfig(Options):
             raise ValueError(
                 "predict.grid: a pipeline scores every scene's map on the scene's own grid; join "
                 "them afterwards with geoseg predict --grid"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _options_apply(self) -> PipelineConfig:
+        idle = inapplicable(self.train)
+        if idle:
+            names = ", ".join(f"train.{name}" for name in idle)
+            raise ValueError(
+                f"{names}: do nothing with train.architecture: {self.train.architecture}"
             )
         return self
 

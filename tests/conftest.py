@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -13,8 +13,25 @@ import rasterio
 from affine import Affine
 from numpy.typing import NDArray
 
+import geoseg
+from geoseg.classes import ClassScheme
+
+if TYPE_CHECKING:
+    import shapely
+
 NORTH_UP = Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000)
 HEIGHT, WIDTH = 96, 128
+
+SCHEME = ClassScheme.model_validate(
+    {
+        "column": "kind",
+        "classes": [
+            {"name": "land", "color": "#f2efe9", "values": ["field", "wood"]},
+            {"name": "building", "color": "#d7191c", "values": ["house"]},
+        ],
+    }
+)
+TINY = geoseg.TileOptions(size=32, block=32, buffer=0, val=0.2, test=0.2)
 
 type MakeRaster = Callable[..., Path]
 
@@ -67,3 +84,65 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> SmallScene:
     path = tmp_path_factory.mktemp("scene") / "scene.tif"
     _make_raster(path, pixels, nodata=0, tiled=True, blockxsize=64, blockysize=32)
     return SmallScene(path, pixels, classes != 255, classes)
+
+
+@pytest.fixture(scope="session")
+def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """In lon/lat: fields west of column 112, a wood over part of them, a house over both."""
+    import shapely
+
+    shapes = [
+        ("field", shapely.box(500_000, 4_999_952, 500_056, 5_000_000)),
+        ("wood", shapely.box(500_010, 4_999_960, 500_050, 4_999_990)),
+        ("house", shapely.box(500_020, 4_999_965, 500_050, 4_999_985)),
+    ]
+    return write_labels(tmp_path_factory.mktemp("labels") / "labels.gpkg", shapes, "EPSG:4326")
+
+
+@pytest.fixture(scope="session")
+def chips(tmp_path_factory: pytest.TempPathFactory, scene: SmallScene, labels: Path) -> Path:
+    """3 x 4 chips of 32 px of the small scene; cut once, so tests leave them as they are."""
+    folder = tmp_path_factory.mktemp("work") / "chips"
+    return geoseg.tile(scene.path, labels, folder, classes=SCHEME, options=TINY)
+
+
+def write_labels(path: Path, shapes: list[tuple[str, shapely.Geometry]], crs: str) -> Path:
+    """A GeoPackage of polygons in UTM 33N and their kind, in another CRS."""
+    import geopandas as gpd
+
+    frame = gpd.GeoDataFrame(
+        {"kind": [kind for kind, _ in shapes]}, geometry=[shape for _, shape in shapes], crs=32633
+    )
+    frame.to_crs(crs).to_file(path, driver="GPKG")
+    return path
+
+
+@pytest.fixture(scope="module")
+def s3_url() -> Iterator[str]:
+    """An s3 server on the loopback."""
+    from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A client of that server with an empty bucket, s3://maps; the environment leads to it."""
+    import boto3
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    client = boto3.client("s3")
+    where = {"LocationConstraint": "eu-central-1"}
+    client.create_bucket(Bucket="maps", CreateBucketConfiguration=where)
+    yield client
+    for each in client.list_objects_v2(Bucket="maps").get("Contents", ()):
+        client.delete_object(Bucket="maps", Key=each["Key"])
+    client.delete_bucket(Bucket="maps")

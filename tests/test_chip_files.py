@@ -11,25 +11,14 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
-from conftest import SmallScene
+from conftest import SCHEME, TINY, SmallScene
 from pycocotools.coco import COCO
-from test_chips import SCHEME, TINY, labels  # noqa: F401  (a fixture)
 
 import geoseg
 from geoseg.chips import open_chips
 from geoseg.errors import ChipsError
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools'
-
-
-@pytest.fixture(scope="module")
-def chips(
-    tmp_path_factory: pytest.TempPathFactory,
-    scene: SmallScene,
-    labels: Path,  # noqa: F811
-) -> Path:
-    folder = tmp_path_factory.mktemp("files") / "chips"
-    return geoseg.tile(scene.path, labels, folder, classes=SCHEME, options=TINY)
 
 
 @pytest.fixture
@@ -124,7 +113,7 @@ def test_the_index_has_the_valid_share_and_the_number_of_each_chip(chips: Path) 
 def test_exported_geotiffs_lie_where_the_scene_does(
     copy: Path,
     scene: SmallScene,
-    labels: Path,  # noqa: F811
+    labels: Path,
 ) -> None:
     options = TINY.model_copy(update={"export": "geotiff"})
     geoseg.tile(scene.path, labels, copy, classes=SCHEME, options=options)
@@ -151,7 +140,7 @@ def test_exported_geotiffs_lie_where_the_scene_does(
 def test_exported_coco_gives_back_every_pixel_of_every_class(
     copy: Path,
     scene: SmallScene,
-    labels: Path,  # noqa: F811
+    labels: Path,
 ) -> None:
     """As pycocotools reads it: polygons without holes, run-length encodings with them."""
     options = TINY.model_copy(update={"export": "coco"})
@@ -206,7 +195,7 @@ def test_a_region_with_a_hole_is_run_length_encoded(tmp_path: Path, make_raster:
 def test_an_export_goes_when_the_chips_change(
     copy: Path,
     scene: SmallScene,
-    labels: Path,  # noqa: F811
+    labels: Path,
 ) -> None:
     options = TINY.model_copy(update={"export": "geotiff"})
     geoseg.tile(scene.path, labels, copy, classes=SCHEME, options=options)

@@ -11,7 +11,7 @@ import pytest
 import rasterio.features
 import shapely
 from affine import Affine
-from conftest import MakeRaster, SmallScene
+from conftest import SCHEME, TINY, MakeRaster, SmallScene, write_labels
 
 import geoseg
 from geoseg.chips import LabelLayer, open_chips, open_labels
@@ -21,42 +21,6 @@ from geoseg.errors import ChipsError, ClassError, ModelError, VectorError
 from geoseg.files import sha256
 from geoseg.grid import Window
 from geoseg.raster import FileSource
-
-SCHEME = ClassScheme.model_validate(
-    {
-        "column": "kind",
-        "classes": [
-            {"name": "land", "color": "#f2efe9", "values": ["field", "wood"]},
-            {"name": "building", "color": "#d7191c", "values": ["house"]},
-        ],
-    }
-)
-TINY = geoseg.TileOptions(size=32, block=32, buffer=0, val=0.2, test=0.2)
-
-
-def write_labels(path: Path, shapes: list[tuple[str, shapely.Geometry]], crs: str) -> Path:
-    frame = gpd.GeoDataFrame(
-        {"kind": [kind for kind, _ in shapes]}, geometry=[shape for _, shape in shapes], crs=32633
-    )
-    frame.to_crs(crs).to_file(path, driver="GPKG")
-    return path
-
-
-@pytest.fixture(scope="module")
-def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """In lon/lat: fields west of column 112, a wood over part of them, a house over both."""
-    shapes = [
-        ("field", shapely.box(500_000, 4_999_952, 500_056, 5_000_000)),
-        ("wood", shapely.box(500_010, 4_999_960, 500_050, 4_999_990)),
-        ("house", shapely.box(500_020, 4_999_965, 500_050, 4_999_985)),
-    ]
-    return write_labels(tmp_path_factory.mktemp("labels") / "labels.gpkg", shapes, "EPSG:4326")
-
-
-@pytest.fixture(scope="module")
-def chips(tmp_path_factory: pytest.TempPathFactory, scene: SmallScene, labels: Path) -> Path:
-    folder = tmp_path_factory.mktemp("work") / "chips"
-    return geoseg.tile(scene.path, labels, folder, classes=SCHEME, options=TINY)
 
 
 def test_chips_hold_the_pixels_and_labels_of_their_windows(chips: Path, scene: SmallScene) -> None:
@@ -103,6 +67,7 @@ def test_every_split_has_chips_and_they_share_no_ground(chips: Path) -> None:
     assert footprints.area.sum() == pytest.approx(12 * 16 * 16, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_two_workers_cut_the_same_bytes(
     chips: Path, tmp_path: Path, scene: SmallScene, labels: Path
 ) -> None:

@@ -199,7 +199,9 @@ class TestInFlight:
 
 
 class TestDeath:
-    @pytest.mark.parametrize(("workers", "readers"), [(1, 1), (2, 0)])
+    @pytest.mark.parametrize(
+        ("workers", "readers"), [(1, 1), pytest.param(2, 0, marks=pytest.mark.slow)]
+    )
     def test_an_item_that_kills_its_worker_is_found_and_no_other_is_blamed(
         self, workers: int, readers: int
     ) -> None:
@@ -212,6 +214,7 @@ class TestDeath:
         assert sorted(found) == [0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11]
         assert error.failures == (("5", "its worker process died, most likely for want of memory"),)
 
+    @pytest.mark.slow
     def test_a_worker_killed_from_outside_costs_nothing_but_time(self) -> None:
         found: list[int] = []
         for item, pid in spread(dwell, range(30), WorkerOptions(workers=2), label="x", attempts=3):
@@ -243,6 +246,7 @@ class TestRunningCluster:
             ]
             assert {pid for _, (_, pid) in found} <= {worker.pid for worker in workers}
 
+    @pytest.mark.slow
     def test_a_worker_killed_in_the_middle_costs_only_its_items(self, cluster: Cluster) -> None:
         for _ in range(2):
             cluster.add_worker("--no-nanny")
@@ -253,6 +257,7 @@ class TestRunningCluster:
                 os.kill(pid, signal.SIGKILL)
         assert sorted(found) == list(range(30))
 
+    @pytest.mark.slow
     def test_a_worker_that_joins_later_gets_work_too(
         self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -275,6 +280,7 @@ class TestRunningCluster:
         with pytest.raises(RetryError, match="connection to the Dask scheduler was lost"):
             list(results)
 
+    @pytest.mark.slow
     def test_workers_that_never_come_back_are_a_retry(
         self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -306,6 +312,7 @@ class TestRunningCluster:
         assert "torch" not in message
         assert caught.value.exit_code == 2
 
+    @pytest.mark.slow
     def test_a_worker_with_other_versions_that_joins_later_ends_the_work(
         self, cluster: Cluster
     ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,9 +100,8 @@ class TestCog:
         self, tmp_path: Path, vrt: Path, pixels: NDArray[np.uint8]
     ) -> None:
         final = tmp_path / "classes.tif"
-        digest = write_cog(vrt, final, CLASSES)
+        write_cog(vrt, final, CLASSES)
         assert cog_validate(final, strict=True) == (True, [], [])
-        assert digest == hashlib.sha256(final.read_bytes()).hexdigest()
         with rasterio.open(final) as dataset:
             np.testing.assert_array_equal(dataset.read(1), pixels[0])
             assert (dataset.nodata, dataset.dtypes, dataset.count) == (255, ("uint8",), 1)
@@ -140,8 +138,11 @@ class TestCog:
             assert dataset.colorinterp[0].name == "gray"
 
     def test_the_same_pixels_give_the_same_bytes(self, tmp_path: Path, vrt: Path) -> None:
-        digests = {write_cog(vrt, tmp_path / f"{i}.tif", CLASSES) for i in range(3)}
-        assert len(digests) == 1
+        found = set()
+        for number in range(3):
+            write_cog(vrt, tmp_path / f"{number}.tif", CLASSES)
+            found.add((tmp_path / f"{number}.tif").read_bytes())
+        assert len(found) == 1
 
     @pytest.mark.parametrize("damage", ["gone", "empty", "cut", "zeroed", "html"])
     def test_a_damaged_part_is_a_retry_and_the_old_map_stays(

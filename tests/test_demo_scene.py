@@ -67,21 +67,22 @@ def test_the_scene_has_four_named_uint16_bands_of_two_and_a_half_metres(small: P
         assert (scene.nodata, scene.dtypes[0]) == (0, "uint16")
 
 
-def test_every_polygon_is_valid_and_in_longitude_and_latitude(full: Path) -> None:
-    labels = gpd.read_file(full / "labels.gpkg", layer="landcover")
+def test_every_polygon_is_valid_and_in_longitude_and_latitude(small: Path) -> None:
+    labels = gpd.read_file(small / "labels.gpkg", layer="landcover")
     assert labels.crs.to_epsg() == 4326
     assert set(labels.geom_type) == {"Polygon"}
     assert labels.is_valid.all()
     assert (labels["source"].str.len() > 0).all()
 
 
-def test_every_label_value_belongs_to_a_class_and_some_classes_have_several(full: Path) -> None:
-    scheme = load_yaml(full / "classes.yaml")
-    values = gpd.read_file(full / "labels.gpkg")["landcover"].unique()
+def test_every_label_value_belongs_to_a_class_and_some_classes_have_several(small: Path) -> None:
+    scheme = load_yaml(small / "classes.yaml")
+    values = gpd.read_file(small / "labels.gpkg")["landcover"].unique()
     assert sorted(set(scheme.ids(values).tolist())) == [0, 1, 2, 3, 4, 5, 6]
     assert len(values) > 2 * len(scheme.classes)
 
 
+@pytest.mark.slow
 def test_every_class_covers_at_least_a_half_percent_of_each_quarter(full: Path) -> None:
     ids = _class_ids(full)
     for half in np.split(ids, 2, axis=0):
@@ -91,7 +92,7 @@ def test_every_class_covers_at_least_a_half_percent_of_each_quarter(full: Path) 
             assert (counts / counts.sum()).min() > 0.005
 
 
-@pytest.mark.parametrize("size", ["small", "full"])
+@pytest.mark.parametrize("size", ["small", pytest.param("full", marks=pytest.mark.slow)])
 def test_nodata_and_unlabelled_land_take_a_little_of_the_scene(
     size: str, request: pytest.FixtureRequest
 ) -> None:

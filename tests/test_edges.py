@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import SmallScene
 from safetensors.torch import load_file
-from test_chips import SCHEME, TINY, labels  # noqa: F401  (a fixture)
 from test_train import EVERY, Killed
 
 import geoseg
@@ -23,16 +21,6 @@ from geoseg.models.spec import read_spec
 from geoseg.steps.train import network
 
 OPTIONS = geoseg.TrainOptions(architecture="fcn", epochs=3, batch=4, edges=0.5)
-
-
-@pytest.fixture(scope="module")
-def chips(
-    tmp_path_factory: pytest.TempPathFactory,
-    scene: SmallScene,
-    labels: Path,  # noqa: F811
-) -> Path:
-    folder = tmp_path_factory.mktemp("work") / "chips"
-    return geoseg.tile(scene.path, labels, folder, classes=SCHEME, options=TINY)
 
 
 def test_an_edge_touches_another_class_and_what_is_ignored_makes_none() -> None:
@@ -147,6 +135,6 @@ def test_where_nothing_below_the_last_layer_learns_edges_are_refused(
 
 
 def test_a_forest_has_no_second_head(chips: Path, tmp_path: Path) -> None:
-    options = OPTIONS.model_copy(update={"architecture": "forest"})
-    with pytest.raises(ConfigError, match=r"--edges: is for networks.*forest"):
+    options = geoseg.TrainOptions(architecture="forest", edges=0.5)
+    with pytest.raises(ConfigError, match=r"--edges: does not apply.*forest"):
         geoseg.train(chips, tmp_path / "model", options=options)

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import MakeRaster
+from conftest import MakeRaster, SmallScene
 from networks import TWO_CLASSES, Pooling, save_fcn, spec_for
 from segmentation_models_pytorch import Unet
 from torch import nn
@@ -403,6 +403,7 @@ class TestChoice:
         engines_ = {BF16, OPENVINO_BF16, OPENVINO, ONNX, Engine(compiled=True)}
         assert {each for each in engines_ if trials._pays(stand, best, each)} == pays
 
+    @pytest.mark.slow
     def test_the_engine_that_won_is_not_loaded_again(
         self, task: ChoiceTask, patient: None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -473,6 +474,7 @@ class TestChoice:
         with pytest.raises(ConfigError, match="onnx computes in fp32 only"):
             choose(replace(task, engine="onnx", precision="bf16"))
 
+    @pytest.mark.slow
     def test_the_choice_is_kept_when_a_run_goes_on(
         self, model: Path, large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -494,9 +496,9 @@ class TestChoice:
         assert record["counts"]["choice"]["engine"] == BF16.model_dump()
 
     def test_the_scenes_of_a_call_agree_on_one_engine_also_when_it_goes_on_later(
-        self, model: Path, large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, model: Path, scene: SmallScene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        other = shutil.copy(large, tmp_path / "other.tif")
+        scenes = [scene.path, Path(shutil.copy(scene.path, tmp_path / "other.tif"))]
         asked: list[int] = []
 
         def chosen(task: ChoiceTask) -> Choice:
@@ -509,14 +511,14 @@ class TestChoice:
 
         monkeypatch.setattr(choose_module, "choose", chosen)
         options = geoseg.PredictOptions(window=256)
-        folders = geoseg.predict([large, other], model, tmp_path / "maps", options=options)
+        folders = geoseg.predict(scenes, model, tmp_path / "maps", options=options)
         assert [engine_of(each) for each in folders] == ["bf16", "bf16"]
         shutil.rmtree(folders[1])
-        geoseg.predict([large, other], model, tmp_path / "maps", options=options)
+        geoseg.predict(scenes, model, tmp_path / "maps", options=options)
         assert engine_of(folders[1]) == "bf16"
         assert asked == [2]
         again = options.model_copy(update={"overwrite": True})
-        geoseg.predict([large, other], model, tmp_path / "maps", options=again)
+        geoseg.predict(scenes, model, tmp_path / "maps", options=again)
         assert [engine_of(each) for each in folders] == ["fp32", "fp32"]
         assert asked == [2, 2]
 

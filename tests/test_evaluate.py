@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 import shapely
 from affine import Affine
-from conftest import MakeRaster, SmallScene
+from conftest import SCHEME, TINY, MakeRaster, SmallScene
 from networks import TWO_CLASSES
 from numpy.typing import NDArray
 from pyproj import Geod
 from skimage.measure import label
-from test_chips import SCHEME, TINY, labels  # noqa: F401  (a fixture)
 
 import geoseg
 from geoseg.chips import open_chips
@@ -96,7 +95,7 @@ def test_only_the_area_asked_for_is_counted(land_map: Path, truth: Path, tmp_pat
 
 def test_only_held_out_chips_are_counted(
     scene: SmallScene,
-    labels: Path,  # noqa: F811
+    labels: Path,
     tmp_path: Path,
     make_raster: MakeRaster,
 ) -> None:

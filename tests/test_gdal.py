@@ -80,6 +80,7 @@ def test_what_a_user_set_is_kept_and_what_brings_code_is_not() -> None:
     assert not {*code} & {*found["environment"]}
 
 
+@pytest.mark.slow
 def test_a_process_started_later_is_bound_alike() -> None:
     first = drivers("geoseg.raster")["environment"]
     assert drivers("rasterio", **first)["environment"] == first

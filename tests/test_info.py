@@ -14,10 +14,13 @@ import pytest
 import rasterio
 import shapely
 from affine import Affine
+from networks import save_fcn, spec_for
 from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp
 
+from geoseg.models.folds import write_folds
 from geoseg.steps.info import InfoOptions, describe, info, unreadable
+from geoseg.steps.models import show_model
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 KEYS = ("path", "kind", "driver", "crs", "width", "height", "bands", "dtype", "nodata", "problems")
@@ -427,6 +430,45 @@ def test_a_map_tells_class_shares_and_what_is_missing(tmp_path: Path) -> None:
     ]
     assert message(entry, "output-missing") == "confidence.tif is not there"
     assert "classes.tif" in message(look(tmp_path, deep=True), "output-changed")
+
+
+@pytest.fixture
+def folds(tmp_path: Path) -> Path:
+    """A model directory of two folds, which reach a validation mIoU of 0.7 and 0.8."""
+    models = []
+    for number, miou in ((1, 0.7), (2, 0.8)):
+        spec = spec_for(("red", "nir")).model_copy(update={"metrics": {"val_miou": miou}})
+        models.append(save_fcn(tmp_path / "model" / f"fold-{number}", spec))
+    write_folds(tmp_path / "model", models)
+    return tmp_path / "model"
+
+
+def test_a_directory_of_folds_is_a_model_with_the_score_of_each(folds: Path) -> None:
+    entry = look(folds)
+    assert (entry["kind"], entry["path"], entry["problems"]) == ("model", str(folds), [])
+    assert (entry["architecture"], entry["band_names"]) == ("fcn", ["red", "nir"])
+    assert entry["metrics"] == {"val_miou_mean": 0.75, "val_miou_sd": 0.070711}
+    assert entry["folds"] == [
+        {"name": "fold-1", "metrics": {"val_miou": 0.7}},
+        {"name": "fold-2", "metrics": {"val_miou": 0.8}},
+    ]
+    text = describe([entry])
+    assert "classes land, building; val_miou_mean 0.75; val_miou_sd 0.0707\n" in text
+    assert text.endswith("  fold-1: val_miou 0.7\n  fold-2: val_miou 0.8")
+    shown = show_model(folds)
+    assert (shown["mean"], shown["sd"], shown["val_miou"]) == (0.75, 0.070711, (0.7, 0.8))
+    assert shown["folds"]["fold-2"] == show_model(folds / "fold-2")
+
+
+def test_folds_that_are_damaged_lost_or_not_trained_yet_are_problems(folds: Path) -> None:
+    (folds / "fold-1" / "model.safetensors").write_bytes(b"")
+    assert message(look(folds), "damaged").startswith("fold-1: model.safetensors")
+    shutil.rmtree(folds / "fold-1")
+    assert message(look(folds), "fold-missing") == "fold-1 is not there"
+    (folds / "folds.json").write_text("{}")
+    assert "how well the folds do" in message(look(folds), "unreadable")
+    (folds / "folds.json").unlink()
+    assert codes(look(folds)) == {"unfinished"}
 
 
 def test_a_broken_chip_set_or_model_is_unknown(tmp_path: Path) -> None:

@@ -501,7 +501,10 @@ class TestLock:
         assert sorted(p.name for p in work.out.iterdir()) == ["classes.tif", "run.json"]
 
     @pytest.mark.skipif(os.name == "nt", reason="forks")
-    @pytest.mark.parametrize("before", ["nothing", "stale", "torn"])
+    @pytest.mark.parametrize(
+        "before",
+        ["stale", *(pytest.param(each, marks=pytest.mark.slow) for each in ("nothing", "torn"))],
+    )
     def test_of_twenty_that_start_at_once_one_proceeds(self, tmp_path: Path, before: str) -> None:
         command = [sys.executable, "-c", RACE, str(tmp_path), before]
         said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
@@ -634,6 +637,7 @@ class TestSpread:
         with pytest.raises(ConfigError, match=f"{address}: no Dask scheduler answers"):
             list(spread(square, [1], WorkerOptions(cluster=address), label="x"))
 
+    @pytest.mark.slow
     def test_workers_that_die_are_a_retry_that_names_the_item(self) -> None:
         with pytest.raises(RetryError, match=r"the worker processes died.*got 5"):
             list(spread(die, [5], WorkerOptions(workers=1), label="x"))

@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import SmallScene
-from test_chips import SCHEME, TINY, labels  # noqa: F401  (a fixture)
 
-import geoseg
 from geoseg.chips import ChipSet, open_chips
 from geoseg.chips.crops import Batch, Cropper
 from geoseg.chips.loader import loader
@@ -25,14 +23,9 @@ ROWS, COLS = 96, 128
 
 
 @pytest.fixture(scope="module")
-def chips(
-    tmp_path_factory: pytest.TempPathFactory,
-    scene: SmallScene,
-    labels: Path,  # noqa: F811
-) -> ChipSet:
+def chips(chips: Path) -> ChipSet:
     """3 x 4 chips of 32 px."""
-    folder = tmp_path_factory.mktemp("loader") / "chips"
-    return open_chips(geoseg.tile(scene.path, labels, folder, classes=SCHEME, options=TINY))
+    return open_chips(chips)
 
 
 def everywhere(chips: ChipSet, side: int) -> Cropper:

@@ -175,6 +175,7 @@ class TestLaziness:
         assert part.values.tolist() == [[255, 255, 255], [255, 3, 3], [255, 3, 3]]
         assert part.x.values.tolist() == [4_010_235, 4_010_245, 4_010_255]
 
+    @pytest.mark.slow
     def test_chunks_are_whole_blocks(self, tmp_path: Path) -> None:
         geobox = GeoBox((2100, 2600), NORTH_UP, "EPSG:32633")
         write_map(tmp_path, geobox)
@@ -197,7 +198,7 @@ class TestLaziness:
             )
 
         with ThreadPoolExecutor(4) as pool:
-            assert all(pool.map(check, range(8)))
+            assert all(pool.map(check, range(4)))
 
 
 class TestRefusals:

@@ -7,8 +7,7 @@ import logging
 from pathlib import Path
 
 import pytest
-from conftest import SmallScene
-from test_chips import SCHEME, labels  # noqa: F401  (a fixture)
+from conftest import SCHEME, SmallScene
 
 import geoseg
 from geoseg.config import load
@@ -28,7 +27,7 @@ train: {{architecture: fcn, epochs: 1, batch: 4}}
 def config(
     tmp_path_factory: pytest.TempPathFactory,
     scene: SmallScene,
-    labels: Path,  # noqa: F811
+    labels: Path,
 ) -> Path:
     folder = tmp_path_factory.mktemp("pipeline")
     (folder / "classes.yaml").write_text(SCHEME.to_yaml(), encoding="utf-8")
@@ -98,6 +97,13 @@ def test_unknown_keys_and_wrong_values_are_all_named(config: Path) -> None:
         load(config, ["train.epoks=3", "tile.size=33"])
     with pytest.raises(ConfigError, match="a.b=value"):
         load(config, ["train.epochs"])
+
+
+def test_options_that_do_nothing_for_the_architecture_are_named_before_a_step_runs(
+    config: Path,
+) -> None:
+    with pytest.raises(ConfigError, match=r"train\.epochs.*: do nothing .* svm"):
+        load(config, ["train.architecture=svm", "train.epochs=5"])
 
 
 def test_paths_are_relative_to_the_file(config: Path) -> None:

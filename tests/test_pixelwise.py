@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-from conftest import MakeRaster, SmallScene
+from conftest import TINY, MakeRaster, SmallScene
 from networks import TWO_CLASSES
-from test_chips import SCHEME, TINY, labels  # noqa: F401  (a fixture)
 
 import geoseg
 from geoseg.classes import ClassScheme, LandClass
@@ -19,22 +18,13 @@ from geoseg.errors import ConfigError, ModelError
 from geoseg.grid import Window
 from geoseg.models.pixelwise import PixelPredictor
 from geoseg.models.pixelwise.features import CELL, RADIUS, look
-from geoseg.models.pixelwise.learn import _rows, _spread
+from geoseg.models.pixelwise.learn import _rows, _spread, learn
 from geoseg.models.pixelwise.rules import Forest, Index, normalized_difference
+from geoseg.models.samples import Samples
 from geoseg.models.spec import ModelSpec, Threshold, read_spec
 from geoseg.steps.train import TrainOptions
 
 NAMED = [LandClass(name=name, color="#000000") for name in ("a", "b", "c", "d")]
-
-
-@pytest.fixture(scope="module")
-def chips(
-    tmp_path_factory: pytest.TempPathFactory,
-    scene: SmallScene,
-    labels: Path,  # noqa: F811
-) -> Path:
-    folder = tmp_path_factory.mktemp("work") / "chips"
-    return geoseg.tile(scene.path, labels, folder, classes=SCHEME, options=TINY)
 
 
 def spec(features: str, bands: int = 2) -> ModelSpec:
@@ -125,8 +115,10 @@ def test_pixels_without_data_change_nothing_but_themselves() -> None:
     ],
 )
 def test_a_bright_building_is_told_from_land_the_same_in_every_window(
-    architecture: str, features: str, chips: Path, scene: SmallScene, tmp_path: Path
-) -> None:
+    architecture: str, features: str, chips: Path, scene: SmallScene, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("geoseg.models.pixelwise.learn.TREES", 20)
     options = TrainOptions.model_validate({"architecture": architecture, "features": features})
     model = geoseg.train(chips, tmp_path / "model", options=options)
     assert sorted(path.name for path in model.iterdir() if path.is_file()) == [
@@ -147,6 +139,28 @@ def test_a_bright_building_is_told_from_land_the_same_in_every_window(
     assert read_spec(again).weights_sha256 == found.weights_sha256
 
 
+def test_the_confidence_of_a_forest_that_learned_noise_is_calibrated(tmp_path: Path) -> None:
+    """Pixels of two classes, 200 apart with a spread of 200: the best that can be told is 69 %."""
+    rng = np.random.default_rng(4)
+    truth = rng.integers(0, 2, (4, 48, 48), dtype=np.uint8)
+    images = rng.normal(1000 + 200.0 * truth, 200)[:, None].astype(np.uint16)
+    train, val = (
+        Samples(images, np.ones(truth.shape, bool), truth, np.asarray(at))
+        for at in ([0, 1], [2, 3])
+    )
+    metrics = learn(train, val, spec("pixel", bands=1), "ndwi", 0, tmp_path)
+    found = read_spec(tmp_path)
+    assert found.temperature > 1.5
+    assert metrics["ece_after"] < 0.05 < metrics["ece_before"]
+    assert found.metrics == metrics
+    calibrated = PixelPredictor.load(tmp_path, found)
+    plain = PixelPredictor.load(tmp_path, found.model_copy(update={"temperature": 1.0}))
+    both = [each(images[3], truth[3] < 2, Window(0, 0, 48, 48)) for each in (plain, calibrated)]
+    np.testing.assert_array_equal(both[0][0], both[1][0])
+    assert both[0][1].mean() > both[1][1].mean() + 5
+    assert plain.fingerprint != calibrated.fingerprint
+
+
 def test_a_damaged_forest_is_refused(chips: Path, scene: SmallScene, tmp_path: Path) -> None:
     model = geoseg.train(chips, tmp_path / "m", options=TrainOptions(architecture="forest"))
     data = bytearray((model / "model.safetensors").read_bytes())
@@ -164,6 +178,29 @@ def test_options_of_engines_are_refused(chips: Path, scene: SmallScene, tmp_path
         options = geoseg.PredictOptions.model_validate({name: value})
         with pytest.raises(ConfigError, match=f"--{name}: needs a network; got svm"):
             geoseg.predict(scene.path, model, tmp_path / "map", options=options)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (
+            "--architecture forest --loss ce --epochs 60 --index ndvi --features pixel --seed 3",
+            "--index, --loss, --epochs: do not apply; got --architecture forest",
+        ),
+        (
+            "--architecture threshold --features pixel",
+            "--features: does not apply; got --architecture threshold",
+        ),
+        ("--features texture", "--features: does not apply; got --architecture unet"),
+        ("--architecture svm --no-augment --fold all --batch 8", "--batch, --augment: do not"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused_by_name(
+    flags: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _main(["train", "nowhere", "-o", str(tmp_path / "m"), *flags.split()]) == 2
+    assert f"geoseg: ConfigError: {message}" in capsys.readouterr().err
+    assert not (tmp_path / "m").exists()
 
 
 @pytest.fixture

@@ -261,7 +261,12 @@ class TestUnchanged:
 
     @pytest.mark.parametrize(
         ("halo", "at", "windows"),
-        [(0, (300, 700), 4), (0, (590, 1090), 1), (8, (300, 515), 8), (8, (505, 519), 12)],
+        [
+            (0, (300, 700), 4),
+            (8, (300, 515), 8),
+            pytest.param(0, (590, 1090), 1, marks=pytest.mark.slow),
+            pytest.param(8, (505, 519), 12, marks=pytest.mark.slow),
+        ],
     )
     def test_only_regions_that_see_a_change_are_computed_again(
         self,
@@ -525,6 +530,7 @@ class TestLazyArrays:
         assert threshold.calls() == 0
 
     @pytest.mark.filterwarnings("ignore:All-NaN slice")
+    @pytest.mark.slow
     def test_a_run_on_one_goes_on_where_it_stopped(
         self, dates: xr.DataArray, threshold: Threshold, tmp_path: Path
     ) -> None:
@@ -601,6 +607,7 @@ class TestMosaic:
         assert np.array_equal(opened.classes.values[clear], expected[clear])
         assert ((sure >= 0) & (other_sure >= 0) & clear).sum() > 1000, "where the scenes overlap"
 
+    @pytest.mark.slow
     def test_a_second_call_does_nothing_and_another_grid_warps_only(
         self, zones: list[Path], threshold: Threshold, tmp_path: Path
     ) -> None:

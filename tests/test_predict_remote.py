@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import numpy as np
 import pytest
 from conftest import MakeRaster
@@ -69,34 +67,12 @@ def same(one: Path, other: Path) -> bool:
     return all(sha256(one / name) == sha256(other / name) for name in FILES[:4])
 
 
-@pytest.fixture(scope="module")
-def s3_url() -> Iterator[str]:
-    from moto.moto_server.threaded_moto_server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture
-def client(s3_url: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[Any]:
+def client(bucket: Any, folder: Path) -> Any:
     """A client of an s3 server on the loopback with one bucket, which holds the scenes."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_url)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    client = boto3.client("s3")
-    where = {"LocationConstraint": "eu-central-1"}
-    client.create_bucket(Bucket="maps", CreateBucketConfiguration=where)
     for name in ("scene.tif", "other.tif"):
-        client.upload_file(str(folder / name), "maps", f"2024/{name}")
-    yield client
-    for each in client.list_objects_v2(Bucket="maps").get("Contents", ()):
-        client.delete_object(Bucket="maps", Key=each["Key"])
-    client.delete_bucket(Bucket="maps")
+        bucket.upload_file(str(folder / name), "maps", f"2024/{name}")
+    return bucket
 
 
 def fetched(client: Any, prefix: str, folder: Path) -> dict[str, Any]:
@@ -177,6 +153,7 @@ class TestOut:
         record = json.loads((tmp_path / "fetched" / "run.json").read_text(encoding="utf-8"))
         assert record["outputs"]["classes.tif"] == sha256(tmp_path / "fetched" / "classes.tif")
 
+    @pytest.mark.slow
     def test_several_maps_get_a_folder_each(
         self, client: Any, folder: Path, model: Path, local: Path, tmp_path: Path
     ) -> None:

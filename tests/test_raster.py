@@ -591,12 +591,12 @@ class TestXarrayCut:
         def chunk(block_info: Any = None) -> NDArray[np.uint16]:
             return np.ones([stop - start for start, stop in block_info[None]["array-location"]])
 
-        geobox = GeoBox((20_000, 30_000), Affine(10, 0, 4e5, 0, -10, 5e6), "EPSG:32633")
-        chunks = ((1,) * 4, (500,) * 40, (500,) * 60)
+        geobox = GeoBox((10_000, 15_000), Affine(10, 0, 4e5, 0, -10, 5e6), "EPSG:32633")
+        chunks = ((1,) * 4, (500,) * 20, (500,) * 30)
         data = dask.array.map_blocks(chunk, chunks=chunks, dtype="f8", meta=np.empty((0, 0, 0)))
         coords = odc.geo.xr.xr_coords(geobox)
         lazy = xr.DataArray(data, coords, ("time", "y", "x")).median("time")
-        source, window = XarraySource(lazy), Window(9_000, 9_000, 700, 600)
+        source, window = XarraySource(lazy), Window(4_500, 4_500, 700, 600)
         whole, piece = (cloudpickle.dumps(each) for each in (source, source.cut(window)))
         assert len(piece) < 60_000 < len(whole)
         assert pickle.loads(piece).read(window).pixels.sum() == 700 * 600
@@ -733,12 +733,11 @@ class TestToken:
             "print(geoseg.open_scene(array.astype('float32') / 2).token)"
         )
         run = [sys.executable, "-c", code]
-        one, other = (
-            subprocess.run(run, capture_output=True, text=True, check=True, timeout=120).stdout
-            for _ in range(2)
-        )
-        assert one == other
-        assert len(one.strip()) == 64
+        far = subprocess.run(run, capture_output=True, text=True, check=True, timeout=120).stdout
+        array = rioxarray.open_rasterio(str(scene.path), chunks={"y": 40, "x": 50})
+        here = open_scene(array.astype("float32") / 2).token  # type: ignore[union-attr]
+        assert far.strip() == here
+        assert len(here) == 64
 
     def test_it_tells_pixels_grids_and_bands_apart(self, scene: SmallScene) -> None:
         array = array_of(scene)

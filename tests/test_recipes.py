@@ -434,7 +434,9 @@ class TestBlending:
         for layer, value in zip(values, (1, 75, 25, 75), strict=True):
             assert (layer[valid] == value).all()
 
-    @pytest.mark.parametrize(("side", "halo"), [(64, 16), (32, 48), (32, 72)])
+    @pytest.mark.parametrize(
+        ("side", "halo"), [(64, 16), (32, 48), pytest.param(32, 72, marks=pytest.mark.slow)]
+    )
     def test_a_region_does_not_change_a_byte(self, side: int, halo: int, wide: FileSource) -> None:
         """Also where the context is wider than a window, so that the second next reaches in."""
         predictor = NetworkPredictor(Pooling(3, 2), SPEC, Recipe(probabilities=True))

@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -354,53 +353,24 @@ class TestSafety:
         assert Address("HTTPS://h/a.tif").gdal == "/vsicurl/https://h/a.tif"
 
 
-@dataclass(frozen=True)
-class Bucket:
-    """An s3 server on the loopback with one bucket."""
-
-    client: Any
-    url: str = "s3://maps"
-
-
-@pytest.fixture(scope="module")
-def s3_url() -> Iterator[str]:
-    from moto.moto_server.threaded_moto_server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+S3_SCENE = "s3://maps/2024/scene.tif"
 
 
 @pytest.fixture
-def bucket(s3_url: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[Bucket]:
-    import boto3
-
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_url)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    client = boto3.client("s3")
-    client.create_bucket(
-        Bucket="maps", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
-    )
-    client.upload_file(str(folder / "scene.tif"), "maps", "2024/scene.tif")
-    yield Bucket(client)
-    for each in client.list_objects_v2(Bucket="maps").get("Contents", ()):
-        client.delete_object(Bucket="maps", Key=each["Key"])
-    client.delete_bucket(Bucket="maps")
+def bucket(bucket: Any, folder: Path) -> Any:
+    """It holds the scene."""
+    bucket.upload_file(str(folder / "scene.tif"), "maps", "2024/scene.tif")
+    return bucket
 
 
 class TestS3:
-    def test_a_scene_is_read(self, bucket: Bucket) -> None:
-        source = open_scene(f"{bucket.url}/2024/scene.tif", REMOTE)
-        assert source.name == "s3://maps/2024/scene.tif"
+    def test_a_scene_is_read(self, bucket: Any) -> None:
+        source = open_scene(S3_SCENE, REMOTE)
+        assert source.name == S3_SCENE
         np.testing.assert_array_equal(source.read(WINDOW).pixels, PIXELS[:, 256:512, 512:768])
 
     def test_the_environment_of_boto3_reaches_gdal(
-        self, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+        self, bucket: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Also under the other name, without credentials, and in a thread of its own."""
         url = os.environ["AWS_ENDPOINT_URL"]
@@ -409,19 +379,17 @@ class TestS3:
         monkeypatch.delenv("AWS_ACCESS_KEY_ID")
         monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
         monkeypatch.setenv("AWS_NO_SIGN_REQUEST", "YES")
-        bucket.client.put_object_acl(Bucket="maps", Key="2024/scene.tif", ACL="public-read")
-        source = FileSource(Address("s3://maps/2024/scene.tif"))
+        bucket.put_object_acl(Bucket="maps", Key="2024/scene.tif", ACL="public-read")
+        source = FileSource(Address(S3_SCENE))
         with ThreadPoolExecutor(1) as threads:
             block = threads.submit(source.read, WINDOW).result()
         np.testing.assert_array_equal(block.pixels, PIXELS[:, 256:512, 512:768])
 
-    def test_an_input_is_another_when_it_was_written_anew(
-        self, bucket: Bucket, folder: Path
-    ) -> None:
-        url = f"{bucket.url}/2024/scene.tif"
+    def test_an_input_is_another_when_it_was_written_anew(self, bucket: Any, folder: Path) -> None:
+        url = S3_SCENE
         before = describe_inputs([Address(url)])
         assert describe_inputs([Address(url)]) == before
-        bucket.client.upload_file(str(folder / "plain.tif"), "maps", "2024/scene.tif")
+        bucket.upload_file(str(folder / "plain.tif"), "maps", "2024/scene.tif")
         assert describe_inputs([Address(url)]) != before
 
     @pytest.mark.parametrize(
@@ -432,28 +400,28 @@ class TestS3:
             ("s3://maps/empty.tif", "is empty"),
         ],
     )
-    def test_what_is_missing_is_named(self, bucket: Bucket, name: str, message: str) -> None:
-        bucket.client.put_object(Bucket="maps", Key="empty.tif", Body=b"")
+    def test_what_is_missing_is_named(self, bucket: Any, name: str, message: str) -> None:
+        bucket.put_object(Bucket="maps", Key="empty.tif", Body=b"")
         with pytest.raises(RasterError, match=message):
             open_scene(name, REMOTE)
 
     def test_without_credentials_it_says_which_to_set(
-        self, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+        self, bucket: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         monkeypatch.delenv("AWS_ACCESS_KEY_ID")
         monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
         monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
         monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
         with pytest.raises(ConfigError, match="needs credentials.*AWS_NO_SIGN_REQUEST"):
-            open_scene(f"{bucket.url}/2024/scene.tif", REMOTE)
+            open_scene(S3_SCENE, REMOTE)
 
     def test_without_boto3_it_says_what_to_install(
-        self, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+        self, bucket: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setitem(sys.modules, "boto3", None)
         monkeypatch.setenv("AWS_PROFILE", "nobody-looked-before")
         with pytest.raises(ConfigError, match=r"pip install 'geoseg\[s3\]'"):
-            open_scene(f"{bucket.url}/2024/scene.tif", REMOTE)
+            open_scene(S3_SCENE, REMOTE)
 
 
 class TestUpload:
@@ -463,19 +431,19 @@ class TestUpload:
         (tmp_path / "run.json").write_text("{}")
         return [tmp_path / "classes.tif", tmp_path / "run.json"]
 
-    def test_files_arrive_whole_and_in_order(self, bucket: Bucket, results: list[Path]) -> None:
+    def test_files_arrive_whole_and_in_order(self, bucket: Any, results: list[Path]) -> None:
         """9 MiB go in parts of 8 MiB."""
-        written = upload(results, f"{bucket.url}/2024/map/")
+        written = upload(results, "s3://maps/2024/map/")
         assert written == ["s3://maps/2024/map/classes.tif", "s3://maps/2024/map/run.json"]
         for path, url in zip(results, written, strict=True):
             key = url.removeprefix("s3://maps/")
-            found = bucket.client.get_object(Bucket="maps", Key=key)
+            found = bucket.get_object(Bucket="maps", Key=key)
             assert found["Body"].read() == path.read_bytes()
 
-    def test_a_bucket_itself_is_a_place_too(self, bucket: Bucket, results: list[Path]) -> None:
-        assert upload(results[1:], bucket.url) == ["s3://maps/run.json"]
+    def test_a_bucket_itself_is_a_place_too(self, bucket: Any, results: list[Path]) -> None:
+        assert upload(results[1:], "s3://maps") == ["s3://maps/run.json"]
 
-    def test_a_missing_bucket_is_named(self, bucket: Bucket, results: list[Path]) -> None:
+    def test_a_missing_bucket_is_named(self, bucket: Any, results: list[Path]) -> None:
         with pytest.raises(OutputError, match=r"s3://none/run\.json: does not exist"):
             upload(results[1:], "s3://none")
 
@@ -486,9 +454,9 @@ class TestUpload:
 
     @pytest.mark.slow
     def test_a_server_that_is_gone_asks_for_another_try(
-        self, bucket: Bucket, results: list[Path], monkeypatch: pytest.MonkeyPatch
+        self, bucket: Any, results: list[Path], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
         with pytest.raises(RetryError, match=r"run\.json: cannot be written") as caught:
-            upload(results[1:], bucket.url)
+            upload(results[1:], "s3://maps")
         assert caught.value.exit_code == 3

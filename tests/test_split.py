@@ -71,8 +71,8 @@ class TestSplit:
         assert shared_px(chips, names) == 0
 
     def test_hundreds_of_held_out_neighbours_still_push_a_chip_out(self) -> None:
-        """Chips every 4 px: a chip has up to 1000 neighbours, more than an int8 can count."""
-        chips = placed(40, 60, size=32, step=4)
+        """Chips every 8 px: a chip has up to 288 neighbours, more than an int8 can count."""
+        chips = placed(20, 30, size=32, step=8)
         names = split_blocks(chips, blocks_of(chips, 80), shares=(0.2, 0.0), buffer=32, seed=1)
         assert distances(chips, names).min() >= 32
         assert shared_px(chips, names) == 0

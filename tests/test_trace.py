@@ -38,7 +38,8 @@ from geoseg.raster import Block
 NORTH_UP = Affine(10.0, 0, 465180.0, 0, -10.0, 5080250.0)
 SOUTH_UP = Affine(10.0, 0, 465180.0, 0, 10.0, 5080250.0)
 ROTATED = Affine(8.0, 3.7, 465181.05223, 3.1, -9.3, 5080254.63349)
-SEEDS = range(200)
+MAPS = [range(30), pytest.param(range(30, 200), marks=pytest.mark.slow)]
+"""Seeds of random maps."""
 OUT = 255
 SHAPES = (
     Rules(simplify=Visvalingam(300)),
@@ -116,8 +117,9 @@ def assert_coverage(regions: Regions) -> None:
         assert shapely.is_empty(shapely.coverage_invalid_edges(regions.geometries)).all()
 
 
-def test_polygons_are_those_of_gdal_and_form_a_valid_coverage() -> None:
-    for seed in SEEDS:
+@pytest.mark.parametrize("seeds", MAPS)
+def test_polygons_are_those_of_gdal_and_form_a_valid_coverage(seeds: range) -> None:
+    for seed in seeds:
         values = random_map(seed)
         got = traced(values)
         classes, wanted = by_gdal(values)
@@ -130,8 +132,9 @@ def test_polygons_are_those_of_gdal_and_form_a_valid_coverage() -> None:
         assert (values.ravel()[got.first] == got.values).all()
 
 
-def test_regions_over_corners_are_the_union_of_gdal_polygons_of_one_label() -> None:
-    for seed in SEEDS:
+@pytest.mark.parametrize("seeds", MAPS)
+def test_regions_over_corners_are_the_union_of_gdal_polygons_of_one_label(seeds: range) -> None:
+    for seed in seeds:
         values = random_map(seed)
         got = traced(values, connectivity=8)
         labels = label(np.where(values == OUT, 0, values + 1), background=0, connectivity=2)
@@ -151,8 +154,9 @@ def pixel_of(polygon: shapely.Polygon) -> tuple[int, int]:
     return round((5080250 + row) / 10), round((x - 465180) / 10)
 
 
-def test_strips_and_threads_change_nothing() -> None:
-    for seed in range(6):
+@pytest.mark.parametrize("seeds", [range(1), pytest.param(range(1, 6), marks=pytest.mark.slow)])
+def test_strips_and_threads_change_nothing(seeds: range) -> None:
+    for seed in seeds:
         values = np.resize(random_map(seed, 60), (111, 67))
         for rules in (Rules(), Rules(connectivity=8), Rules(min_area_m2=500, max_hole_m2=900)):
             seen = {
@@ -195,9 +199,10 @@ def test_jobs_and_what_they_return_pickle() -> None:
 
 
 @pytest.mark.parametrize("rules", SHAPES)
-def test_shapes_change_but_not_the_coverage(rules: Rules) -> None:
+@pytest.mark.parametrize("seeds", MAPS)
+def test_shapes_change_but_not_the_coverage(rules: Rules, seeds: range) -> None:
     plain = Rules(rules.connectivity, rules.min_area_m2, rules.max_hole_m2)
-    for seed in SEEDS:
+    for seed in seeds:
         classes = source(random_map(seed))
         before = collect(trace(classes, rules=plain, spread=threads(1)))
         after = collect(trace(classes, rules=rules, spread=threads(1)))
@@ -221,8 +226,9 @@ def nodes_of(regions: Regions) -> set[tuple[float, float]]:
 
 
 @pytest.mark.parametrize("rules", SHAPES)
-def test_shapes_do_not_depend_on_strips(rules: Rules) -> None:
-    for seed in range(20):
+@pytest.mark.parametrize("seeds", [range(5), pytest.param(range(5, 20), marks=pytest.mark.slow)])
+def test_shapes_do_not_depend_on_strips(rules: Rules, seeds: range) -> None:
+    for seed in seeds:
         classes = source(random_map(seed, 60))
         seen = {
             digest(collect(trace(classes, rules=rules, spread=threads(workers), strip_rows=rows)))

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 import rasterio
 import torch
-from conftest import MakeRaster, SmallScene
+from conftest import SCHEME, TINY, MakeRaster, SmallScene
 from networks import spec_for
 from safetensors.torch import load_file
-from test_chips import SCHEME, TINY, labels  # noqa: F401  (a fixture)
 
 import geoseg
 from geoseg.chips import open_chips
@@ -31,16 +30,7 @@ from geoseg.steps.train.network import _weights
 from geoseg.steps.train.tuning import tuned
 
 QUICK = geoseg.TrainOptions(architecture="fcn", epochs=2, batch=4)
-
-
-@pytest.fixture(scope="module")
-def chips(
-    tmp_path_factory: pytest.TempPathFactory,
-    scene: SmallScene,
-    labels: Path,  # noqa: F811
-) -> Path:
-    folder = tmp_path_factory.mktemp("work") / "chips"
-    return geoseg.tile(scene.path, labels, folder, classes=SCHEME, options=TINY)
+ONE_EPOCH = QUICK.model_copy(update={"epochs": 1})
 
 
 @pytest.fixture(scope="module")
@@ -72,12 +62,20 @@ def test_a_bright_building_is_learned_in_two_epochs(
     assert (mapped == scene.classes).mean() > 0.97
 
 
-def test_the_same_seed_gives_the_same_weights(model: Path, chips: Path, tmp_path: Path) -> None:
-    again = geoseg.train(chips, tmp_path / "model", options=QUICK)
-    assert sha256(again / "model.safetensors") == sha256(model / "model.safetensors")
-    other = QUICK.model_copy(update={"seed": 1})
-    different = geoseg.train(chips, tmp_path / "other", options=other)
-    assert sha256(different / "model.safetensors") != sha256(model / "model.safetensors")
+@pytest.fixture
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Epochs of five steps, which are enough where nothing has to be learned."""
+    monkeypatch.setattr(network, "STEPS_PER_EPOCH", 5)
+
+
+@pytest.mark.usefixtures("few_steps")
+def test_the_same_seed_gives_the_same_weights(chips: Path, tmp_path: Path) -> None:
+    one, again, other = (
+        geoseg.train(chips, tmp_path / name, options=ONE_EPOCH.model_copy(update={"seed": seed}))
+        for name, seed in (("one", 0), ("again", 0), ("other", 1))
+    )
+    assert sha256(again / "model.safetensors") == sha256(one / "model.safetensors")
+    assert sha256(other / "model.safetensors") != sha256(one / "model.safetensors")
 
 
 class Killed(BaseException):
@@ -122,6 +120,7 @@ def test_a_killed_training_goes_on_to_the_same_weights_and_the_same_curve(
     assert read_spec(whole) == read_spec(resumed)
 
 
+@pytest.mark.usefixtures("few_steps")
 def test_a_training_that_had_stopped_early_does_not_go_on(
     chips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,10 +129,10 @@ def test_a_training_that_had_stopped_early_does_not_go_on(
     whole = geoseg.train(chips, tmp_path / "whole", options=options)
     rows = (whole / "metrics.csv").read_text().splitlines()[1:]
     assert len(rows) < 9
-    monkeypatch.setattr("geoseg.steps.train.network.save_model", _dies)
-    with pytest.raises(Killed):
-        geoseg.train(chips, tmp_path / "killed", options=options)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr("geoseg.steps.train.network.save_model", _dies)
+        with pytest.raises(Killed):
+            geoseg.train(chips, tmp_path / "killed", options=options)
     resumed = geoseg.train(chips, tmp_path / "killed", options=options)
     assert (whole / "metrics.csv").read_bytes() == (resumed / "metrics.csv").read_bytes()
     assert sha256(whole / "model.safetensors") == sha256(resumed / "model.safetensors")
@@ -143,13 +142,14 @@ def _dies(*_: object) -> None:
     raise Killed
 
 
-def test_a_moving_average_of_the_weights_is_what_is_saved(
-    model: Path, chips: Path, tmp_path: Path
-) -> None:
-    options = QUICK.model_copy(update={"ema": 0.99})
-    averaged = geoseg.train(chips, tmp_path / "model", options=options)
-    assert sha256(averaged / "model.safetensors") != sha256(model / "model.safetensors")
-    first, other = ((each / "metrics.csv").read_text().split("\n") for each in (model, averaged))
+@pytest.mark.usefixtures("few_steps")
+def test_a_moving_average_of_the_weights_is_what_is_saved(chips: Path, tmp_path: Path) -> None:
+    plain, averaged = (
+        geoseg.train(chips, tmp_path / str(ema), options=ONE_EPOCH.model_copy(update={"ema": ema}))
+        for ema in (0.0, 0.99)
+    )
+    assert sha256(averaged / "model.safetensors") != sha256(plain / "model.safetensors")
+    first, other = ((each / "metrics.csv").read_text().split("\n") for each in (plain, averaged))
     assert first[1].split(",")[:3] == other[1].split(",")[:3], "training itself is the same"
     assert first[1] != other[1], "validation is that of the average"
 
@@ -179,24 +179,26 @@ def test_schedules_rise_and_fall(name: Schedule, rates: dict[int, float]) -> Non
         found.step()
 
 
+@pytest.mark.slow
 def test_a_learning_rate_can_be_found(
     chips: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    options = QUICK.model_copy(update={"lr": "auto", "epochs": 1})
+    options = ONE_EPOCH.model_copy(update={"lr": "auto"})
     with caplog.at_level("INFO", logger="geoseg"):
         geoseg.train(chips, tmp_path / "model", options=options)
     (found,) = [r.args for r in caplog.records if r.msg.startswith("learning rate")]
     assert 1e-5 <= found[0] <= 1e-2  # type: ignore[index, operator]
 
 
+@pytest.mark.usefixtures("few_steps")
 def test_all_folds_of_the_chips_make_one_model_that_averages(
     scene: SmallScene,
-    labels: Path,  # noqa: F811
+    labels: Path,
     tmp_path: Path,
 ) -> None:
     in_two = TINY.model_copy(update={"folds": 2})
     chips = geoseg.tile(scene.path, labels, tmp_path / "chips", classes=SCHEME, options=in_two)
-    options = QUICK.model_copy(update={"fold": "all", "epochs": 1})
+    options = ONE_EPOCH.model_copy(update={"fold": "all"})
     folder = geoseg.train(chips, tmp_path / "model", options=options)
     spread = json.loads((folder / "folds.json").read_text(encoding="utf-8"))
     assert len(spread["val_miou"]) == 2
@@ -339,11 +341,13 @@ def test_metrics_are_a_table_of_epochs(model: Path) -> None:
     assert counts["train"] + counts["val"] < 12
 
 
+@pytest.mark.usefixtures("few_steps")
 def test_training_starts_from_weights_and_says_so_in_the_spec(chips: Path, tmp_path: Path) -> None:
     torch.manual_seed(9)
     state = build("fcn", "", 3, 2).state_dict()
     torch.save(state, tmp_path / "own.pth")
-    options = QUICK.model_copy(update={"weights": str(tmp_path / "own.pth"), "lr": 1e-9})
+    update = {"weights": str(tmp_path / "own.pth"), "lr": 1e-9}
+    options = ONE_EPOCH.model_copy(update=update)
     model = geoseg.train(chips, tmp_path / "model", options=options)
     assert read_spec(model).origin == "own.pth"
     weights = load_file(model / "model.safetensors")

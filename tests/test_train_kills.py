@@ -14,8 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import SmallScene
-from test_chips import SCHEME, TINY, labels  # noqa: F401  (a fixture)
+from conftest import SCHEME, TINY, SmallScene
 
 import geoseg
 from geoseg.files import sha256
@@ -43,7 +42,7 @@ def epochs(out: Path) -> int:
 def test_a_training_that_is_killed_again_and_again_gives_the_weights_of_one_that_is_not(
     tmp_path: Path,
     scene: SmallScene,
-    labels: Path,  # noqa: F811
+    labels: Path,
 ) -> None:
     chips = geoseg.tile(scene.path, labels, tmp_path / "chips", classes=SCHEME, options=TINY)
     whole, killed = tmp_path / "whole", tmp_path / "killed"

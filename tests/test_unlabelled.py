@@ -18,9 +18,8 @@ import rasterio.warp
 import shapely
 import torch
 from affine import Affine
-from conftest import NORTH_UP, MakeRaster, SmallScene
+from conftest import NORTH_UP, SCHEME, TINY, MakeRaster, SmallScene
 from numpy.typing import NDArray
-from test_chips import SCHEME, TINY, labels  # noqa: F401  (a fixture)
 from test_train import Killed
 from torch import Tensor, nn
 
@@ -46,18 +45,13 @@ QUICK = geoseg.TrainOptions(architecture="fcn", epochs=3, batch=4)
 
 
 @pytest.fixture(scope="module")
-def folder(
-    tmp_path_factory: pytest.TempPathFactory,
-    scene: SmallScene,
-    labels: Path,  # noqa: F811
-) -> Path:
-    place = tmp_path_factory.mktemp("work") / "chips"
-    return geoseg.tile(scene.path, labels, place, classes=SCHEME, options=TINY)
+def chips(chips: Path) -> ChipSet:
+    return open_chips(chips)
 
 
 @pytest.fixture(scope="module")
-def chips(folder: Path) -> ChipSet:
-    return open_chips(folder)
+def folder(chips: ChipSet) -> Path:
+    return chips.folder
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +91,7 @@ def test_the_labelled_scene_itself_gives_all_but_its_held_out_chips(
 def test_a_buffer_holds_for_chips_without_labels_too(
     tmp_path: Path,
     scene: SmallScene,
-    labels: Path,  # noqa: F811
+    labels: Path,
 ) -> None:
     options = TINY.model_copy(update={"buffer": 20, "test": 0.0, "val": 0.08})
     apart = open_chips(
@@ -362,7 +356,7 @@ def test_kill_9_in_both_fits_gives_the_weights_of_an_undisturbed_run(
 @pytest.mark.slow
 def test_every_fold_has_pseudo_labels_apart_from_its_own_held_out_chips(
     scene: SmallScene,
-    labels: Path,  # noqa: F811
+    labels: Path,
     tmp_path: Path,
 ) -> None:
     in_two = TINY.model_copy(update={"folds": 2})
@@ -426,8 +420,9 @@ def test_a_scene_that_is_not_there_is_said_before_training(folder: Path, tmp_pat
 def test_models_of_single_pixels_take_no_pseudo_labels(
     folder: Path, far: Path, tmp_path: Path, architecture: str
 ) -> None:
-    options = QUICK.model_copy(update={"architecture": architecture, "unlabelled": (str(far),)})
-    with pytest.raises(ConfigError, match=rf"--unlabelled: is for networks.*{architecture}"):
+    given = {"architecture": architecture, "unlabelled": (str(far),)}
+    options = geoseg.TrainOptions.model_validate(given)
+    with pytest.raises(ConfigError, match=rf"--unlabelled: does not apply.*{architecture}"):
         geoseg.train(folder, tmp_path / "model", options=options)
 
 

@@ -126,10 +126,11 @@ def test_how_features_come_in_batches_leaves_no_trace(tmp_path: Path, suffix: st
     assert one.read_bytes() == other.read_bytes()
 
 
+@pytest.mark.parametrize("batch", [500, pytest.param(5000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_the_same_features_give_the_same_bytes(tmp_path: Path, suffix: str) -> None:
+def test_the_same_features_give_the_same_bytes(tmp_path: Path, suffix: str, batch: int) -> None:
     one, other = tmp_path / f"one{suffix}", tmp_path / f"other{suffix}"
-    many = [features(5000, start) for start in range(0, 20_000, 5000)]
+    many = [features(batch, start) for start in range(0, 4 * batch, batch)]
     write_features(one, many, plan())
     write_features(other, many, plan())
     assert one.read_bytes() == other.read_bytes()
@@ -268,7 +269,14 @@ for room in (size - 2, size - 4500, size // 2, 10):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files")
-@pytest.mark.parametrize("suffix", [".gpkg", ".geojson", ".geojsonl", ".fgb", ".parquet"])
+@pytest.mark.parametrize(
+    "suffix",
+    [
+        ".geojson",
+        *(pytest.param(each, marks=pytest.mark.slow) for each in (".gpkg", ".geojsonl", ".fgb")),
+        ".parquet",
+    ],
+)
 def test_a_disk_that_fills_up_at_any_moment_is_noticed(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"fields{suffix}"
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""One number that makes a network's confidence say how often it is right."""
+"""One number that makes a model's confidence say how often it is right."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Calibration:
     """A temperature, and what it does.
 
     Attributes:
-        temperature: what logits are divided by; above 1 where the network is too sure of itself.
+        temperature: what logits are divided by; above 1 where the model is too sure of itself.
         ece_before: expected calibration error of the pixels it was fitted to, without it.
         ece_after: with it.
     """
@@ -43,15 +43,13 @@ class Calibration:
     ece_after: float
 
 
-def calibrate(network: nn.Module, samples: Samples, recipe: Recipe) -> Calibration:
-    """Fit a temperature to pixels that the network has not learned from.
+def calibrate(logits: Tensor, labels: Tensor) -> Calibration:
+    """Fit a temperature to pixels that the model has not learned from, and say what it does.
 
     Args:
-        network: the network.
-        samples: chips of the validation blocks.
-        recipe: how inputs are scaled.
+        logits: (pixels, classes), of the validation blocks.
+        labels: (pixels,).
     """
-    logits, labels = some_logits(network, samples, recipe)
     temperature = fit_temperature(logits, labels)
     after = calibration_error(logits / temperature, labels)
     return Calibration(temperature, calibration_error(logits, labels), after)
@@ -102,13 +100,12 @@ def some_logits(network: nn.Module, samples: Samples, recipe: Recipe) -> tuple[T
     Returns:
         (pixels, classes) float32 and (pixels,) int64, on the CPU.
     """
-    each = max(1, PIXELS // max(1, len(samples.positions)))
-    rng = np.random.default_rng(0)
+    each, rng = share(samples), np.random.default_rng(0)
     found, known = [torch.empty(0, recipe.classes)], [torch.empty(0, dtype=torch.int64)]
     for at, logits in predictions(network, samples, recipe):
         labels = samples.labels[at].ravel()
         labelled = np.flatnonzero(labels != IGNORE)
-        chosen = _some(labelled, each * len(at), rng)
+        chosen = some(labelled, each * len(at), rng)
         found.append(logits.movedim(1, -1).reshape(-1, recipe.classes)[chosen].float().cpu())
         known.append(torch.from_numpy(labels[chosen].astype(np.int64)))
     return torch.cat(found), torch.cat(known)
@@ -128,7 +125,13 @@ def predictions(
     network.cpu()
 
 
-def _some(labelled: NDArray[np.intp], count: int, rng: np.random.Generator) -> NDArray[np.intp]:
+def share(samples: Samples) -> int:
+    """How many labelled pixels of each chip are enough."""
+    return max(1, PIXELS // max(1, len(samples.positions)))
+
+
+def some(labelled: NDArray[np.intp], count: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """At most so many of the labelled pixels, in order."""
     if len(labelled) <= count:
         return labelled
     return np.sort(rng.choice(labelled, count, replace=False))

@@ -9,18 +9,13 @@ from typing import TYPE_CHECKING
 
 from geoseg.errors import ModelError
 from geoseg.models import weights
+from geoseg.models.folds import members
 from geoseg.models.recipe import Recipe
-from geoseg.models.spec import SPEC, ModelSpec, read_spec
+from geoseg.models.spec import ModelSpec, read_spec
 
 if TYPE_CHECKING:
     from geoseg.models.inference import Ensemble, NetworkPredictor
     from geoseg.models.pixelwise import PixelPredictor
-
-
-def members(folder: Path) -> list[Path]:
-    """The models of a directory: itself, or its folds in order."""
-    folds = sorted(folder.glob("fold-*"), key=lambda fold: (len(fold.name), fold.name))
-    return [folder] if (folder / SPEC).exists() or not folds else folds
 
 
 @dataclass(frozen=True)

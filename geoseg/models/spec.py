@@ -64,7 +64,8 @@ class ModelSpec(BaseModel):
         window: side in pixels of the windows it maps best; None leaves it to the machine.
         features: what a forest or an SVM looks at.
         threshold: what a threshold is set on.
-        temperature: what logits are divided by before they become probabilities.
+        temperature: what logits, or logarithms of the probabilities of what has none, are divided
+            by before they become probabilities.
         origin: the weights that training started from, or that the model is.
         licence: of those.
         weights_sha256: of the weights file; empty where all stands in this spec.

@@ -87,11 +87,10 @@ def write_vrt(
     )
 
 
-def write_cog(vrt: Path, final: Path, settings: CogSettings) -> str:
+def write_cog(vrt: Path, final: Path, settings: CogSettings) -> None:
     """Write the COG of a VRT, compare it with the VRT block by block, and let it appear.
 
-    Returns:
-        The sha256 of the file. The same pixels give the same bytes.
+    The same pixels give the same bytes.
 
     Raises:
         RetryError: a part cannot be read, the disk is full, or what stands on the disk differs
@@ -113,7 +112,6 @@ def write_cog(vrt: Path, final: Path, settings: CogSettings) -> str:
                 got=error,
                 fix="check free space and the disk, then run the same command again",
             ) from error
-        return files.sha256(temporary)
 
 
 def _compare(vrt: Path, written: Path, final: Path) -> None:

@@ -65,6 +65,9 @@ def show_model(name: str | Path) -> dict[str, Any]:
     Args:
         name: of weights, or a model directory.
 
+    Returns:
+        The spec of a model; of a directory of folds their scores, and the spec of each by name.
+
     Raises:
         ConfigError: there are no weights of that name.
         ModelError: the folder is no model.
@@ -72,10 +75,9 @@ def show_model(name: str | Path) -> dict[str, Any]:
     from dataclasses import asdict
 
     from geoseg.models import checkpoint, weights
-    from geoseg.models.spec import read_spec
 
     if Path(name).exists() or not weights.is_name(str(name)):
-        return read_spec(Path(name)).model_dump(mode="json", exclude_none=True)
+        return _shown(Path(name))
     found = weights.named(str(name))
     file = checkpoint.cache() / found.file
     size = file.stat().st_size if file.is_file() else None
@@ -97,6 +99,20 @@ def table(found: Sequence[Weights]) -> str:
         "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     )
+
+
+def _shown(folder: Path) -> dict[str, Any]:
+    from geoseg.models.folds import members, read_folds
+    from geoseg.models.spec import read_spec
+
+    specs = {
+        model.name: read_spec(model).model_dump(mode="json", exclude_none=True)
+        for model in members(folder)
+    }
+    if members(folder) == [folder]:
+        return specs[folder.name]
+    scores = read_folds(folder)
+    return {**(scores.model_dump() if scores else {}), "folds": specs}
 
 
 def _text(each: Weights) -> str:

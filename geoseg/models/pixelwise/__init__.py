@@ -11,7 +11,7 @@ from geoseg.classes import ClassScheme
 from geoseg.errors import ModelError
 from geoseg.grid import Window, whole
 from geoseg.models.pixelwise.features import FloatArray, look
-from geoseg.models.pixelwise.rules import Forest, Index, Linear, Rule
+from geoseg.models.pixelwise.rules import Forest, Index, Linear, Rule, tempered
 from geoseg.models.predictor import Layers
 from geoseg.models.recipe import Recipe
 from geoseg.models.spec import ModelSpec
@@ -29,7 +29,7 @@ class PixelPredictor:
 
     Args:
         rule: (features, pixels) to (classes, pixels) probabilities.
-        spec: scaling, features, stride and halo.
+        spec: scaling, features, stride, halo and temperature.
         recipe: what is written.
     """
 
@@ -90,7 +90,7 @@ class PixelPredictor:
         inside = valid[core.slices]
         classes = len(self.scheme.classes)
         found = np.full((classes, *inside.shape), 1 / classes, np.float32)
-        found[:, inside] = self.rule(seen[:, inside])
+        found[:, inside] = tempered(self.rule(seen[:, inside]), self.spec.temperature)
         return found
 
 

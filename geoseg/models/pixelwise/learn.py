@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,14 @@ from geoseg.errors import ChipsError
 from geoseg.models.bandnames import IndexName, bands_of
 from geoseg.models.pixelwise import PixelPredictor
 from geoseg.models.pixelwise.features import FloatArray, look
-from geoseg.models.pixelwise.rules import Forest, Linear, normalized_difference
+from geoseg.models.pixelwise.rules import LEAST, Forest, Linear, normalized_difference
 from geoseg.models.samples import Samples
 from geoseg.models.spec import ModelSpec, Threshold
 from geoseg.models.store import save_arrays, save_spec
 from geoseg.progress import track
+
+if TYPE_CHECKING:
+    from geoseg.models.calibration import Calibration
 
 PER_CLASS = 20_000
 """Labelled pixels of a class that are learned from, at most; drawn at random over all chips."""
@@ -31,11 +34,11 @@ def learn(
     train: Samples, val: Samples, spec: ModelSpec, index: IndexName, seed: int,
     folder: Path,
 ) -> dict[str, float]:  # fmt: skip
-    """Fit what a spec names, and write the model directory.
+    """Fit what a spec names, calibrate it, and write the model directory.
 
     Args:
         train: chips to learn from.
-        val: chips that calibrate an SVM, and that the scores are of.
+        val: chips that probabilities are calibrated on, and that the scores are of.
         spec: architecture, bands, scaling, features, classes.
         index: what a threshold is set on.
         seed: of the pixels drawn and of the trees.
@@ -58,8 +61,10 @@ def learn(
         )  # fmt: skip
         arrays = {each.name: getattr(rule, each.name) for each in fields(rule)}
         saved = save_arrays(folder, arrays, spec)
-    metrics = _scores(PixelPredictor.load(folder, saved), val)
-    save_spec(folder, saved.model_copy(update={"metrics": metrics}))
+    found, miou = _check(PixelPredictor.load(folder, saved), val)
+    metrics = {"val_miou": miou, "ece_before": found.ece_before, "ece_after": found.ece_after}
+    update = {"temperature": found.temperature, "metrics": metrics}
+    save_spec(folder, saved.model_copy(update=update))
     table = "\n".join([",".join(metrics), ",".join(map(str, metrics.values()))])
     files.write_bytes(folder / "metrics.csv", (table + "\n").encode())
     return metrics
@@ -182,10 +187,22 @@ def _draw(
     return np.concatenate(features), np.concatenate(drawn)
 
 
-def _scores(predictor: PixelPredictor, val: Samples) -> dict[str, float]:
-    classes = len(predictor.scheme.classes)
+def _check(predictor: PixelPredictor, val: Samples) -> tuple[Calibration, float]:
+    """The temperature that validation chips ask for, and their mIoU."""
+    import torch
+
+    from geoseg.models.calibration import calibrate, share, some
+
+    classes, each, rng = len(predictor.scheme.classes), share(val), np.random.default_rng(0)
     confusion = np.zeros((classes, classes), np.int64)
+    answers, known = [], []
     for pixels, valid, labels in track(val, label="scoring", total=len(val.positions)):
-        mapped = predictor.probabilities(pixels, valid).numpy().argmax(axis=0)
-        confusion += accuracy.count(labels[valid], mapped[valid].astype(np.uint8), classes)
-    return {"val_miou": round(float(accuracy.scores(confusion).miou), 6)}
+        found = predictor.probabilities(pixels, valid)
+        mapped = found.numpy().argmax(axis=0).astype(np.uint8)
+        confusion += accuracy.count(labels[valid], mapped[valid], classes)
+        chosen = some(np.flatnonzero(valid & (labels != IGNORE)), each, rng)
+        answers.append(found.flatten(1)[:, chosen].T)
+        known.append(torch.from_numpy(labels.ravel()[chosen].astype(np.int64)))
+    logits = torch.cat(answers).clamp(min=LEAST).log()
+    miou = round(float(accuracy.scores(confusion).miou), 6)
+    return calibrate(logits, torch.cat(known)), miou

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from geoseg.classes import ClassScheme
 from geoseg.errors import GeosegError, UnsafeError
 
 type Entry = dict[str, Any]
@@ -52,6 +53,11 @@ def refusal(error: GeosegError, path: str | Path, code: str | None = None) -> Pr
 def unknown(path: str | Path, error: GeosegError) -> Entry:
     """The entry of what cannot be read."""
     return entry(path, "unknown", [refusal(error, path)])
+
+
+def class_rows(scheme: ClassScheme) -> list[dict[str, Any]]:
+    """Classes by id, for an entry."""
+    return [{"name": each.name, "color": each.color} for each in scheme.classes]
 
 
 def plain(value: Any) -> Any:

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from geoseg import classes, files, grid, yamlfile
 from geoseg.classes import ClassScheme
 from geoseg.errors import GeosegError, InputError
 from geoseg.raster import drivers, open_scene
 from geoseg.raster.drivers import SUFFIXES
-from geoseg.steps.info.entry import Entry, Problem, entry, problem, ranked, refusal, whole_number
+from geoseg.steps.info.entry import (
+    Entry,
+    Problem,
+    class_rows,
+    entry,
+    problem,
+    ranked,
+    refusal,
+    whole_number,
+)
+from geoseg.steps.info.models import folds_entry, model_entry
 from geoseg.steps.info.quiet import quietly
 from geoseg.steps.info.raster import raster_entry
 
@@ -32,9 +41,11 @@ def look_into(path: Path, *, deep: bool) -> Entry:
     if (path / CHIPS).is_file():
         return _chips(path)
     if (path / MODEL).is_file() and ((path / WEIGHTS).is_file() or not (path / CLASSES).is_file()):
-        return _model(path)
+        return model_entry(path)
     if (path / CLASSES).is_file():
         return _map(path, deep=deep)
+    if any(path.glob(f"fold-*/{MODEL}")):
+        return folds_entry(path)
     if path.is_dir() and any(path.glob(".work-*")):
         raise InputError(
             "holds a run that has not finished", where=path, fix="run the same command again"
@@ -52,7 +63,7 @@ def look_into(path: Path, *, deep: bool) -> Entry:
         row = problem(
             "class-file", "note", f"describes {len(scheme.classes)} classes, for --classes"
         )
-        return entry(path, "unknown", [row], classes=_classes(scheme))
+        return entry(path, "unknown", [row], classes=class_rows(scheme))
     return _scene(path, deep=deep)
 
 
@@ -81,7 +92,7 @@ def _chips(path: Path) -> Entry:
         band_names=[band.name for band in spec.bands],
         gsd_m=spec.gsd_m,
         chips=counts,
-        classes=_classes(spec.scheme),
+        classes=class_rows(spec.scheme),
         pixels={name: list(n) for name, n in spec.pixels.items()},
         scenes=[scene.name for scene in spec.scenes],
         overlap_m2=spec.overlap_m2,
@@ -96,40 +107,6 @@ def _class_problems(scheme: ClassScheme, pixels: dict[str, tuple[int, ...]]) -> 
             text = f"no pixel of {', '.join(absent)} is labelled in the split {split!r}"
             rows.append(problem("class-missing", "warning", text, "label some, or change --seed"))
     return rows
-
-
-def _model(path: Path) -> Entry:
-    from geoseg.models.spec import read_spec
-
-    spec = read_spec(path)
-    rows = []
-    if spec.threshold and not spec.weights_sha256:
-        pass  # all it knows stands in the spec
-    elif not (path / WEIGHTS).is_file():
-        rows.append(
-            problem("no-weights", "error", f"{WEIGHTS} is not there", "copy the model again")
-        )
-    elif files.sha256(path / WEIGHTS) != spec.weights_sha256:
-        text = f"{WEIGHTS} is not the file that the spec was written for"
-        rows.append(problem("damaged", "error", text, "copy the model again"))
-    return entry(
-        path,
-        "model",
-        rows,
-        bands=len(spec.bands),
-        dtype=spec.dtype,
-        band_names=list(spec.bands),
-        gsd_m=spec.gsd_m,
-        architecture=spec.architecture,
-        backbone=spec.backbone,
-        origin=spec.origin,
-        licence=spec.licence,
-        stride=spec.stride,
-        halo=spec.halo,
-        classes=_classes(spec.scheme),
-        metrics=dict(spec.metrics),
-        versions=dict(spec.versions),
-    )
 
 
 def _map(path: Path, *, deep: bool) -> Entry:
@@ -225,7 +202,3 @@ def _merged(looked: list[Entry]) -> list[Problem]:
         others = f" (and {len(rows) - 1} more files)" * (len(rows) > 1)
         merged.append(row | {"message": f"{name}: {row['message']}{others}"})
     return merged
-
-
-def _classes(scheme: ClassScheme) -> list[dict[str, Any]]:
-    return [{"name": each.name, "color": each.color} for each in scheme.classes]

@@ -30,6 +30,8 @@ def _lines(each: Entry) -> Iterator[str]:
     for line in (_size(each), _place(each), _bands(each), _rest(each)):
         if line:
             yield f"  {line}"
+    for fold in each.get("folds", []):
+        yield f"  {fold['name']}: {'; '.join(_metrics(fold))}"
     for layer in each.get("layers", []):
         yield f"  {_layer(layer)}"
     for row in each["problems"]:
@@ -83,9 +85,14 @@ def _rest(each: Entry) -> str:
         parts.append("chips " + ", ".join(f"{name} {n}" for name, n in each["chips"].items()))
     if each.get("classes"):
         parts.append(f"classes {_some([_class(one) for one in each['classes']])}")
-    for name, value in (each.get("metrics") or {}).items():
-        parts.append(f"{name} {'-' if value is None else format(value, '.3g')}")
-    return "; ".join(parts)
+    return "; ".join([*parts, *_metrics(each)])
+
+
+def _metrics(each: dict[str, Any]) -> list[str]:
+    return [
+        f"{name} {'-' if value is None else format(value, '.3g')}"
+        for name, value in (each.get("metrics") or {}).items()
+    ]
 
 
 def _class(one: dict[str, Any]) -> str:

@@ -13,14 +13,15 @@ from geoseg import files, style
 from geoseg.classes import IGNORE, ClassScheme
 from geoseg.grid import Window
 from geoseg.raster.cog import CogSettings, write_cog, write_vrt
+from geoseg.raster.maps import CLASSES, CONFIDENCE, PROBABILITIES, SCHEME
 
-CLASSES, CONFIDENCE, PROBABILITIES = "classes.tif", "confidence.tif", "probabilities.tif"
-SCHEME, PAM = "classes.yaml", "classes.tif.aux.xml"
+PAM = f"{CLASSES}.tif.aux.xml"
 
 
 def rasters(*, probabilities: bool) -> tuple[str, ...]:
     """The rasters of a map, in the order of the layers."""
-    return (CLASSES, CONFIDENCE, *([PROBABILITIES] if probabilities else []))
+    layers = (CLASSES, CONFIDENCE, *([PROBABILITIES] if probabilities else []))
+    return tuple(f"{name}.tif" for name in layers)
 
 
 def finish(

@@ -25,9 +25,9 @@ from geoseg.errors import GridError, RasterError
 from geoseg.grid import Window
 from geoseg.raster import FileSource, RasterSource, StackSource, WarpSource
 from geoseg.raster.cog import BLOCK, encode_part
+from geoseg.raster.maps import CLASSES, CONFIDENCE
 from geoseg.steps.predict.region import part_name
 
-CLASSES, CONFIDENCE = "classes", "confidence"
 LAYERS = (CLASSES, CONFIDENCE)
 MAX_SIDE = 10_000_000
 """Pixels along a side of a mosaic: the Earth's equator at 4 m."""

@@ -15,10 +15,11 @@ from geoseg.job import Run, open_run, spread, unrepeatable
 from geoseg.job.run import RECORD
 from geoseg.raster import XarraySource
 from geoseg.raster.cog import BLOCK
+from geoseg.raster.maps import SCHEME
 from geoseg.remote import upload
 from geoseg.steps.predict.agree import choice_of, contents_of, forget
 from geoseg.steps.predict.choice import DEFAULT_WINDOW, Choice
-from geoseg.steps.predict.finish import PAM, SCHEME, rasters
+from geoseg.steps.predict.finish import PAM, rasters
 from geoseg.steps.predict.job import CONTENTS, Job, needed_bytes
 from geoseg.steps.predict.mosaic import LAYERS, map_mosaic, plan_mosaic, target_grid
 from geoseg.steps.predict.plan import Plan

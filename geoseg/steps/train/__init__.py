@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import mean, stdev
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from geoseg import files
 from geoseg.errors import ChipsError
 from geoseg.models.named import Loss, Schedule
 from geoseg.options import Options
+from geoseg.steps.train.applies import require_applicable
 
 if TYPE_CHECKING:
     from geoseg.chips import ChipSet
@@ -152,13 +151,16 @@ def train(chips: str | Path, out: str | Path, *, options: TrainOptions | None = 
     Raises:
         ChipsError: the chips cannot be trained on, or unlabelled scenes are not like theirs or lie
             on val and test ground only.
-        ConfigError: weights are not on this machine, or do not go with the network; or tuning was
-            asked for, and optuna is not installed.
+        ConfigError: an option was given that does nothing for the architecture; weights are not on
+            this machine, or do not go with the network; or tuning was asked for, and optuna is not
+            installed.
         ModelError: the backbone is unknown, or a file of weights is damaged.
     """
     from geoseg.chips import open_chips
+    from geoseg.models.folds import write_folds
 
     options = options or TrainOptions()
+    require_applicable(options)
     folder = Path(out)
     if options.fold != "all":
         _train_one(open_chips(Path(chips), options.fold), folder, options)
@@ -166,9 +168,11 @@ def train(chips: str | Path, out: str | Path, *, options: TrainOptions | None = 
     folds = len(open_chips(Path(chips)).spec.folds)
     if not folds:
         raise ChipsError("has no folds", where=chips, fix="cut chips with --folds, or no --fold")
-    for number in range(1, folds + 1):
-        _train_one(open_chips(Path(chips), number), folder / f"fold-{number}", options)
-    _write_folds(folder, folds)
+    models = [folder / f"fold-{number}" for number in range(1, folds + 1)]
+    for number, model in enumerate(models, 1):
+        _train_one(open_chips(Path(chips), number), model, options)
+    scores = write_folds(folder, models)
+    logger.info("validation mIoU of %d folds: %.3f, sd %.3f", folds, scores.mean, scores.sd)
     return folder
 
 
@@ -219,17 +223,6 @@ def _weights_files(options: TrainOptions) -> list[Path]:
     from geoseg.models.start import file_of
 
     return [file_of(options.weights, options.weights_folder)] if options.weights else []
-
-
-def _write_folds(folder: Path, folds: int) -> None:
-    """Write folds.json: the validation mIoU of each fold, their mean and standard deviation."""
-    from geoseg.models.spec import read_spec
-
-    specs = [read_spec(folder / f"fold-{number}") for number in range(1, folds + 1)]
-    found = [float(spec.metrics["val_miou"] or 0) for spec in specs]
-    spread = {"mean": round(mean(found), 6), "sd": round(stdev(found), 6)}
-    logger.info("validation mIoU of %d folds: %.3f, sd %.3f", folds, *spread.values())
-    files.write_json(folder / "folds.json", {"val_miou": found, **spread})
 
 
 def _check(chips: ChipSet) -> None:

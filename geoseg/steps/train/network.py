@@ -16,7 +16,7 @@ from geoseg.chips.order import Batches, Order
 from geoseg.chips.unlabelled import Ground
 from geoseg.errors import ConfigError
 from geoseg.job.record import versions
-from geoseg.models.calibration import calibrate
+from geoseg.models.calibration import calibrate, some_logits
 from geoseg.models.fit import STEPS_PER_EPOCH, Recipe, best_of, fit
 from geoseg.models.history import Rows, write_table
 from geoseg.models.networks import halo_of, stride_of, window_of
@@ -67,7 +67,7 @@ def fit_network(
         fitted, told = _fitted_again(fitted, chips, ground, options, work, folder)
     recipe, network = fitted.recipe, fitted.first.network
     val = Samples(chips.images, chips.valid, chips.labels, chips.positions("val"))
-    found = calibrate(network, val, recipe)
+    found = calibrate(*some_logits(network, val, recipe))
     logger.info(
         "temperature %.3g; expected calibration error on validation chips %.4f, was %.4f",
         found.temperature, found.ece_after, found.ece_before,

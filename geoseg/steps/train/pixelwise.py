@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geoseg.chips import ChipSet
-from geoseg.errors import ConfigError
 from geoseg.job.record import versions
 from geoseg.models.pixelwise import features
 from geoseg.models.pixelwise.learn import learn
@@ -16,19 +15,13 @@ from geoseg.models.spec import ModelSpec
 if TYPE_CHECKING:
     from geoseg.steps.train import TrainOptions
 
-NETWORKS_ONLY = ("weights", "backbone", "edges", "unlabelled")
-
 
 def fit_pixels(chips: ChipSet, folder: Path, options: TrainOptions) -> dict[str, int | float]:
     """Fit one to chips, and write the model directory.
 
     Returns:
         What goes into the record: chips by split, and validation metrics.
-
-    Raises:
-        ConfigError: something was asked for that only networks have.
     """
-    _check(options)
     spec = chips.spec
     train_set, val_set = (
         Samples(chips.images, chips.valid, chips.labels, chips.positions(split))
@@ -51,14 +44,3 @@ def fit_pixels(chips: ChipSet, folder: Path, options: TrainOptions) -> dict[str,
     )
     metrics = learn(train_set, val_set, model, options.index, options.seed, folder)
     return {"train": len(train_set.positions), "val": len(val_set.positions), **metrics}
-
-
-def _check(options: TrainOptions) -> None:
-    for name in NETWORKS_ONLY:
-        if getattr(options, name):
-            raise ConfigError(
-                "is for networks",
-                where=f"--{name}",
-                got=f"--architecture {options.architecture}",
-                fix="leave it out",
-            )
