@@ -23,6 +23,7 @@ from geoseg.steps.evaluate import EvaluateOptions, evaluate
 from geoseg.steps.evaluate import draw_sample as sample
 from geoseg.steps.evaluate.table import describe as describe_accuracy
 from geoseg.steps.info import InfoOptions, describe, info, unreadable
+from geoseg.steps.models import ExportOptions, export_model
 from geoseg.steps.predict import PredictOptions, explain, predict
 from geoseg.steps.tile import TileOptions, tile
 from geoseg.steps.train import TrainOptions, train
@@ -149,7 +150,8 @@ def predict_(
         Rasters, folders of single-band rasters, YAML files of bands, STAC items, lists (.txt),
         patterns, or with --remote addresses.
     model:
-        Model directory, or the name of a ready model that was fetched; several are averaged.
+        Model directory, ONNX file, or the name of a ready model that was fetched; several are
+        averaged.
     out:
         Map directory to write, or an s3 address; several scenes get a folder each in it.
     why:
@@ -340,16 +342,36 @@ def fetch_model_(name: str, /, *, to: Path | None = None) -> None:
 
 @models_app.command(name="show")
 def show_model_(name: str, /) -> None:
-    """Show as JSON what weights or a model directory were made for.
+    """Show as JSON what weights, a model directory or an ONNX file were made for.
 
     Parameters
     ----------
     name:
-        A name of the list, or a model directory.
+        A name of the list, a model directory, or an ONNX file.
     """
     from geoseg.steps.models import show_model
 
     print(json.dumps(show_model(name), indent=2))
+
+
+@models_app.command(name="export")
+def export_model_(
+    model: Path,
+    out: Path | None = None,
+    /,
+    *,
+    options: Annotated[ExportOptions, Parameter(name="*")] = ExportOptions(),
+) -> None:
+    """Write a network as one file that QGIS plugins and other programs run.
+
+    Parameters
+    ----------
+    model:
+        Model directory, or the name of a ready model that was fetched.
+    out:
+        .onnx or .pt2 file to write; beside the model and named like it when not given.
+    """
+    _print([export_model(model, out, options=options)])
 
 
 GRACE_S = 8.0

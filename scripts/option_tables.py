@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
@@ -17,7 +19,7 @@ from geoseg.job.pool import WorkerOptions
 from geoseg.options import Options, ReadOptions
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-STEPS = ("info", "tile", "train", "predict", "vectorize", "evaluate")
+STEPS = ("info", "tile", "train", "predict", "vectorize", "evaluate", "models export")
 SHARED = (*ReadOptions.model_fields, *WorkerOptions.model_fields)
 TYPES = {"int": "whole number", "float": "number", "bool": "yes or no", "Path": "path"}
 LIMITS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<", "multiple_of": "a multiple of"}
@@ -57,7 +59,8 @@ def pages() -> dict[Path, str]:
 
 def _section(step: str) -> str:
     """What a step takes, then its options: its own first, those it shares with others last."""
-    arguments = app[step].assemble_argument_collection(parse_docstring=True)
+    command = reduce(getitem, step.split(), app)
+    arguments = command.assemble_argument_collection(parse_docstring=True)
     takes = "".join(
         f"- {', '.join(f'`{name}`' for name in each.names)}: {each.parameter.help}\n"
         for each in arguments
@@ -73,7 +76,7 @@ def _section(step: str) -> str:
         keys = [f"`{step}.{name}`"] if in_yaml else []
         rows.append(_row([", ".join(f"`{flag}`" for flag in shown), *keys], field))
     table = _table(["flag", *(["YAML key"] if in_yaml else [])], rows)
-    return f"\n## {step}\n\n{app[step].help.splitlines()[0]}\n\n{takes}\n{table}"
+    return f"\n## {step}\n\n{command.help.splitlines()[0]}\n\n{takes}\n{table}"
 
 
 def _row(keys: list[str], field: FieldInfo) -> list[str]:

@@ -25,42 +25,28 @@ from geoseg.raster.block import Mask, Pixels
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from geoseg.models.engines import Forward
     from geoseg.models.pixelwise import PixelPredictor
 
 NO_MEMORY = ("DefaultCPUAllocator", "bad_alloc", "Failed to allocate")
 """What torch, OpenVINO and ONNX Runtime say in errors that have no type of their own for it."""
 
 
-class NetworkPredictor:
-    """A torch network as a predictor.
+class LogitsPredictor:
+    """A network that is ready to run as a predictor.
 
     Args:
-        network: maps (1, bands, height, width) to (1, classes, height, width) logits.
+        forward: maps (1, bands, height, width) to (1, classes, height, width) logits.
         spec: how pixels are scaled, and the stride and halo.
-        recipe: the engine, what is averaged, what is written.
-        device: where it runs; the GPU where there is one.
-        slots: how many windows will be under way at once.
-
-    Raises:
-        ModelError: the engine cannot run the network.
+        recipe: what is averaged, what is written.
+        device: where the network takes its images.
     """
 
     def __init__(
-        self,
-        network: nn.Module,
-        spec: ModelSpec,
-        recipe: Recipe | None = None,
-        *,
-        device: str | None = None,
-        slots: int = 1,
+        self, forward: Forward, spec: ModelSpec, recipe: Recipe, device: torch.device
     ) -> None:
-        self.spec, self.recipe = spec, recipe or Recipe()
-        self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        network = network.eval()
-        if self.recipe.passes:
-            network = dropout.keep_on(network)
-        bands = len(spec.bands)
-        self._forward = engines.build(network, bands, self.recipe.engine, self._device, slots)
+        self.spec, self.recipe = spec, recipe
+        self._forward, self._device = forward, device
 
     @property
     def stride(self) -> int:
@@ -128,6 +114,38 @@ class NetworkPredictor:
         return images.to(self._device, non_blocking=True)
 
 
+class NetworkPredictor(LogitsPredictor):
+    """A torch network as a predictor.
+
+    Args:
+        network: maps (1, bands, height, width) to (1, classes, height, width) logits.
+        spec: how pixels are scaled, and the stride and halo.
+        recipe: the engine, what is averaged, what is written.
+        device: where it runs; the GPU where there is one.
+        slots: how many windows will be under way at once.
+
+    Raises:
+        ModelError: the engine cannot run the network.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        spec: ModelSpec,
+        recipe: Recipe | None = None,
+        *,
+        device: str | None = None,
+        slots: int = 1,
+    ) -> None:
+        recipe = recipe or Recipe()
+        where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        network = network.eval()
+        if recipe.passes:
+            network = dropout.keep_on(network)
+        forward = engines.build(network, len(spec.bands), recipe.engine, where, slots)
+        super().__init__(forward, spec, recipe, where)
+
+
 @dataclass(frozen=True)
 class Ensemble:
     """Several models whose probabilities are averaged.
@@ -137,7 +155,7 @@ class Ensemble:
         recipe: what is written.
     """
 
-    members: Sequence[NetworkPredictor | PixelPredictor]
+    members: Sequence[LogitsPredictor | PixelPredictor]
     recipe: Recipe
 
     @property

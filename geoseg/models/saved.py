@@ -1,4 +1,4 @@
-"""A predictor on disk."""
+"""A predictor on disk: a model directory, or a network in an ONNX file."""
 
 from __future__ import annotations
 
@@ -10,20 +10,52 @@ from typing import TYPE_CHECKING
 from geoseg.errors import ModelError
 from geoseg.models import weights
 from geoseg.models.folds import members
-from geoseg.models.recipe import Recipe
-from geoseg.models.spec import ModelSpec, read_spec
+from geoseg.models.recipe import Engine, Recipe
+from geoseg.models.spec import WEIGHTS, ModelSpec, read_spec
 
 if TYPE_CHECKING:
-    from geoseg.models.inference import Ensemble, NetworkPredictor
+    from geoseg.models.inference import Ensemble, LogitsPredictor
     from geoseg.models.pixelwise import PixelPredictor
+
+ONNX, PROGRAM = ".onnx", ".pt2"
+
+
+def is_file(path: Path) -> bool:
+    """Whether a model is a file of ONNX and not a directory."""
+    return path.suffix.lower() == ONNX and not path.is_dir()
+
+
+def weights_of(path: Path) -> Path:
+    """Where the weights of a model are."""
+    return path if is_file(path) else path / WEIGHTS
+
+
+def spec_of(path: Path) -> ModelSpec:
+    """What a model directory or an ONNX file was made for.
+
+    Raises:
+        ConfigError: the package that reads ONNX is not installed.
+        ModelError: it is no model.
+        UnsafeError: the file needs other files, or operators that are not ONNX's own.
+    """
+    if path.suffix.lower() == PROGRAM:
+        raise ModelError(
+            "is a program of torch.export, which is not read here", where=path,
+            fix=f"geoseg models export MODEL --to onnx {path.with_suffix(ONNX).name}",
+        )  # fmt: skip
+    if not is_file(path):
+        return read_spec(path)
+    from geoseg.models.exchange.file import read_file
+
+    return read_file(path).spec
 
 
 @dataclass(frozen=True)
 class SavedModel:
-    """One model directory or several, and what to do with them: a predictor before it is loaded.
+    """One model or several, and what to do with them: a predictor before it is loaded.
 
     Attributes:
-        folders: the model directories; the probabilities of several are averaged.
+        folders: model directories and ONNX files; the probabilities of several are averaged.
         specs: of each.
         recipe: the engine, what is averaged, what is written.
     """
@@ -34,13 +66,13 @@ class SavedModel:
 
     @classmethod
     def open(cls, folders: Sequence[Path], recipe: Recipe) -> SavedModel:
-        """Read the specs of model directories; one of folds stands for the models in it.
+        """Read the specs of models; a directory of folds stands for the models in it.
 
         Raises:
             ModelError: a folder is no model, or they map other classes or bands than the first.
         """
         folders = [member for folder in folders for member in members(_folder(folder))]
-        specs = tuple(read_spec(folder) for folder in folders)
+        specs = tuple(spec_of(folder) for folder in folders)
         if len({spec.is_network for spec in specs}) > 1:
             raise ModelError(
                 "networks are averaged with networks only",
@@ -65,9 +97,24 @@ class SavedModel:
         """Whether an engine runs it."""
         return self.specs[0].is_network
 
+    @property
+    def uses_torch(self) -> bool:
+        """Whether torch itself can run it, on a GPU too."""
+        return self.is_network and self.reference == Engine()
+
+    @property
+    def reference(self) -> Engine:
+        """The engine that others are held to; torch does not run ONNX files."""
+        return Engine(name="onnx") if any(map(is_file, self.folders)) else Engine()
+
+    @property
+    def window(self) -> int | None:
+        """Side of the windows that suit all; None leaves it to the machine."""
+        return min((spec.window for spec in self.specs if spec.window), default=None)
+
     def load(
         self, device: str | None = None, slots: int = 1
-    ) -> NetworkPredictor | PixelPredictor | Ensemble:
+    ) -> LogitsPredictor | PixelPredictor | Ensemble:
         """The predictor.
 
         Args:
@@ -77,17 +124,26 @@ class SavedModel:
         Raises:
             ModelError: a model is damaged, or the engine cannot run it.
         """
-        from geoseg.models.inference import Ensemble, NetworkPredictor
+        from geoseg.models.inference import Ensemble
+
+        pairs = zip(self.folders, self.specs, strict=True)
+        members = [self._member(folder, spec, device, slots) for folder, spec in pairs]
+        return members[0] if len(members) == 1 else Ensemble(members, self.recipe)
+
+    def _member(
+        self, folder: Path, spec: ModelSpec, device: str | None, slots: int
+    ) -> LogitsPredictor | PixelPredictor:
+        from geoseg.models.inference import NetworkPredictor
         from geoseg.models.pixelwise import PixelPredictor
         from geoseg.models.store import load_network
 
-        members = [
-            NetworkPredictor(*load_network(folder), self.recipe, device=device, slots=slots)
-            if spec.is_network
-            else PixelPredictor.load(folder, spec, self.recipe)
-            for folder, spec in zip(self.folders, self.specs, strict=True)
-        ]
-        return members[0] if len(members) == 1 else Ensemble(members, self.recipe)
+        if not spec.is_network:
+            return PixelPredictor.load(folder, spec, self.recipe)
+        if is_file(folder):
+            from geoseg.models.exchange.run import FilePredictor
+
+            return FilePredictor(folder, spec, self.recipe, slots=slots)
+        return NetworkPredictor(*load_network(folder), self.recipe, device=device, slots=slots)
 
 
 def _folder(path: Path) -> Path:

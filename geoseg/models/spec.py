@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, get_args
@@ -20,10 +21,11 @@ type NetworkName = Literal[
     "fpn", "linknet", "pspnet", "deeplabv3", "linear",
 ]  # fmt: skip
 type PixelRule = Literal["forest", "svm", "threshold"]
-type Architecture = NetworkName | PixelRule
+type Architecture = NetworkName | PixelRule | Literal["onnx"]
 type Features = Literal["pixel", "texture", "superpixel"]
 
-SPEC = "spec.json"
+logger = logging.getLogger(__name__)
+SPEC, WEIGHTS = "spec.json", "model.safetensors"
 GSD_TOLERANCE = 0.2
 
 
@@ -51,17 +53,19 @@ class ModelSpec(BaseModel):
     """The contract between training and prediction.
 
     Attributes:
-        architecture: the network, or how single pixels are told apart.
+        architecture: the network, or how single pixels are told apart; "onnx" is a network that
+            another program wrote into a file.
         backbone: the network's encoder.
         bands: names of the input bands, in order.
         dtype: of the pixels it was trained on.
         mean: by band, of the training pixels; inputs are (pixel - mean) / std, invalid ones 0.
         std: by band.
-        gsd_m: ground sampling distance in metres.
+        gsd_m: ground sampling distance in metres; None where a file does not say it.
         scheme: the classes, by id.
         stride: the network's total downsampling; cores and halos are multiples of it.
         halo: pixels it should see around what it maps.
         window: side in pixels of the windows it maps best; None leaves it to the machine.
+        side: of the only windows, halo included, that its network takes; None takes any.
         features: what a forest or an SVM looks at.
         threshold: what a threshold is set on.
         temperature: what logits, or logarithms of the probabilities of what has none, are divided
@@ -81,11 +85,12 @@ class ModelSpec(BaseModel):
     dtype: str
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
-    gsd_m: float = Field(gt=0)
+    gsd_m: float | None = Field(gt=0)
     scheme: ClassScheme
     stride: int = Field(1, ge=1)
     halo: int = Field(0, ge=0)
     window: int | None = Field(None, ge=32)
+    side: int | None = Field(None, ge=32)
     features: Features | None = None
     threshold: Threshold | None = None
     temperature: float = Field(1.0, gt=0)
@@ -105,7 +110,8 @@ class ModelSpec(BaseModel):
 
         Args:
             source: the scene.
-            chosen: whether the user chose the bands; then their names need not match.
+            chosen: whether the user chose the bands; then their names need not match, and neither
+                need they where a file says how many bands it takes, but not which.
 
         Raises:
             ModelError: the scene lacks a band, or its pixels are of another kind.
@@ -114,7 +120,7 @@ class ModelSpec(BaseModel):
         found = [position(band, names) for band in self.bands]
         if None not in found:
             source = source.take(tuple(at for at in found if at is not None))
-        elif not chosen or len(names) != len(self.bands):
+        elif not (chosen or self.architecture == "onnx") or len(names) != len(self.bands):
             raise ModelError(
                 "the scene has other bands than the model",
                 where=source.name,
@@ -122,6 +128,8 @@ class ModelSpec(BaseModel):
                 wanted=", ".join(self.bands),
                 fix="name the bands that correspond, in this order: --bands 3,2,1",
             )
+        elif self.architecture == "onnx" and not chosen:
+            logger.info("%s: takes the bands in their order: %s", source.name, ", ".join(names))
         if _kind(source.dtype) != _kind(np.dtype(self.dtype)):
             raise ModelError(
                 "the scene has pixels of another range than the model was trained on",
@@ -136,9 +144,17 @@ class ModelSpec(BaseModel):
         """Refuse a scene whose pixels are of another size than the model's.
 
         Raises:
-            ModelError: the ground sampling distances differ by more than a fifth.
+            ModelError: the ground sampling distances differ by more than a fifth, or the model
+                does not say its own.
         """
         got = grid.gsd_m(source.geobox)
+        if self.gsd_m is None:
+            raise ModelError(
+                "the model does not say for which pixel size it was made",
+                where=source.name,
+                got=f"{got:.3g} m",
+                fix="--gsd scene predicts the scene as it is",
+            )
         if not 1 / (1 + GSD_TOLERANCE) <= got / self.gsd_m <= 1 + GSD_TOLERANCE:
             raise ModelError(
                 "the scene's pixels are of another size than the model's",

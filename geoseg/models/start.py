@@ -13,8 +13,7 @@ from geoseg.errors import ConfigError
 from geoseg.models import checkpoint, weights
 from geoseg.models.bandnames import SENTINEL2
 from geoseg.models.networks import BACKBONE, build, default_backbone
-from geoseg.models.spec import SPEC, Architecture, read_spec
-from geoseg.models.store import WEIGHTS
+from geoseg.models.spec import SPEC, WEIGHTS, Architecture, read_spec
 from geoseg.models.transfer import Kernel, put
 
 if TYPE_CHECKING:

@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 from geoseg import files
 from geoseg.errors import ModelError
 from geoseg.models.networks import build
-from geoseg.models.spec import SPEC, ModelSpec, read_spec
+from geoseg.models.spec import SPEC, WEIGHTS, ModelSpec, read_spec
 
 if TYPE_CHECKING:
     from torch import nn
-
-WEIGHTS = "model.safetensors"
 
 
 def save_model(folder: Path, network: nn.Module, spec: ModelSpec) -> ModelSpec:

@@ -1,15 +1,38 @@
-"""Pretrained weights and models on this machine: list, fetch, show."""
+"""Pretrained weights and models on this machine: list, fetch, show, export."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from geoseg.errors import ConfigError
+from pydantic import Field
+
+from geoseg.errors import ConfigError, ModelError
+from geoseg.options import Options
 
 if TYPE_CHECKING:
     from geoseg.models.weights import Weights
+
+logger = logging.getLogger(__name__)
+SUFFIXES = {"onnx": ".onnx", "torchexport": ".pt2"}
+
+
+class ExportOptions(Options):
+    """Options of `export_model`."""
+
+    to: Literal["onnx", "torchexport"] = "onnx"
+    """ONNX, which geoseg, the QGIS plugin Deepness, GeoDeep and many others run; or a program of
+    torch.export, for torch without geoseg."""
+
+    tile: int | None = Field(None, ge=32)
+    """ONNX: side in pixels of the tiles that Deepness and GeoDeep shall cut; 512, or what the
+    network was trained on, by default. geoseg maps windows of any size all the same."""
+
+    dynamic: bool = False
+    """ONNX: declare that the network takes any number of images of any size; Deepness and GeoDeep
+    do not open such files."""
 
 
 def list_models(words: Sequence[str] = (), *, unusable: bool = False) -> list[Weights]:
@@ -60,17 +83,18 @@ def fetch_model(name: str, to: str | Path | None = None) -> Path:
 
 
 def show_model(name: str | Path) -> dict[str, Any]:
-    """Say what weights of torchgeo's list or a model directory were made for.
+    """Say what weights of torchgeo's list, a model directory or an ONNX file were made for.
 
     Args:
-        name: of weights, or a model directory.
+        name: of weights, a model directory, or an ONNX file.
 
     Returns:
         The spec of a model; of a directory of folds their scores, and the spec of each by name.
 
     Raises:
         ConfigError: there are no weights of that name.
-        ModelError: the folder is no model.
+        ModelError: the folder or the file is no model.
+        UnsafeError: the file needs other files, or operators that are not ONNX's own.
     """
     from dataclasses import asdict
 
@@ -82,6 +106,75 @@ def show_model(name: str | Path) -> dict[str, Any]:
     file = checkpoint.cache() / found.file
     size = file.stat().st_size if file.is_file() else None
     return {**asdict(found), "architectures": found.architectures, "bytes": size}
+
+
+def export_model(
+    model: str | Path, out: str | Path | None = None, *, options: ExportOptions | None = None
+) -> Path:
+    """Write a network as one file that other programs run.
+
+    It takes pixels divided by 255 and gives probabilities. What it gives is compared with what
+    torch gives before the file appears, and what the model directory says is kept in it.
+
+    Args:
+        model: a model directory, or the name of a ready model that was fetched.
+        out: the file to write, .onnx or .pt2; beside the model and named like it when not given.
+        options: which kind of file.
+
+    Returns:
+        The file.
+
+    Raises:
+        ConfigError: the name does not end as it should, or the tile does not suit the network.
+        ModelError: it is no network, or gives other probabilities as a file.
+    """
+    options = options or ExportOptions()
+    folder, out = _network(Path(model)), _out(Path(model), out, SUFFIXES[options.to])
+    if options.to == "torchexport":
+        from geoseg.models.exchange.program import write_program
+
+        difference, sizes = write_program(folder, out), "any size"
+    else:
+        from geoseg.models.exchange.write import write_onnx
+
+        written = write_onnx(folder, out, tile=options.tile, dynamic=options.dynamic)
+        difference = written.difference
+        sizes = "any size" if written.any_size else "one size only"
+    logger.info(
+        "%s: takes windows of %s; its probabilities are torch's within %.1g", out, sizes, difference
+    )
+    return out
+
+
+def _network(model: Path) -> Path:
+    """The directory of the one network of a model."""
+    from geoseg.models.recipe import Recipe
+    from geoseg.models.saved import SavedModel, is_file
+
+    found = SavedModel.open([model], Recipe())
+    if len(found.folders) > 1:
+        raise ModelError(
+            "is several models, and a file holds one", where=model, got=f"{len(found.folders)}",
+            fix=f"export them one after the other: {found.folders[0]}",
+        )  # fmt: skip
+    if not found.is_network or is_file(found.folders[0]):
+        raise ModelError(
+            "has no network of torch to export", where=model,
+            got=found.specs[0].architecture if not is_file(model) else "an ONNX file",
+            wanted="a model directory with a network",
+        )  # fmt: skip
+    return found.folders[0]
+
+
+def _out(model: Path, out: str | Path | None, suffix: str) -> Path:
+    if out is None:
+        place = model if model.name not in {"", ".."} else model.resolve()
+        return place.with_name(place.name + suffix)
+    if Path(out).suffix.lower() != suffix:
+        raise ConfigError(
+            "is not named as what it will be", where=out, wanted=f"a name ending with {suffix}"
+        )
+    return Path(out)
 
 
 def table(found: Sequence[Weights]) -> str:
@@ -101,17 +194,17 @@ def table(found: Sequence[Weights]) -> str:
     )
 
 
-def _shown(folder: Path) -> dict[str, Any]:
+def _shown(path: Path) -> dict[str, Any]:
     from geoseg.models.folds import members, read_folds
-    from geoseg.models.spec import read_spec
+    from geoseg.models.saved import spec_of
 
     specs = {
-        model.name: read_spec(model).model_dump(mode="json", exclude_none=True)
-        for model in members(folder)
+        model.name: spec_of(model).model_dump(mode="json", exclude_none=True)
+        for model in members(path)
     }
-    if members(folder) == [folder]:
-        return specs[folder.name]
-    scores = read_folds(folder)
+    if members(path) == [path]:
+        return specs[path.name]
+    scores = read_folds(path)
     return {**(scores.model_dump() if scores else {}), "folds": specs}
 
 

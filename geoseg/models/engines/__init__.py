@@ -43,11 +43,7 @@ def build(
         ConfigError: the engine is not installed.
         ModelError: the engine cannot run this network.
     """
-    if not installed(engine):
-        raise ConfigError(
-            "is not installed", where=f"--engine {engine.name}",
-            fix=f"pip install 'geoseg[{engine.name}]', or leave out --engine",
-        )  # fmt: skip
+    _require(engine)
     network = network.eval()
     if engine.name == "openvino":
         from geoseg.models.engines import openvino
@@ -60,3 +56,34 @@ def build(
     from geoseg.models.engines import eager
 
     return eager.build(network, bands, engine, device)
+
+
+def read(graph: bytes, shape: tuple[int, int, int, int], engine: Engine, slots: int) -> Forward:
+    """Make the network of an ONNX file ready to run on the CPU; as `build`.
+
+    Args:
+        graph: the file, all of it.
+        shape: of the images; -1 where any number will do.
+        engine: ONNX Runtime or OpenVINO.
+        slots: how many calls will be under way at once.
+
+    Raises:
+        ConfigError: the engine is not installed.
+        ModelError: the engine cannot run this network.
+    """
+    _require(engine)
+    if engine.name == "openvino":
+        from geoseg.models.engines import openvino
+
+        return openvino.read(graph, shape, engine, slots)
+    from geoseg.models.engines import onnx
+
+    return onnx.read(graph)
+
+
+def _require(engine: Engine) -> None:
+    if not installed(engine):
+        raise ConfigError(
+            "is not installed", where=f"--engine {engine.name}",
+            fix=f"pip install 'geoseg[{engine.name}]', or leave out --engine",
+        )  # fmt: skip

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -30,11 +32,28 @@ def build(network: nn.Module, bands: int, engine: Engine, slots: int) -> Forward
     """
     example = torch.zeros(1, bands, EXAMPLE, EXAMPLE)
     logging.getLogger("nncf").setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            model = ov.convert_model(network, example_input=example)
-        model.reshape([1, bands, -1, -1])
+    with _model_errors(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = ov.convert_model(network, example_input=example)
+    return _compiled(model, (1, bands, -1, -1), engine, slots)
+
+
+def read(graph: bytes, shape: tuple[int, int, int, int], engine: Engine, slots: int) -> Forward:
+    """The network of an ONNX file, as `build` makes it.
+
+    Raises:
+        ModelError: OpenVINO cannot convert the network.
+    """
+    with _model_errors():
+        model = _core().read_model(graph)
+    return _compiled(model, shape, engine, slots)
+
+
+def _compiled(
+    model: ov.Model, shape: tuple[int, int, int, int], engine: Engine, slots: int
+) -> Forward:
+    with _model_errors():
+        model.reshape(list(shape))
         compiled = _core().compile_model(
             model,
             "CPU",
@@ -45,10 +64,6 @@ def build(network: nn.Module, bands: int, engine: Engine, slots: int) -> Forward
                 "ENABLE_CPU_PINNING": False,
             },
         )
-    except (RuntimeError, NotImplementedError) as error:
-        raise ModelError(
-            "OpenVINO cannot run this network", got=str(error)[:200], fix="--engine torch"
-        ) from error
     requests = threading.local()
 
     def forward(images: Tensor) -> Tensor:
@@ -58,6 +73,16 @@ def build(network: nn.Module, bands: int, engine: Engine, slots: int) -> Forward
         return torch.from_numpy(answer[0])
 
     return forward
+
+
+@contextmanager
+def _model_errors() -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, NotImplementedError) as error:
+        raise ModelError(
+            "OpenVINO cannot run this network", got=str(error)[:200], fix="--engine torch"
+        ) from error
 
 
 @cache

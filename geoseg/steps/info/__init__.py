@@ -91,7 +91,7 @@ def _look(path: str, options: InfoOptions) -> Entry:
         raise InputError(
             "is not there", where=path, got=f"current folder {Path.cwd()}", fix="check the path"
         )
-    if there.is_dir() or there.suffix.lower() in (".yaml", ".yml"):
+    if there.is_dir() or there.suffix.lower() in (".yaml", ".yml", ".onnx"):
         from geoseg.steps.info.folders import look_into
 
         return look_into(there, deep=options.deep)

@@ -1,4 +1,4 @@
-"""What a folder or a YAML file is: chips, a model, a map, or the bands of a scene."""
+"""What a folder, a YAML or an ONNX file is: chips, a model, a map, or the bands of a scene."""
 
 from __future__ import annotations
 
@@ -23,24 +23,25 @@ from geoseg.steps.info.models import folds_entry, model_entry
 from geoseg.steps.info.quiet import quietly
 from geoseg.steps.info.raster import raster_entry
 
-CHIPS, MODEL, RUN, CLASSES, WEIGHTS = (
+CHIPS, MODEL, RUN, CLASSES, WEIGHTS, ONNX = (
     "chips.json",
     "spec.json",
     "run.json",
     "classes.tif",
     "model.safetensors",
+    ".onnx",
 )
 
 
 def look_into(path: Path, *, deep: bool) -> Entry:
-    """Describe a folder or a YAML file by what is in it.
+    """Describe a folder, a YAML or an ONNX file by what is in it.
 
     Raises:
         GeosegError: it is none of what geoseg knows, or broken.
     """
     if (path / CHIPS).is_file():
         return _chips(path)
-    if (path / MODEL).is_file() and ((path / WEIGHTS).is_file() or not (path / CLASSES).is_file()):
+    if _is_model(path):
         return model_entry(path)
     if (path / CLASSES).is_file():
         return _map(path, deep=deep)
@@ -107,6 +108,13 @@ def _class_problems(scheme: ClassScheme, pixels: dict[str, tuple[int, ...]]) -> 
             text = f"no pixel of {', '.join(absent)} is labelled in the split {split!r}"
             rows.append(problem("class-missing", "warning", text, "label some, or change --seed"))
     return rows
+
+
+def _is_model(path: Path) -> bool:
+    if path.is_file():
+        return path.suffix.lower() == ONNX
+    sure = (path / WEIGHTS).is_file() or not (path / CLASSES).is_file()
+    return sure and (path / MODEL).is_file()
 
 
 def _map(path: Path, *, deep: bool) -> Entry:

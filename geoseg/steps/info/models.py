@@ -6,18 +6,19 @@ from pathlib import Path
 
 from geoseg import files
 from geoseg.models.folds import FOLDS, FoldScores, members, read_folds
-from geoseg.models.spec import SPEC, ModelSpec, read_spec
-from geoseg.models.store import WEIGHTS
+from geoseg.models.spec import SPEC, WEIGHTS, ModelSpec
 from geoseg.steps.info.entry import Entry, Problem, class_rows, entry, problem, ranked
 
 
 def model_entry(path: Path) -> Entry:
-    """Describe a model directory by its spec.
+    """Describe a model directory or an ONNX file by its spec.
 
     Raises:
         ModelError: the spec is not one.
     """
-    spec = read_spec(path)
+    from geoseg.models.saved import spec_of
+
+    spec = spec_of(path)
     return entry(
         path,
         "model",
@@ -65,9 +66,11 @@ def folds_entry(path: Path) -> Entry:
 def _weights_problem(path: Path, spec: ModelSpec) -> list[Problem]:
     if spec.threshold and not spec.weights_sha256:
         return []  # all it knows stands in the spec
-    if not (path / WEIGHTS).is_file():
+    from geoseg.models.saved import weights_of
+
+    if not weights_of(path).is_file():
         return [problem("no-weights", "error", f"{WEIGHTS} is not there", "copy the model again")]
-    if files.sha256(path / WEIGHTS) != spec.weights_sha256:
+    if files.sha256(weights_of(path)) != spec.weights_sha256:
         text = f"{WEIGHTS} is not the file that the spec was written for"
         return [problem("damaged", "error", text, "copy the model again")]
     return []

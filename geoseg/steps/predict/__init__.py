@@ -81,7 +81,8 @@ def predict(
 
     Args:
         scenes: one scene, or several; several get a folder each, named after the scene.
-        model: a model directory, several whose probabilities are averaged, or a predictor.
+        model: a model directory or an ONNX file, several whose probabilities are averaged, or a
+            predictor.
         out: the map directory to write, or an s3 address: then the map is made in the folder
             geoseg-s3 first and put there when it is finished.
         options: windows, workers, reading.

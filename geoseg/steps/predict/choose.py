@@ -16,6 +16,7 @@ from geoseg.models.engines import installed
 from geoseg.models.footprint import Footprint, measure
 from geoseg.models.networks import TORCH_ONLY
 from geoseg.models.recipe import Engine
+from geoseg.models.saved import is_file
 from geoseg.models.store import load_network
 from geoseg.raster import Block
 from geoseg.steps.predict.choice import DEFAULT_WINDOW, Choice, ChoiceTask, Trial
@@ -63,11 +64,8 @@ def _one_thread() -> Iterator[None]:
 
 def _choose(task: ChoiceTask) -> Choice:
     engines = _candidates(task)
-    network, spec = load_network(task.model.folders[0])
-    if task.model.recipe.passes:
-        dropout.names(network)
-    footprint = measure(network, len(spec.bands))
-    window = task.window or spec.window or _window(task, footprint)
+    footprint = _footprint(task)
+    window = task.window or task.model.window or _window(task, footprint)
     if len(engines) == 1:
         return Choice(
             engine=engines[0], window=window, trials=(Trial(engine=engines[0], note=ONLY),)
@@ -94,18 +92,31 @@ def _choose(task: ChoiceTask) -> Choice:
             block = _typical(task, _trial_side(task, window))
 
 
+def _footprint(task: ChoiceTask) -> Footprint:
+    first = task.model.folders[0]
+    if is_file(first):
+        from geoseg.models.exchange.run import measure as measure_file
+
+        return measure_file(first)
+    network, spec = load_network(first)
+    if task.model.recipe.passes:
+        dropout.names(network)
+    return measure(network, len(spec.bands))
+
+
 def _candidates(task: ChoiceTask) -> list[Engine]:
     """What may run the network: first what others are held to, then what is soon ready."""
-    gpu = torch.cuda.is_available()
-    recipe = task.model.recipe
-    only_torch = recipe.passes or any(s.architecture in TORCH_ONLY for s in task.model.specs)
-    possible = [
-        Engine(),
-        Engine(precision="bf16"),
-        *([] if gpu else [Engine(name="openvino", precision="bf16")]),
-        *([] if gpu else [Engine(name="openvino"), Engine(name="onnx")]),
-    ]
-    if task.engine == "auto":
+    gpu, recipe = _gpu(task), task.model.recipe
+    only_torch = recipe.passes or any(
+        spec.architecture in TORCH_ONLY and spec.side is None for spec in task.model.specs
+    )
+    elsewhere = [Engine(name="openvino", precision="bf16"), Engine(name="openvino")]
+    if task.model.uses_torch:
+        elsewhere = [] if gpu else [*elsewhere, Engine(name="onnx")]
+        possible = [Engine(), Engine(precision="bf16"), *elsewhere]
+    else:
+        possible = [task.model.reference, *elsewhere]
+    if task.engine == "auto" and task.model.uses_torch:
         possible.append(Engine(precision="bf16" if has_bf16() else "fp32", compiled=True))
     found = [
         each
@@ -121,14 +132,20 @@ def _candidates(task: ChoiceTask) -> list[Engine]:
             "no engine does this here",
             got=f"--engine {task.engine} --precision {task.precision}"
             + (f" --passes {recipe.passes}" if recipe.passes else ""),
-            wanted="onnx computes in fp32 only; --passes, dpt and a GPU need torch",
+            wanted="onnx computes in fp32 only; --passes, dpt and a GPU need torch, which does not"
+            " run .onnx files",
         )
     return found
 
 
+def _gpu(task: ChoiceTask) -> bool:
+    """Whether a GPU maps; ONNX files run on the CPU."""
+    return torch.cuda.is_available() and task.model.uses_torch
+
+
 def _window(task: ChoiceTask, footprint: Footprint) -> int:
     """The largest window that fits: few pixels of context, as much as caches and memory allow."""
-    if torch.cuda.is_available():
+    if _gpu(task):
         return GPU_WINDOW
     each = footprint.bytes * HELD * len(task.model.folders)
     free = psutil.virtual_memory().available * MEMORY_SHARE / _slots(task)
@@ -140,7 +157,7 @@ def _window(task: ChoiceTask, footprint: Footprint) -> int:
 
 def _trial_side(task: ChoiceTask, window: int) -> int:
     """What engines are tried on: on a CPU, whose rates hardly depend on it, a smaller window."""
-    if torch.cuda.is_available() or TRIAL_WINDOW % task.model.specs[0].stride:
+    if _gpu(task) or TRIAL_WINDOW % task.model.specs[0].stride:
         return window
     return min(window, TRIAL_WINDOW)
 

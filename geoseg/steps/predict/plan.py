@@ -13,9 +13,8 @@ from geoseg.classes import ClassScheme
 from geoseg.errors import ApartError, ConfigError, GridError
 from geoseg.models.predictor import Predictor
 from geoseg.models.recipe import Recipe
-from geoseg.models.saved import SavedModel
+from geoseg.models.saved import SavedModel, weights_of
 from geoseg.models.spec import ModelSpec
-from geoseg.models.store import WEIGHTS
 from geoseg.raster import RasterSource, Scene, on_grid, open_scenes
 from geoseg.raster.drivers import SUFFIXES
 from geoseg.remote import is_remote, require_bucket
@@ -89,7 +88,7 @@ class Plan:
     def weights(self) -> list[Path]:
         """The files of weights."""
         folders = self.model.folders if isinstance(self.model, SavedModel) else ()
-        return [folder / WEIGHTS for folder in folders if (folder / WEIGHTS).exists()]
+        return [weights_of(folder) for folder in folders if weights_of(folder).exists()]
 
     @property
     def fingerprint(self) -> Any:
@@ -120,6 +119,8 @@ def plan(
         _refuse(options, NETWORK_ONLY, "a model directory", "a predictor")
     if options.window:
         _check_window(options.window, predictor)
+    if isinstance(predictor, SavedModel):
+        _check_side(predictor, options)
     sources, areas = _areas(sources, options)
     address = str(out).rstrip("/") if is_remote(str(out)) else ""
     out = _staging(address) if address else Path(out)
@@ -159,9 +160,10 @@ def _refuse(options: PredictOptions, names: Sequence[str], wanted: str, got: str
 def _fit(source: RasterSource, spec: ModelSpec, options: PredictOptions) -> RasterSource:
     """The scene with the model's bands, on the model's pixel size when that was asked for."""
     source = spec.choose_bands(source, chosen=bool(options.bands))
-    if options.gsd is None:
+    if options.gsd == "scene":
+        return source
+    if options.gsd is None or spec.gsd_m is None:
         spec.check_gsd(source)
-    if options.gsd != "model":
         return source
     zoom = spec.gsd_m / grid.gsd_m(source.geobox)
     height, width = (max(1, round(side / zoom)) for side in source.geobox.shape)
@@ -178,6 +180,18 @@ def _check_window(window: int, predictor: SavedModel | Predictor) -> None:
                 got=window,
                 wanted=f"a multiple of {each.stride}",
             )
+
+
+def _check_side(model: SavedModel, options: PredictOptions) -> None:
+    """A network that takes windows of one size gets smaller ones filled up, but no larger ones."""
+    for spec in model.specs:
+        halo = max(each.halo for each in model.specs) if options.halo is None else options.halo
+        seen = (options.window or model.window or 0) + 2 * halo
+        if spec.side is not None and seen > spec.side:
+            raise GridError(
+                "the window is larger than what the network takes", where="--window",
+                got=f"{seen} px with the halo", wanted=f"at most {spec.side} px",
+            )  # fmt: skip
 
 
 def _areas(

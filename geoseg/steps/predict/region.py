@@ -97,10 +97,10 @@ def map_region(task: RegionTask) -> tuple[str, dict[str, Any]]:
 def _map(view: View, predictor: Predictor, task: RegionTask) -> tuple[Layers, int]:
     if not task.windows.blend:
         return map_owned(view, predictor, task.layers)
-    from geoseg.models.inference import Ensemble, NetworkPredictor
+    from geoseg.models.inference import Ensemble, LogitsPredictor
     from geoseg.steps.predict.blend import map_blended
 
-    assert isinstance(predictor, NetworkPredictor | Ensemble), "checked before the work began"
+    assert isinstance(predictor, LogitsPredictor | Ensemble), "checked before the work began"
     return map_blended(view, predictor)
 
 

@@ -39,7 +39,7 @@ def team_of(plan: Plan) -> Team:
     """One process per GPU; on CPUs a thread per core, or one per worker process."""
     options: WorkerOptions = plan.options
     gpus = 0
-    if isinstance(plan.model, SavedModel) and plan.model.is_network and not options.cluster:
+    if isinstance(plan.model, SavedModel) and plan.model.uses_torch and not options.cluster:
         import torch
 
         gpus = torch.cuda.device_count()

@@ -61,7 +61,8 @@ def compete(stand: Stand, engines: Sequence[Engine]) -> tuple[list[Trial], Saved
     """
     done: list[Trial] = []
     best: _Tried | None = None
-    truth = None if engines[0] == Engine() else _try(stand, Engine(), None).layers
+    reference = stand.model.reference
+    truth = None if engines[0] == reference else _try(stand, reference, None).layers
     for engine in engines:
         if best and not _pays(stand, best, engine):
             note = "not tried: it would take longer than it could save"
@@ -69,7 +70,7 @@ def compete(stand: Stand, engines: Sequence[Engine]) -> tuple[list[Trial], Saved
             continue
         tried = _try(stand, engine, truth)
         done.append(tried.trial)
-        truth = tried.layers if engine == Engine() else truth
+        truth = tried.layers if engine == reference else truth
         if tried.fits and (best is None or tried.rate > LEAD * best.rate):
             best = tried
     if best is None or best.predictor is None:

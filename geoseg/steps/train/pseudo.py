@@ -12,7 +12,7 @@ from torch import nn
 from geoseg.chips import ChipSet
 from geoseg.chips.pseudo import added_pixels, with_pseudo_labels
 from geoseg.chips.unlabelled import Ground
-from geoseg.models.calibration import calibrate
+from geoseg.models.calibration import fit_temperature, some_logits
 from geoseg.models.confident import confident
 from geoseg.models.fit import Recipe
 from geoseg.models.samples import Samples
@@ -49,7 +49,7 @@ def widened(
         confident,
         network=network,
         recipe=recipe,
-        temperature=calibrate(network, val, recipe).temperature,
+        temperature=fit_temperature(*some_logits(network, val, recipe)),
         at_least=confidence,
     )
     more = with_pseudo_labels(chips, ground, label, work)

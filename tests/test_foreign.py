@@ -1,0 +1,407 @@
+"""ONNX files of other programs: mapped as the Deepness plugin would, and refused where unsafe."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from conftest import NORTH_UP, MakeRaster
+from networks import save_fcn, spec_for
+from numpy.typing import NDArray
+
+import geoseg
+from geoseg.errors import ConfigError, GridError, ModelError, UnsafeError
+from geoseg.models.exchange import graph, keys
+from geoseg.models.exchange.file import read_file
+from geoseg.models.saved import spec_of
+from geoseg.steps.models import ExportOptions, export_model
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+helper, Kind = onnx.helper, onnx.TensorProto
+
+WEIGHTS = np.array([[4, -2, 1], [-3, 5, 0], [1, 1, -2]], np.float32)
+BIAS = np.array([0.1, -0.4, 0.6], np.float32)
+SAID = {
+    "model_type": "Segmentor",
+    "class_names": {"0": "_background", "1": "field", "2": "wood"},
+    "resolution": 50,
+    "tiles_overlap": 25,
+    "standardization_mean": [0.4, 0.5, 0.6],
+    "standardization_std": [0.2, 0.25, 0.5],
+}
+"""As on Deepness's page "Adding metadata to ONNX model"."""
+
+
+def network(
+    path: Path,
+    said: dict[str, Any] = SAID,
+    *,
+    side: int | None = 64,
+    last: tuple[str, ...] = ("Softmax",),
+    outputs: int = 3,
+) -> Path:
+    """A file with one convolution of 1 x 1 pixels, whose answer can be worked out by hand."""
+    weights = [
+        onnx.numpy_helper.from_array(WEIGHTS[:outputs, :, None, None], "weight"),
+        onnx.numpy_helper.from_array(BIAS[:outputs], "bias"),
+    ]
+    names = ["conv", *(f"step{number}" for number in range(1, len(last) + 1))]
+    nodes = [helper.make_node("Conv", ["input", "weight", "bias"], ["conv"])]
+    for number, operator in enumerate(last):
+        settings = {"axis": 1} if operator == "Softmax" else {}
+        nodes.append(helper.make_node(operator, [names[number]], [names[number + 1]], **settings))
+    sides = [side, side] if side else ["h", "w"]
+    body = helper.make_graph(
+        nodes, "body",
+        [helper.make_tensor_value_info("input", Kind.FLOAT, [1, 3, *sides])],
+        [helper.make_tensor_value_info(names[-1], Kind.FLOAT, [1, outputs, *sides])],
+        weights,
+    )  # fmt: skip
+    return save(path, body, said)
+
+
+def save(path: Path, body: Any, said: dict[str, Any] = SAID, **more: Any) -> Path:
+    settings = {"opset_imports": [helper.make_opsetid("", 17)], "ir_version": 8, **more}
+    model = helper.make_model(body, **settings)
+    for key, value in said.items():
+        model.metadata_props.add(key=key, value=json.dumps(value))
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def logits(pixels: NDArray[np.uint8], outputs: int = 3) -> NDArray[np.float64]:
+    """What the network says of (3, height, width), by hand: / 255, mean, std, one product."""
+    scaled = (pixels / 255 - np.array([0.4, 0.5, 0.6])[:, None, None]) / np.array([0.2, 0.25, 0.5])[
+        :, None, None
+    ]
+    return np.einsum("kb,bhw->khw", WEIGHTS[:outputs], scaled) + BIAS[:outputs, None, None]
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory, make_raster: MakeRaster) -> Path:
+    """3 bands of 8 bit, 150 x 201 px of 0.5 m."""
+    rng = np.random.default_rng(5)
+    pixels = rng.integers(0, 256, (3, 150, 201), dtype=np.uint8)
+    return make_raster(tmp_path_factory.mktemp("scene") / "rgb.tif", pixels)
+
+
+def pixels_of(path: Path) -> NDArray[np.uint8]:
+    with rasterio.open(path) as dataset:
+        found: NDArray[np.uint8] = dataset.read()
+    return found
+
+
+def layers_of(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    return pixels_of(folder / "classes.tif")[0], pixels_of(folder / "confidence.tif")[0]
+
+
+class TestMapping:
+    @pytest.mark.parametrize("side", [64, None])
+    @pytest.mark.parametrize("last", [("Softmax",), ("Softmax", "Identity"), ("Identity",)])
+    def test_a_scene_gets_the_classes_and_the_confidence_worked_out_by_hand(
+        self, side: int | None, last: tuple[str, ...], scene: Path, tmp_path: Path
+    ) -> None:
+        path = network(tmp_path / "x.onnx", side=side, last=last)
+        (out,) = geoseg.predict(scene, path, tmp_path / "map")
+        wanted = logits(pixels_of(scene))
+        share = np.exp(wanted) / np.exp(wanted).sum(axis=0)
+        classes, confidence = layers_of(out)
+        assert (classes == wanted.argmax(axis=0)).mean() > 0.9999
+        assert np.abs(confidence - 100 * share.max(axis=0)).max() < 0.51
+        assert set(np.unique(classes)) == {0, 1, 2}
+        with rasterio.open(out / "classes.tif") as dataset:
+            assert dataset.shape == (150, 201)
+
+    def test_one_output_is_class_1_from_the_threshold_on(self, scene: Path, tmp_path: Path) -> None:
+        said = SAID | {"class_names": {"0": "dry", "1": "wet"}, "seg_thresh": 0.8}
+        path = network(tmp_path / "x.onnx", said, outputs=1, last=("Sigmoid",))
+        (out,) = geoseg.predict(scene, path, tmp_path / "map")
+        probability = 1 / (1 + np.exp(-logits(pixels_of(scene), 1)[0]))
+        assert (layers_of(out)[0] == (probability >= 0.8)).mean() > 0.9999
+        assert spec_of(path).scheme.names == ("dry", "wet")
+
+    @pytest.mark.parametrize("outputs", [1, 2])
+    def test_a_sigmoid_for_every_class_is_a_share_and_one_without_it_is_refused(
+        self, outputs: int, tmp_path: Path
+    ) -> None:
+        path = network(tmp_path / "x.onnx", outputs=outputs, last=("Identity",))
+        if outputs == 1:
+            with pytest.raises(ModelError, match=r"no probability; got Conv.*wanted a Sigmoid"):
+                read_file(path)
+        else:
+            assert read_file(path).answer == "logits"
+            network(path, outputs=2, last=("Sigmoid",))
+            assert read_file(path).answer == "probabilities"
+
+    def test_what_the_file_says_is_read_and_what_it_leaves_open_is_filled_in(
+        self, tmp_path: Path
+    ) -> None:
+        """Of 64 px, a quarter overlaps: 8 px on each side are context, 48 are mapped."""
+        spec = spec_of(network(tmp_path / "x.onnx"))
+        assert (spec.side, spec.window, spec.halo, spec.gsd_m) == (64, 48, 8, 0.5)
+        assert (spec.architecture, spec.dtype, spec.bands) == ("onnx", "uint8", ("b1", "b2", "b3"))
+        assert spec.mean == pytest.approx((102, 127.5, 153))
+        assert spec.std == pytest.approx((51, 63.75, 127.5))
+        assert spec.scheme.names == ("_background", "field", "wood")
+        assert len({each.color for each in spec.scheme.classes}) == 3
+        bare = spec_of(network(tmp_path / "y.onnx", {}, side=None))
+        assert (bare.side, bare.window, bare.halo, bare.gsd_m) == (None, 384, 64, None)
+        assert (bare.mean, bare.std, bare.stride) == ((0, 0, 0), (255, 255, 255), 32)
+        assert bare.scheme.names == ("class_0", "class_1", "class_2")
+
+    @pytest.mark.parametrize(
+        ("side", "overlap", "window", "halo"),
+        [(512, 15, 384, 64), (256, 15, 192, 32), (224, 15, 160, 32), (100, 0, 96, 2)],
+    )
+    def test_windows_are_multiples_that_keep_regions_small(
+        self, side: int, overlap: int, window: int, halo: int, tmp_path: Path
+    ) -> None:
+        said = SAID | {"tiles_overlap": overlap}
+        spec = spec_of(network(tmp_path / "x.onnx", said, side=side))
+        assert (spec.window, spec.halo) == (window, halo)
+
+    def test_a_python_dictionary_names_classes_too(self, tmp_path: Path) -> None:
+        path = network(tmp_path / "x.onnx", {})
+        model = onnx.load(path)
+        model.metadata_props.add(key="names", value="{0: 'a', 1: 'b', 2: 'c'}")
+        onnx.save(model, path)
+        assert spec_of(path).scheme.names == ("a", "b", "c")
+
+    def test_bands_are_taken_in_order_if_they_are_as_many(
+        self, tmp_path: Path, make_raster: MakeRaster
+    ) -> None:
+        path = network(tmp_path / "x.onnx")
+        pixels = np.full((2, 64, 96), 9, np.uint8)
+        two = make_raster(tmp_path / "two.tif", pixels)
+        with pytest.raises(ModelError, match="other bands than the model"):
+            geoseg.predict(two, path, tmp_path / "map")
+        wide = make_raster(tmp_path / "wide.tif", pixels.astype(np.uint16)[[0, 0, 1]])
+        with pytest.raises(ModelError, match="another range than the model"):
+            geoseg.predict(wide, path, tmp_path / "map")
+
+    def test_the_pixel_size_is_checked_and_where_it_is_not_known_asked_for(
+        self, scene: Path, tmp_path: Path, make_raster: MakeRaster
+    ) -> None:
+        path = network(tmp_path / "x.onnx")
+        coarse = make_raster(
+            tmp_path / "coarse.tif", np.full((3, 64, 96), 9, np.uint8),
+            transform=NORTH_UP @ NORTH_UP.scale(4),
+        )  # fmt: skip
+        with pytest.raises(ModelError, match="pixels are of another size"):
+            geoseg.predict(coarse, path, tmp_path / "map")
+        silent = network(tmp_path / "y.onnx", SAID | {"resolution": 50})
+        network(silent, {key: value for key, value in SAID.items() if key != "resolution"})
+        for gsd in (None, "model"):
+            options = geoseg.PredictOptions(gsd=gsd)
+            with pytest.raises(ModelError, match="does not say for which pixel size"):
+                geoseg.predict(scene, silent, tmp_path / "map", options=options)
+        options = geoseg.PredictOptions(gsd="scene")
+        (out,) = geoseg.predict(scene, silent, tmp_path / "map", options=options)
+        assert (out / "classes.tif").exists()
+
+    def test_a_window_that_is_larger_than_the_network_takes_is_refused(
+        self, scene: Path, tmp_path: Path
+    ) -> None:
+        path = network(tmp_path / "x.onnx")
+        for options in ({"window": 64}, {"halo": 16}):
+            with pytest.raises(GridError, match="larger than what the network takes"):
+                geoseg.predict(
+                    scene, path, tmp_path / "map", options=geoseg.PredictOptions(**options)
+                )
+
+
+class TestHostileFiles:
+    @pytest.mark.parametrize(
+        ("data", "said"),
+        [
+            (b"", "0 bytes"),
+            (b"no network at all", "is not an ONNX file, or damaged"),
+            (pickle.dumps({"weights": [1, 2]}), "is not an ONNX file, or damaged"),
+            (b"PK\x03\x04" + bytes(100), "is not an ONNX file, or damaged"),
+        ],
+    )
+    def test_what_is_no_network_is_refused(self, data: bytes, said: str, tmp_path: Path) -> None:
+        (tmp_path / "x.onnx").write_bytes(data)
+        with pytest.raises(ModelError, match=said):
+            read_file(tmp_path / "x.onnx")
+
+    def test_a_file_that_is_not_there_or_too_large_is_refused(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with pytest.raises(ModelError, match="is not an ONNX file; got 0 bytes"):
+            spec_of(tmp_path / "gone.onnx")
+        path = network(tmp_path / "x.onnx")
+        monkeypatch.setattr(graph, "MOST_BYTES", 100)
+        with pytest.raises(ModelError, match=r"got \d+ bytes; wanted 1 to 100"):
+            spec_of(path)
+
+    def test_every_cut_through_a_file_of_ours_is_refused(self, tmp_path: Path) -> None:
+        folder = save_fcn(tmp_path / "model", spec_for(("b1", "b2", "b3")))
+        whole = export_model(folder, options=ExportOptions(tile=64)).read_bytes()
+        for size in np.linspace(1, len(whole) - 1, 25).astype(int):
+            (tmp_path / "x.onnx").write_bytes(whole[:size])
+            with pytest.raises(ModelError):
+                read_file(tmp_path / "x.onnx")
+
+    def test_every_flipped_bit_in_a_file_of_ours_is_noticed(self, tmp_path: Path) -> None:
+        """But for those that turn the key "geoseg" into another: then it is another's file."""
+        folder = save_fcn(tmp_path / "model", spec_for(("b1", "b2", "b3")))
+        whole = export_model(folder, options=ExportOptions(tile=64)).read_bytes()
+        for at in np.random.default_rng(1).integers(0, len(whole), 60):
+            flipped = bytearray(whole)
+            flipped[at] ^= 4
+            (tmp_path / "x.onnx").write_bytes(flipped)
+            with pytest.raises((ModelError, UnsafeError)):
+                read_file(tmp_path / "x.onnx")
+
+    def test_weights_in_another_file_are_not_read(self, tmp_path: Path) -> None:
+        path = network(tmp_path / "x.onnx")
+        model = onnx.load(path)
+        secret = tmp_path / "secret.bin"
+        secret.write_bytes(bytes(36))
+        tensor = model.graph.initializer[0]
+        tensor.ClearField("raw_data")
+        tensor.data_location = Kind.EXTERNAL
+        tensor.external_data.add(key="location", value=str(secret))
+        path.write_bytes(model.SerializeToString())
+        with pytest.raises(UnsafeError, match=r"keeps weights in another file.*secret\.bin"):
+            read_file(path)
+
+    def test_nor_those_of_a_branch_within_an_operator(self, tmp_path: Path) -> None:
+        tensor = onnx.numpy_helper.from_array(np.ones(1, np.float32), "far")
+        tensor.ClearField("raw_data")
+        tensor.data_location = Kind.EXTERNAL
+        tensor.external_data.add(key="location", value="../../far.bin")
+        constant = helper.make_node("Constant", [], ["far"], value=tensor)
+        branch = helper.make_graph(
+            [constant], "branch", [], [helper.make_tensor_value_info("far", Kind.FLOAT, [1])]
+        )
+        either = helper.make_node("If", ["x"], ["y"], then_branch=branch, else_branch=branch)
+        with pytest.raises(UnsafeError, match=r"\.\./\.\./far\.bin"):
+            read_file(save(tmp_path / "x.onnx", of([either])))
+
+    def test_operators_of_other_domains_are_not_loaded(self, tmp_path: Path) -> None:
+        strange = helper.make_node("Shell", ["x"], ["y"], domain="my.company")
+        with pytest.raises(UnsafeError, match=r"my\.company\.Shell; wanted operators of"):
+            read_file(save(tmp_path / "x.onnx", of([strange])))
+        branch = helper.make_graph(
+            [strange], "branch", [], [helper.make_tensor_value_info("y", Kind.FLOAT, [1])]
+        )
+        hidden = helper.make_node("If", ["x"], ["y"], then_branch=branch, else_branch=branch)
+        with pytest.raises(UnsafeError, match=r"my\.company\.Shell"):
+            read_file(save(tmp_path / "x.onnx", of([hidden])))
+
+    @pytest.mark.parametrize(
+        ("inputs", "outputs", "said"),
+        [
+            ([(1, 3, 8, 8)] * 2, [(1, 2, 8, 8)], "got 2 inputs, 1 outputs"),
+            ([(1, 3, 64, 64)], [(1, 2, 64, 64)] * 2, "got 1 inputs, 2 outputs"),
+            ([(1, 3, 64)], [(1, 2, 64, 64)], "its input is not four dimensions"),
+            ([(1, 3, 64, 64)], [(1, 64, 64)], "its output is not four dimensions"),
+            ([(8, 3, 64, 64)], [(8, 2, 64, 64)], r"got \(8, 3, 64, 64\)"),
+            ([(1, 64, 64, 3)], [(1, 2, 64, 64)], r"got \(1, 64, 64, 3\)"),
+            ([(1, 3, 64, 96)], [(1, 2, 64, 96)], r"got \(1, 3, 64, 96\)"),
+            ([(1, "b", 64, 64)], [(1, 2, 64, 64)], r"got \(1, any, 64, 64\)"),
+            ([(1, 3, 64, 64)], [(1, 300, 64, 64)], "got 300 numbers a pixel"),
+        ],
+        ids=str,
+    )
+    def test_what_maps_no_image_to_classes_is_refused(
+        self, inputs: list[Any], outputs: list[Any], said: str, tmp_path: Path
+    ) -> None:
+        takes = [
+            helper.make_tensor_value_info(f"x{n}", Kind.FLOAT, each)
+            for n, each in enumerate(inputs)
+        ]
+        gives = [
+            helper.make_tensor_value_info(f"y{n}", Kind.FLOAT, each)
+            for n, each in enumerate(outputs)
+        ]
+        body = helper.make_graph([helper.make_node("Relu", ["x0"], ["y0"])], "body", takes, gives)
+        with pytest.raises(ModelError, match=said):
+            read_file(save(tmp_path / "x.onnx", body))
+
+    @pytest.mark.parametrize(
+        ("key", "text", "said"),
+        [
+            ("model_type", '"Detector"', "does not map classes.*got a Detector"),
+            ("class_names", "{", "its class_names cannot be read"),
+            ("class_names", "__import__('os').getcwd()", "its class_names cannot be read"),
+            ("class_names", "[" * 100_000, "its class_names cannot be read"),
+            ("class_names", '{"0": "a", "2": "b"}', "has the ids 0, 2"),
+            ("class_names", '{"0": "a", "1": "a"}', "no names of classes"),
+            ("class_names", '"' + "x" * keys.LONGEST + '"', "1000002 characters"),
+            ("resolution", "-3", "resolution -3"),
+            ("resolution", "NaN", "resolution"),
+            ("resolution", "[]", "its metadata cannot be read"),
+            ("tiles_overlap", "100", "tiles_overlap 100"),
+            ("tiles_overlap", "99", "its tiles are too small"),
+            ("standardization_mean", "[1]", "are not for 3 bands"),
+            ("standardization_std", "[0, 1, 1]", "are not for 3 bands"),
+            ("geoseg", "{}", "its metadata geoseg cannot be read"),
+            ("geoseg", "[" * 100_000, "its metadata geoseg cannot be read"),
+        ],
+    )  # fmt: skip
+    def test_metadata_that_mean_nothing_are_named(
+        self, key: str, text: str, said: str, tmp_path: Path
+    ) -> None:
+        path = network(tmp_path / "x.onnx", {k: v for k, v in SAID.items() if k != key})
+        model = onnx.load(path)
+        model.metadata_props.add(key=key, value=text)
+        path.write_bytes(model.SerializeToString())
+        with pytest.raises(ModelError, match=said):
+            read_file(path)
+
+    def test_what_the_runtime_refuses_is_one_error_with_the_name_of_the_file(
+        self, scene: Path, tmp_path: Path
+    ) -> None:
+        path = save(tmp_path / "x.onnx", of([helper.make_node("NoSuch", ["x"], ["y"])]))
+        with pytest.raises(ModelError, match=r"x\.onnx: ONNX Runtime cannot run this network"):
+            geoseg.predict(scene, path, tmp_path / "map")
+
+    def test_a_map_of_another_size_than_the_image_is_no_map(
+        self, scene: Path, tmp_path: Path
+    ) -> None:
+        half = helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[2, 2], strides=[2, 2])
+        path = save(tmp_path / "x.onnx", of([half]))
+        with pytest.raises(ModelError, match=r"x\.onnx.*got \(3, 32, 32\); wanted \(3, 64, 64\)"):
+            geoseg.predict(scene, path, tmp_path / "map")
+
+    def test_a_network_that_fails_on_an_image_is_one_error(
+        self, scene: Path, tmp_path: Path
+    ) -> None:
+        sizes = onnx.numpy_helper.from_array(np.array([7, 7]), "sizes")
+        nodes = [
+            helper.make_node("Constant", [], ["sizes"], value=sizes),
+            helper.make_node("Reshape", ["x", "sizes"], ["flat"]),
+            helper.make_node("Reshape", ["flat", "sizes"], ["y"]),
+        ]
+        path = save(tmp_path / "x.onnx", of(nodes))
+        with pytest.raises(ModelError, match=r"x\.onnx: (the network fails|ONNX Runtime cannot)"):
+            geoseg.predict(scene, path, tmp_path / "map")
+
+    def test_without_the_package_it_says_what_to_install(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = network(tmp_path / "x.onnx")
+        monkeypatch.setattr(graph, "find_spec", lambda name: None)
+        with pytest.raises(ConfigError, match=r"pip install 'geoseg\[onnx\]'"):
+            spec_of(path)
+        folder = save_fcn(tmp_path / "model", spec_for(("b1", "b2", "b3")))
+        with pytest.raises(ConfigError, match="the package onnx is not installed"):
+            export_model(folder)
+
+
+def of(nodes: list[Any]) -> Any:
+    """A graph from x to y, which is what it should be from outside."""
+    return helper.make_graph(
+        nodes, "body",
+        [helper.make_tensor_value_info("x", Kind.FLOAT, [1, 3, 64, 64])],
+        [helper.make_tensor_value_info("y", Kind.FLOAT, [1, 3, "a", "b"])],
+    )  # fmt: skip
