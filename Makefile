@@ -2,7 +2,7 @@
 PYTHON = .venv/bin/python
 PYTEST = $(PYTHON) -m pytest
 
-.PHONY: env demo test quick check lint docs bench lock clean
+.PHONY: env demo test test-qgis quick check lint docs bench lock clean
 
 env:                     ## make .venv hold exactly what requirements.lock lists, and this checkout
 	@sh scripts/env.sh
@@ -13,6 +13,10 @@ demo: env                ## a scene made from a seed -> chips -> model -> map ->
 test: env check          ## everything CI runs, the quick tests first
 	$(PYTEST) -m "not slow"
 	$(PYTEST) -m slow
+
+test-qgis: env           ## what QGIS makes of the files; installs Debian's QGIS (as root, or with sudo)
+	@/usr/bin/python3 -c "import qgis.core" 2>/dev/null || sh scripts/install_qgis.sh
+	$(PYTEST) tests/qgis -rs
 
 quick: env               ## the tests that take seconds
 	$(PYTEST) -m "not slow"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from geoseg.steps.evaluate import EvaluateOptions, draw_sample, evaluate
     from geoseg.steps.info import info
     from geoseg.steps.predict import PredictOptions, predict
+    from geoseg.steps.publish import PublishOptions, publish
     from geoseg.steps.tile import TileOptions, tile
     from geoseg.steps.trace import trace
     from geoseg.steps.train import TrainOptions, train
@@ -33,6 +34,7 @@ _HOMES = {
     "EvaluateOptions": "steps.evaluate",
     "GeosegError": "errors",
     "PredictOptions": "steps.predict",
+    "PublishOptions": "steps.publish",
     "Rules": "boundaries",
     "TileOptions": "steps.tile",
     "TrainOptions": "steps.train",
@@ -44,6 +46,7 @@ _HOMES = {
     "open_map": "raster.maps",
     "open_scene": "raster",
     "predict": "steps.predict",
+    "publish": "steps.publish",
     "run": "pipeline",
     "tile": "steps.tile",
     "trace": "steps.trace",
@@ -57,6 +60,7 @@ __all__ = [
     "EvaluateOptions",
     "GeosegError",
     "PredictOptions",
+    "PublishOptions",
     "Rules",
     "TileOptions",
     "TrainOptions",
@@ -68,6 +72,7 @@ __all__ = [
     "open_map",
     "open_scene",
     "predict",
+    "publish",
     "run",
     "tile",
     "trace",

@@ -25,6 +25,7 @@ from geoseg.steps.evaluate.table import describe as describe_accuracy
 from geoseg.steps.info import InfoOptions, describe, info, unreadable
 from geoseg.steps.models import ExportOptions, export_model
 from geoseg.steps.predict import PredictOptions, explain, predict
+from geoseg.steps.publish import PublishOptions, publish
 from geoseg.steps.tile import TileOptions, tile
 from geoseg.steps.train import TrainOptions, train
 from geoseg.steps.vectorize import VectorizeOptions, vectorize
@@ -232,6 +233,23 @@ def evaluate_(
     print(json.dumps(report, indent=2) if as_json else describe_accuracy(report))
     if options.plots is not None and not as_json:
         _print(sorted(options.plots.glob("*.png")))
+
+
+@app.command(name="publish")
+def publish_(
+    land_map: Path,
+    /,
+    *,
+    options: Annotated[PublishOptions, Parameter(name="*")] = PublishOptions(),
+) -> None:
+    """Write beside a map a QGIS project, styles and a STAC item.
+
+    Parameters
+    ----------
+    land_map:
+        Map directory, or the classes.tif in it.
+    """
+    _print(publish(land_map, options=options))
 
 
 @app.command(name="run")

@@ -16,6 +16,7 @@ from geoseg.options import Options, ReadOptions, complaint
 from geoseg.remote import is_remote
 from geoseg.steps.evaluate import EvaluateOptions
 from geoseg.steps.predict import PredictOptions
+from geoseg.steps.publish import PublishOptions
 from geoseg.steps.tile import TileOptions
 from geoseg.steps.train import TrainOptions
 from geoseg.steps.train.applies import inapplicable
@@ -26,7 +27,7 @@ class PipelineConfig(Options):
     """A pipeline: from scenes and labels to a map, its polygons and its accuracy.
 
     Paths are relative to the YAML file. Everything is written below ``out``: chips/, model/, map/,
-    the polygon files, report.json and overview.png.
+    the polygon files, report.json and overview.png; map/map.qgz opens the map in QGIS.
     """
 
     title: str = ""
@@ -71,6 +72,10 @@ class PipelineConfig(Options):
     evaluate: EvaluateOptions = EvaluateOptions()
     """Options of the evaluate step; the held-out chips are counted unless it says otherwise."""
 
+    publish: PublishOptions = PublishOptions()
+    """Options of the publish step; it takes the title, the polygons and labels that are polygons
+    from here."""
+
     def rooted(self, folder: Path) -> PipelineConfig:
         """The same pipeline with paths relative to ``folder`` made relative to where we are."""
         unlabelled = {"unlabelled": tuple(_scene(each, folder) for each in self.train.unlabelled)}
@@ -86,6 +91,7 @@ class PipelineConfig(Options):
             "predict": _rooted(self.predict, folder),
             "vectorize": self.vectorize.rooted(folder),
             "evaluate": _rooted(self.evaluate, folder),
+            "publish": _rooted(self.publish, folder),
         }
         return self.model_copy(update=update)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from geoseg.config import PipelineConfig, load
 from geoseg.steps.evaluate import evaluate
 from geoseg.steps.predict import predict
+from geoseg.steps.publish import publish
 from geoseg.steps.tile import tile
 from geoseg.steps.train import train
 from geoseg.steps.vectorize import vectorize
@@ -52,7 +53,8 @@ def run(config: str | Path, *, settings: Sequence[str] = ()) -> list[Path]:
     for land_map in maps:
         scene = scene_of[land_map.name] if len(scenes) > 1 else scenes[0]
         folder = out if len(maps) == 1 else out / land_map.name
-        made += [_polygons(plan, land_map, folder / name) for name in plan.polygons]
+        polygons = [_polygons(plan, land_map, folder / name) for name in plan.polygons]
+        made += [*polygons, _project(plan, land_map, polygons, plan.title or path.stem)]
         picture = _Picture(plan, plan.title or path.stem, scene, land_map, chips, report)
         made.append(picture.draw(folder / "overview.png", folder / plan.polygons[0]))
     return [*made[:-1], report, made[-1]]
@@ -71,6 +73,36 @@ def _polygons(plan: PipelineConfig, land_map: Path, out: Path) -> Path:
         work=partial(vectorize, land_map / "classes.tif", out, options=plan.vectorize),
     )
     return out
+
+
+def _project(plan: PipelineConfig, land_map: Path, polygons: Sequence[Path], title: str) -> Path:
+    """The files that open the map; map.qgz stands for them."""
+    from geoseg.job import once
+    from geoseg.steps.publish.contents import VECTORS
+
+    labels, options = Path(plan.labels), plan.publish
+    one_layer = labels.suffix.lower() in (*VECTORS, ".shp") and plan.tile.layer is None
+    shown = options.labels or (labels if one_layer else None)
+    options = options.model_copy(
+        update={
+            "title": options.title or title,
+            "polygons": options.polygons or tuple(polygons),
+            "labels": shown,
+        }
+    )
+    inputs = [land_map / name for name in ("classes.tif", "confidence.tif", "classes.yaml")]
+    inputs += [*options.polygons, *([shown] if shown else [])]
+    once(
+        "publish",
+        _record(land_map / "publish"),
+        inputs=[*inputs, *([options.imagery] if options.imagery else [])],
+        options=options.model_dump(mode="json", exclude={"polygons", "labels", "imagery"}),
+        outputs=[
+            land_map / name for name in ("map.qgz", "map.qlr", "item.json", "collection.json")
+        ],
+        work=partial(publish, land_map, options=options),
+    )
+    return land_map / "map.qgz"
 
 
 def _report(plan: PipelineConfig, maps: Sequence[Path], chips: Path, out: Path) -> Path:
@@ -129,7 +161,7 @@ class _Picture:
 
     def _draw(self, out: Path, polygons: Path) -> None:
         from geoseg.chips import LabelLayer, open_chips
-        from geoseg.publish.overview import Subject, write_overview
+        from geoseg.overview import Subject, write_overview
         from geoseg.raster import open_scene
 
         chips, options = open_chips(self.chips), self.plan.tile

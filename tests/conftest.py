@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 NORTH_UP = Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000)
 HEIGHT, WIDTH = 96, 128
+collect_ignore = ["qgis/look.py"]
+"""Run by another Python, which has PyQGIS."""
 
 SCHEME = ClassScheme.model_validate(
     {

@@ -21,7 +21,7 @@ FLOORS = (
     {"raster", "vector", "boundaries", "style", "paint", "job", "catalog"},
     {"chips", "models"},
     {"steps"},
-    {"publish", "config"},
+    {"overview", "config"},
     {"pipeline"},
     {"synthetic"},
     {"cli"},

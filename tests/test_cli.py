@@ -16,7 +16,18 @@ from networks import save_fcn, spec_for
 from geoseg.cli import Terminated, _main
 
 HEAVY = {"torch", "rasterio", "numpy", "dask", "geopandas", "matplotlib"}
-COMMANDS = ("demo", "info", "tile", "train", "predict", "vectorize", "evaluate", "run", "catalog")
+COMMANDS = (
+    "demo",
+    "info",
+    "tile",
+    "train",
+    "predict",
+    "vectorize",
+    "evaluate",
+    "publish",
+    "run",
+    "catalog",
+)
 
 
 def geoseg(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -18,7 +18,7 @@ def test_the_demo_ends_with_a_map_of_at_least_080_mean_iou(tmp_path: Path) -> No
     folder = tmp_path / "demo"
     for name in (
         "scene.tif", "labels.gpkg", "classes.yaml", "chips", "model", "map/classes.tif",
-        "map/confidence.tif", "landcover.gpkg", "landcover.geojson", "overview.png",
+        "map/confidence.tif", "landcover.gpkg", "landcover.geojson", "map/map.qgz", "overview.png",
     ):  # fmt: skip
         assert (folder / name).exists(), name
     assert made[-1] == folder / "overview.png"

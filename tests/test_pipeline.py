@@ -44,8 +44,8 @@ def made(config: Path) -> list[Path]:
 def test_a_pipeline_leaves_map_polygons_report_and_overview(made: list[Path], config: Path) -> None:
     out = config.parent / "out"
     assert [path.relative_to(out).as_posix() for path in made] == [
-        "chips", "model", "map", "landcover.gpkg", "landcover.geojson", "report.json",
-        "overview.png",
+        "chips", "model", "map", "landcover.gpkg", "landcover.geojson", "map/map.qgz",
+        "report.json", "overview.png",
     ]  # fmt: skip
     assert all(path.exists() for path in made)
     report = json.loads((out / "report.json").read_text(encoding="utf-8"))
@@ -63,7 +63,7 @@ def test_a_second_run_skips_every_step_and_says_so(
     skipped = [
         record.message for record in caplog.records if "unchanged, skipped" in record.message
     ]
-    assert len(skipped) == 7
+    assert len(skipped) == 8
     assert [(p, p.stat().st_mtime_ns) for p in files] == before
 
 
@@ -74,7 +74,7 @@ def test_a_changed_option_runs_its_step_only(
         geoseg.run(config, settings=["title=Another"])
     skipped = [r.message for r in caplog.records if r.message.endswith(": unchanged, skipped")]
     names = {Path(message.removesuffix(": unchanged, skipped")).name for message in skipped}
-    assert names == {path.name for path in made} - {"overview.png"}
+    assert names == {path.name for path in made} - {"map.qgz", "overview.png"}
 
 
 def test_a_setting_replaces_what_the_file_says(config: Path) -> None:

@@ -43,12 +43,14 @@ class LayerPlan:
         schema: the attributes.
         crs: of the coordinates, x before y.
         qml: the QGIS style that a GeoPackage carries.
+        sld: the same for map servers.
     """
 
     name: str
     schema: pyarrow.Schema
     crs: pyproj.CRS
     qml: str
+    sld: str = ""
 
 
 def wkb(geometries: NDArray[Any]) -> pyarrow.Array:

@@ -174,7 +174,7 @@ def _layer_styles(plan: LayerPlan) -> Any:
             "f_geometry_column": [GEOMETRY],
             "styleName": [plan.name],
             "styleQML": [plan.qml],
-            "styleSLD": [""],
+            "styleSLD": [plan.sld],
             "useAsDefault": [True],
             "description": ["Classes, in the colours of the class scheme"],
             "owner": [""],

@@ -162,9 +162,10 @@ def vectorize(
         with_footprints(rows_of(regions, known, by_value, classes), known, source.geobox)
     )
     qml, beside = style.polygons_qml(known), out.with_suffix(".qml")
+    plan = table.plan(options.layer, qml, style.polygons_sld(known, options.layer))
     with alone(out):
         files.clear_leftovers(beside)
-        write_features(out, map(table.features, finished), table.plan(options.layer, qml))
+        write_features(out, map(table.features, finished), plan)
         files.write_bytes(beside, qml.encode())
     return out
 

@@ -39,7 +39,7 @@ class Table:
     source: str
     run: str
 
-    def plan(self, layer: str, qml: str) -> LayerPlan:
+    def plan(self, layer: str, qml: str, sld: str) -> LayerPlan:
         """What all features of the layer have in common."""
         schema = pyarrow.schema(
             [
@@ -55,7 +55,7 @@ class Table:
                 ("run", pyarrow.string()),
             ]
         )
-        return LayerPlan(layer, schema, grid.crs_of(self.geobox).proj, qml)
+        return LayerPlan(layer, schema, grid.crs_of(self.geobox).proj, qml, sld)
 
     def features(self, rows: Rows) -> Features:
         """The polygons of a batch, measured."""

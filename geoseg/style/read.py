@@ -1,4 +1,4 @@
-"""Class names and colours to what QGIS and GDAL read, and back."""
+"""Class names and colours from the styles that somebody gave a layer."""
 
 from __future__ import annotations
 
@@ -10,88 +10,19 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
-from xml.sax.saxutils import escape, quoteattr
 
 from geoseg.classes import IGNORE, ClassScheme, load_yaml, parse
 from geoseg.errors import ClassError
+from geoseg.style.pam import ALPHA, BLUE, GREEN, NAME, RED, VALUE
 
-COLUMN = "class_id"
-"""The attribute of geoseg's polygons that the style is keyed on."""
 MAX_BYTES = 16 << 20
 QGIS_DOCTYPE = re.compile(r"<!DOCTYPE qgis PUBLIC '[^'<>\[\]]*' '[^'<>\[\]]*'>")
-VALUE, PIXELS, NAME, RED, GREEN, BLUE, ALPHA = 5, 1, 2, 6, 7, 8, 9
-"""Usages of the columns of a raster attribute table, GDAL's GDALRATFieldUsage."""
-INTEGER, TEXT = 0, 2
-"""Types of these columns, GDAL's GDALRATFieldType."""
 
 
 class _Entry(NamedTuple):
     value: str
     name: str
     color: str
-
-
-def polygons_qml(scheme: ClassScheme) -> str:
-    """A QGIS style for polygons: one fill per ``class_id``, named and coloured as the classes.
-
-    Example:
-        >>> scheme = ClassScheme(classes=({"name": "water", "color": "#2b83ba"},))
-        >>> 'value="43,131,186,255"' in polygons_qml(scheme)
-        True
-    """
-    categories = "".join(
-        f'<category value="{i}" type="long" symbol="{i}" label={quoteattr(each.name)}'
-        ' render="true"/>'
-        for i, each in enumerate(scheme.classes)
-    )
-    symbols = "".join(_symbol(i, each.rgba) for i, each in enumerate(scheme.classes))
-    return (
-        '<qgis version="3.34.0" styleCategories="Symbology">'
-        f'<renderer-v2 type="categorizedSymbol" attr="{COLUMN}" symbollevels="0" forceraster="0"'
-        f' enableorderby="0"><categories>{categories}</categories><symbols>{symbols}</symbols>'
-        "</renderer-v2><blendMode>0</blendMode><featureBlendMode>0</featureBlendMode>"
-        "<layerGeometryType>2</layerGeometryType></qgis>\n"
-    )
-
-
-def raster_pam(scheme: ClassScheme, counts: Mapping[int, int] | None = None) -> str:
-    """What stands in ``<file>.tif.aux.xml``: class names and a raster attribute table.
-
-    GDAL and QGIS read it from beside the file; QGIS makes the legend of it.
-
-    Args:
-        scheme: the classes; ids are the pixel values.
-        counts: pixels per class id, for the table's Count column.
-
-    Example:
-        >>> scheme = ClassScheme(classes=({"name": "water", "color": "#2b83ba"},))
-        >>> "<Category>water</Category>" in raster_pam(scheme)
-        True
-    """
-    fields = [("Value", INTEGER, VALUE), ("Name", TEXT, NAME)]
-    fields += [("Red", INTEGER, RED), ("Green", INTEGER, GREEN), ("Blue", INTEGER, BLUE)]
-    rows: list[list[object]] = [
-        [i, each.name, *each.rgba[:3]] for i, each in enumerate(scheme.classes)
-    ]
-    if counts is not None:
-        fields.insert(1, ("Count", INTEGER, PIXELS))
-        for i, row in enumerate(rows):
-            row.insert(1, counts.get(i, 0))
-    return (
-        '<PAMDataset><PAMRasterBand band="1"><CategoryNames>'
-        + "".join(f"<Category>{escape(each.name)}</Category>" for each in scheme.classes)
-        + '</CategoryNames><GDALRasterAttributeTable tableType="thematic">'
-        + "".join(
-            f'<FieldDefn index="{i}"><Name>{name}</Name><Type>{kind}</Type><Usage>{usage}</Usage>'
-            "</FieldDefn>"
-            for i, (name, kind, usage) in enumerate(fields)
-        )
-        + "".join(
-            f'<Row index="{i}">{"".join(f"<F>{escape(str(cell))}</F>" for cell in row)}</Row>'
-            for i, row in enumerate(rows)
-        )
-        + "</GDALRasterAttributeTable></PAMRasterBand></PAMDataset>\n"
-    )
 
 
 def scheme_of(
@@ -144,26 +75,6 @@ def load_scheme(path: str | Path) -> ClassScheme:
         return _scheme(_raster_entries(path), None, path)
     raise ClassError(
         "is no class file", where=path, wanted="a .yaml, .qml, .gpkg or .tif file with classes"
-    )
-
-
-def _symbol(index: int, rgba: tuple[int, int, int, int]) -> str:
-    properties = {
-        "color": ",".join(map(str, rgba)),
-        "outline_color": "35,35,35,255",
-        "outline_style": "solid" if rgba[3] else "no",
-        "outline_width": "0.06",
-        "outline_width_unit": "MM",
-        "style": "solid",
-    }
-    options = "".join(
-        f'<Option name="{name}" type="QString" value="{value}"/>'
-        for name, value in properties.items()
-    )
-    return (
-        f'<symbol name="{index}" type="fill" alpha="1" clip_to_extent="1" force_rhr="0">'
-        '<layer class="SimpleFill" enabled="1" locked="0" pass="0">'
-        f'<Option type="Map">{options}</Option></layer></symbol>'
     )
 
 

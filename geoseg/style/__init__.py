@@ -1,0 +1,28 @@
+"""Class names and colours to what QGIS, GDAL and map servers read, and back."""
+
+from geoseg.style.pam import raster_pam
+from geoseg.style.qml import (
+    confidence_qml,
+    imagery_qml,
+    labels_qml,
+    outlines_qml,
+    polygons_qml,
+    raster_qml,
+)
+from geoseg.style.read import load_scheme, scheme_of
+from geoseg.style.sld import confidence_sld, polygons_sld, raster_sld
+
+__all__ = [
+    "confidence_qml",
+    "confidence_sld",
+    "imagery_qml",
+    "labels_qml",
+    "load_scheme",
+    "outlines_qml",
+    "polygons_qml",
+    "polygons_sld",
+    "raster_pam",
+    "raster_qml",
+    "raster_sld",
+    "scheme_of",
+]
