@@ -27,14 +27,12 @@ class Ports:
     """What a network takes and gives.
 
     Attributes:
-        input: name of the input, (images, bands, height, width) float32.
-        bands: of the input.
-        side: height and width of the input; None takes any.
+        bands: of the image, (1, bands, side, side) float32.
+        side: its height and width; None takes any.
         outputs: how many numbers it gives for a pixel; None where the file does not say.
         last: the operator that makes them.
     """
 
-    input: str
     bands: int
     side: int | None
     outputs: int | None
@@ -115,7 +113,7 @@ def ports(model: ModelProto, where: Path) -> Ports:
             "gives no classes", where=where, got=f"{outputs} numbers a pixel",
             wanted=f"1 to {MOST_CLASSES}, one for each class",
         )  # fmt: skip
-    return Ports(inputs[0].name, bands, height, outputs, _last(model.graph))
+    return Ports(bands, height, outputs, _last(model.graph))
 
 
 def declare(model: ModelProto, tile: int | None) -> None:
