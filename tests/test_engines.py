@@ -11,7 +11,7 @@ import gc
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.util import find_spec
@@ -313,6 +313,13 @@ class TestChoice:
         monkeypatch.setattr(choose_module, "SHORT_S", 0.0)
         monkeypatch.setattr(trials, "_pays", lambda stand, best, engine: not engine.compiled)
 
+    @pytest.fixture
+    def hurried(self) -> Iterator[None]:
+        """No trial pays, however busy the processor is."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(choose_module, "SHORT_S", 3600.0)
+            yield
+
     @pytest.mark.parametrize(("name", "precision"), [("torch", "fp32"), ("torch", "bf16")])
     def test_an_engine_and_a_precision_that_were_asked_for_need_no_trial(
         self,
@@ -328,7 +335,7 @@ class TestChoice:
         assert choice.window == 256
 
     def test_a_short_job_takes_the_first_engine_untried(
-        self, task: ChoiceTask, monkeypatch: pytest.MonkeyPatch
+        self, task: ChoiceTask, hurried: None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(trials, "_try", lambda *_: pytest.fail("was tried"))
         choice = choose(task)
@@ -476,7 +483,12 @@ class TestChoice:
 
     @pytest.mark.slow
     def test_the_choice_is_kept_when_a_run_goes_on(
-        self, model: Path, large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self,
+        model: Path,
+        large: Path,
+        tmp_path: Path,
+        hurried: None,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         options = geoseg.PredictOptions(window=256)
         monkeypatch.setattr(work_module, "map_region", full_disk)
