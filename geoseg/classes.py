@@ -9,7 +9,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from geoseg import yamlfile
 from geoseg.errors import ClassError
@@ -22,6 +30,9 @@ if TYPE_CHECKING:
 IGNORE = 255
 """Unlabelled, ignored by the loss, raster nodata, masked in evaluation, skipped by polygons."""
 
+NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that XML 1.0 cannot hold, not even escaped, and so no style or project."""
+
 EVERY = "*"
 MISSING = ("None", "nan", "NaT", "<NA>")
 
@@ -30,6 +41,12 @@ def _colour(value: object) -> object:
     if not isinstance(value, str) or not re.fullmatch(r"#[0-9a-fA-F]{6}([0-9a-fA-F]{2})?", value):
         raise ValueError('a colour is "#rrggbb" or "#rrggbbaa", in quotes')
     return value.lower()
+
+
+def _writable(name: str) -> str:
+    if NO_XML.search(name):
+        raise ValueError("a name has no control characters: styles and projects cannot hold them")
+    return name
 
 
 def _codes(value: object) -> object:
@@ -57,7 +74,7 @@ class LandClass(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(min_length=1)
+    name: Annotated[str, Field(min_length=1), AfterValidator(_writable)]
     color: Annotated[str, BeforeValidator(_colour)]
     values: Annotated[tuple[int | float | str, ...], BeforeValidator(_codes)] = ()
     priority: int | None = None

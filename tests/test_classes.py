@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from geoseg import classes, yamlfile
-from geoseg.classes import IGNORE, ClassScheme
+from geoseg.classes import IGNORE, ClassScheme, LandClass
 from geoseg.errors import ClassError, ConfigError
 
 LAND: dict[str, Any] = {"name": "land", "color": "#ffffff", "values": ["field", "forest"]}
@@ -162,3 +162,9 @@ def test_a_scheme_is_a_value_before_and_after_use() -> None:
     assert one == other
     assert hash(one) == hash(other)
     assert pickle.loads(pickle.dumps(one)) == other
+
+
+def test_a_name_that_no_style_can_hold_is_refused() -> None:
+    with pytest.raises(ValueError, match="has no control characters"):
+        LandClass(name="water\x07", color="#2b83ba")
+    assert LandClass(name="wet\nsand \U0001f30a", color="#2b83ba").name == "wet\nsand \U0001f30a"

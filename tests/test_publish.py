@@ -259,6 +259,27 @@ class TestStac:
         assert [each.description for each in found.output[0].classes or []] == list(SCHEME.names)
         assert item.assets["model"].href == "./run.json"
 
+    def test_the_library_of_the_model_extension_takes_the_model(
+        self, made: Path, tmp_path: Path
+    ) -> None:
+        """Its pydantic models check kinds and names; a network has scaling, too."""
+        schema = pytest.importorskip("stac_model.schema")
+        moved = shutil.copytree(made.parent, tmp_path / "area") / "map"
+        record = json.loads((moved / "run.json").read_text(encoding="utf-8"))
+        (spec,) = record["options"]["model"]
+        spec |= {"architecture": "unet", "backbone": "resnet18", "mean": [300, 900], "std": [9, 7]}
+        (moved / "run.json").write_text(json.dumps(record), encoding="utf-8")
+        geoseg.publish(moved)
+        for land_map, architecture in ((made, "threshold"), (moved, "unet resnet18")):
+            properties = stac_of(land_map, "model.json")["properties"]
+            found = schema.MLModelProperties.model_validate(properties)
+            assert (found.architecture, found.tasks) == (architecture, {"semantic-segmentation"})
+            assert found.input[0].bands == ["green", "nir"]
+            assert found.output[0].result.shape == [-1, 2, -1, -1]
+            assert [each.value for each in found.output[0].classes] == [0, 1]
+        scaling = found.input[0].value_scaling
+        assert [(each.mean, each.stddev) for each in scaling] == [(300, 9), (900, 7)]
+
     def test_a_map_without_a_model_has_no_model_item(self, made: Path, tmp_path: Path) -> None:
         moved = shutil.copytree(made.parent, tmp_path / "area") / "map"
         record = json.loads((moved / "run.json").read_text(encoding="utf-8"))

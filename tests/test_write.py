@@ -337,7 +337,7 @@ def test_the_index_of_a_geopackage_finds_what_is_there(tmp_path: Path) -> None:
         kinds = database.execute("SELECT geometry_type_name FROM gpkg_geometry_columns").fetchone()
         dates = database.execute("SELECT DISTINCT last_change FROM gpkg_contents").fetchall()
     assert rows == (12,) and kinds == ("MULTIPOLYGON",)
-    assert dates == [("2000-01-01T00:00:00Z",)]
+    assert dates == [("2000-01-01T00:00:00.000Z",)]
 
 
 @pytest.mark.parametrize("name", ['odd "name"', "Fläche 1", "a.b-c"])

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from geoseg.vector.features import GEOMETRY, Features, LayerPlan, wkb
 from geoseg.vector.lonlat import FINER_DECIMALS, WGS84, rounded, to_lonlat
 
-FIXED_DATE = "2000-01-01T00:00:00Z"
+FIXED_DATE = "2000-01-01T00:00:00.000Z"
 """Stands for "now" in GeoPackages: the same polygons give the same bytes."""
 GEOJSON_ENDS = (b"}]}", b"[]}")
 """Of the last feature, the list of them, and the file; or of an empty list."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -53,6 +53,9 @@ class PublishOptions(Options):
     license: str = Field("other", min_length=1)
     """Licence of the map, an SPDX id such as CC-BY-4.0."""
 
+    records: Literal["stac", "iso19139", "both"] = "stac"
+    """Metadata to write: a STAC item and collection, an ISO 19139 record, or both."""
+
 
 def publish(land_map: str | Path, *, options: PublishOptions | None = None) -> list[Path]:
     """Write beside a map what QGIS, map servers and catalogs open it by.
@@ -62,7 +65,7 @@ def publish(land_map: str | Path, *, options: PublishOptions | None = None) -> l
 
     Args:
         land_map: the map directory, or the classes.tif in it.
-        options: title, polygons, imagery, labels, credits.
+        options: title, polygons, imagery, labels, credits, records.
 
     Returns:
         The files written: map.qgz first, the project to double-click in QGIS.
@@ -81,7 +84,7 @@ def publish(land_map: str | Path, *, options: PublishOptions | None = None) -> l
     from geoseg.steps.publish.contents import contents_of
     from geoseg.steps.publish.imagery import ARRANGED
     from geoseg.steps.publish.qgis import write_qgis
-    from geoseg.steps.publish.stac import write_stac
+    from geoseg.steps.publish.records import write_records
     from geoseg.steps.publish.styles import write_styles
 
     contents = contents_of(Path(land_map), options or PublishOptions())
@@ -89,4 +92,4 @@ def publish(land_map: str | Path, *, options: PublishOptions | None = None) -> l
     project = write_qgis(contents)
     arranged = contents.folder / ARRANGED
     bands = [arranged] if contents.imagery and contents.imagery.path == arranged else []
-    return [*project, *write_stac(contents), *styles, *bands]
+    return [*project, *write_records(contents), *styles, *bands]

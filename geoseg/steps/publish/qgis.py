@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-from xml.etree.ElementTree import Element, SubElement, indent, tostring
+from xml.etree.ElementTree import Element, SubElement
 
 from pyproj.crs import Ellipsoid  # type: ignore[attr-defined]
 from pyproj.exceptions import CRSError
@@ -22,6 +22,7 @@ from geoseg.steps.publish.layers import (
     tree,
 )
 from geoseg.steps.publish.layout import layout_of
+from geoseg.steps.publish.xml import as_bytes
 
 if TYPE_CHECKING:
     import pyproj
@@ -45,8 +46,8 @@ def write_qgis(contents: Contents) -> list[Path]:
     """
     layers = layers_of(contents)
     project, layer_definition = contents.folder / PROJECT, contents.folder / DEFINITION
-    files.write_bytes(project, _zipped("map.qgs", _text(_project(contents, layers))))
-    files.write_bytes(layer_definition, _text(_definitions(contents, layers)))
+    files.write_bytes(project, _zipped("map.qgs", _document(_project(contents, layers))))
+    files.write_bytes(layer_definition, _document(_definitions(contents, layers)))
     return [project, layer_definition]
 
 
@@ -139,9 +140,8 @@ def _metadata(contents: Contents) -> Element:
     return node
 
 
-def _text(root: Element) -> bytes:
-    indent(root, " ")
-    return (DOCTYPES[root.tag] + tostring(root, encoding="unicode") + "\n").encode()
+def _document(root: Element) -> bytes:
+    return as_bytes(root, DOCTYPES[root.tag])
 
 
 def _zipped(name: str, content: bytes) -> bytes:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
 import shapely
 from pystac import (
     Asset,
@@ -34,23 +30,21 @@ from pystac.extensions.raster import DataType, RasterBand, RasterExtension, Samp
 
 from geoseg import files, grid
 from geoseg.classes import IGNORE, ClassScheme
-from geoseg.raster.drivers import driver_of
-from geoseg.steps.publish.contents import CLASSES, CONFIDENCE, RECORD, SCHEME, Contents
-from geoseg.steps.publish.qgis import DEFINITION, PROJECT
-from geoseg.vector.lonlat import rounded, to_lonlat
+from geoseg.steps.publish.contents import CLASSES, CONFIDENCE, Contents
+from geoseg.steps.publish.facts import (
+    bbox,
+    finished,
+    footprint,
+    href,
+    lineage,
+    name_of,
+    parts,
+    slug,
+    taken,
+)
 
 ITEM, COLLECTION = "item.json", "collection.json"
 PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
-MEDIA = {
-    ".gpkg": MediaType.GEOPACKAGE, ".geojson": MediaType.GEOJSON, ".fgb": MediaType.FLATGEOBUF,
-    ".parquet": MediaType.PARQUET, ".geojsonl": "application/geo+json-seq",
-    ".ndjson": "application/geo+json-seq", ".yaml": "application/yaml", ".json": MediaType.JSON,
-    ".qgz": "application/zip", ".qlr": MediaType.XML,
-}  # fmt: skip
-FOOTPRINT_DEG = 1e-6
-"""How far the drawn frame may lie off the true one: a tenth of a metre."""
-TAGS = (("IMAGERY", "ACQUISITIONDATETIME"), (None, "TIFFTAG_DATETIME"))
-"""Where GeoTIFFs say when they were taken."""
 
 
 def write_stac(contents: Contents) -> list[Path]:
@@ -78,17 +72,6 @@ def write_stac(contents: Contents) -> list[Path]:
     return [contents.folder / name for name in written]
 
 
-def name_of(contents: Contents) -> str:
-    """An id that no other map has: the folder's name and the run that made it."""
-    run = contents.record.key[:12] if contents.record else ""
-    return "-".join(filter(None, (slug(contents.folder.resolve().name), run)))
-
-
-def slug(text: str) -> str:
-    """A name of letters, digits, dashes and underscores."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", text).strip("_") or "map"
-
-
 def classes_of(scheme: ClassScheme, counts: dict[str, int]) -> list[Classification]:
     """The classes, with what has no class among them."""
     names = [slug(name) for name in scheme.names]
@@ -107,32 +90,17 @@ def classes_of(scheme: ClassScheme, counts: dict[str, int]) -> list[Classificati
     ]  # fmt: skip
 
 
-def href(path: Path, folder: Path) -> str:
-    """Where a file lies, seen from the map's folder."""
-    try:
-        relative = Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
-    except ValueError:
-        return path.resolve().as_uri()
-    return relative if relative.startswith("..") else f"./{relative}"
-
-
-def finished(contents: Contents) -> datetime:
-    """When the map was made."""
-    if contents.record is not None and contents.record.finished:
-        return datetime.fromisoformat(contents.record.finished)
-    return datetime.fromtimestamp((contents.folder / CLASSES).stat().st_mtime, UTC)
-
-
 def _item(contents: Contents) -> Item:
-    geometry = _footprint(contents)
+    geometry = footprint(contents)
     item = Item(
-        name_of(contents), shapely.geometry.mapping(geometry), _bbox(geometry), taken(contents),
+        name_of(contents), shapely.geometry.mapping(geometry), bbox(geometry), taken(contents),
         {"title": contents.title, "created": _text(finished(contents)), **_processing(contents)},
     )  # fmt: skip
     item.stac_extensions.append(PROCESSING)
     _project(contents, item)
-    for name, asset in _assets(contents):
-        item.add_asset(name, asset)
+    for part in parts(contents):
+        place = href(part.path, contents.folder)
+        item.add_asset(part.key, Asset(place, part.title, media_type=part.media, roles=[part.role]))
     _describe_rasters(contents, item)
     if contents.imagery is not None and isinstance(contents.imagery.path, Path):
         scene = href(contents.imagery.path, contents.folder)
@@ -140,47 +108,9 @@ def _item(contents: Contents) -> Item:
     return item
 
 
-def taken(contents: Contents) -> datetime:
-    """When the scene was taken, as the user or the scene says; else when it was mapped."""
-    if contents.options.date:
-        return datetime.fromisoformat(contents.options.date)
-    if contents.imagery is not None and isinstance(contents.imagery.path, Path):
-        path = contents.imagery.path
-        with rasterio.open(path.absolute(), driver=driver_of(path)) as dataset:
-            stated = [dataset.tags(ns=space).get(tag, "") for space, tag in TAGS]
-        for text in stated:
-            found = re.match(r"(\d{4})[:-](\d\d)[:-](\d\d)[ T](\d\d):(\d\d):(\d\d)", text)
-            if found and found[1] != "0000":
-                year, month, day, hour, minute, second = map(int, found.groups())
-                return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
-    return finished(contents)
-
-
-def _footprint(contents: Contents) -> shapely.Geometry:
-    frame = np.array([contents.geobox.extent.geom])
-    drawn = to_lonlat(frame, grid.crs_of(contents.geobox).proj)
-    return rounded(shapely.simplify(drawn, FOOTPRINT_DEG))[0]
-
-
-def _bbox(geometry: shapely.Geometry) -> list[float]:
-    """West, south, east, north; west is more than east across the antimeridian (RFC 7946, 5.2)."""
-    boxes = shapely.bounds(shapely.get_parts(geometry))
-    west, south, east, north = shapely.bounds(geometry).tolist()
-    if len(boxes) > 1 and west == -180 and east == 180:
-        west, east = boxes[boxes[:, 2] == 180, 0].min(), boxes[boxes[:, 0] == -180, 2].max()
-    return [float(west), float(south), float(east), float(north)]
-
-
 def _processing(contents: Contents) -> dict[str, Any]:
-    record = contents.record
-    models = ", ".join(_model_name(each) for each in contents.models)
-    text = f"Every pixel mapped by {models or 'a model'}; classes, and how sure it was in percent."
-    software = dict(record.versions) if record else {}
-    return {"processing:lineage": text, "processing:software": software}
-
-
-def _model_name(spec: Any) -> str:
-    return " ".join(filter(None, (str(spec["architecture"]), spec.get("backbone"))))
+    software = dict(contents.record.versions) if contents.record else {}
+    return {"processing:lineage": lineage(contents), "processing:software": software}
 
 
 def _project(contents: Contents, item: Item) -> None:
@@ -194,26 +124,6 @@ def _project(contents: Contents, item: Item) -> None:
         shape=list(contents.geobox.shape),
         transform=[affine.a, affine.b, affine.c, affine.d, affine.e, affine.f],
     )
-
-
-def _assets(contents: Contents) -> Iterator[tuple[str, Asset]]:
-    folder = contents.folder
-    for name in contents.rasters:
-        title = Path(name).stem.capitalize()
-        yield Path(name).stem, Asset(f"./{name}", title, media_type=MediaType.COG, roles=["data"])
-    for each in contents.polygons:
-        key = slug(f"{each.path.stem}_{each.path.suffix[1:]}")
-        media = MEDIA.get(each.path.suffix.lower())
-        yield key, Asset(href(each.path, folder), "Polygons", media_type=media, roles=["data"])
-    for key, name, title, role in (
-        ("project", PROJECT, "QGIS project", "visual"),
-        ("layers", DEFINITION, "QGIS layer definition", "visual"),
-        ("scheme", SCHEME, "Class file", "metadata"),
-        ("run", RECORD, "What the map was made from", "metadata"),
-    ):
-        if (folder / name).is_file():
-            media = MEDIA[Path(name).suffix]
-            yield key, Asset(f"./{name}", title, media_type=media, roles=[role])
 
 
 def _describe_rasters(contents: Contents, item: Item) -> None:

@@ -22,7 +22,8 @@ from pystac.extensions.raster import DataType
 
 from geoseg.classes import ClassScheme
 from geoseg.steps.publish.contents import RECORD, Contents
-from geoseg.steps.publish.stac import classes_of, finished, href
+from geoseg.steps.publish.facts import finished, href
+from geoseg.steps.publish.stac import classes_of
 
 FRAMEWORKS = {"forest": "Scikit-learn", "svm": "Scikit-learn", "threshold": "geoseg"}
 DIMENSIONS = ["batch", "channel", "height", "width"]
