@@ -29,8 +29,9 @@ lint: env                ## format and lint
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
 
-docs: env                ## the option tables in docs/, from the code
+docs: env                ## the option tables in docs/ and the README's table of data sets
 	$(PYTHON) scripts/option_tables.py
+	$(PYTHON) scripts/data_table.py
 
 bench: env               ## side by side with what a user would pick instead; prints ratios
 	$(PYTHON) -m bench

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from geoseg.pipeline import run
     from geoseg.raster import open_scene
     from geoseg.raster.maps import open_map
+    from geoseg.steps.composite import CompositeOptions, composite
     from geoseg.steps.evaluate import EvaluateOptions, draw_sample, evaluate
     from geoseg.steps.info import info
     from geoseg.steps.predict import PredictOptions, predict
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "ArraySource": "boundaries",
     "ClassScheme": "classes",
+    "CompositeOptions": "steps.composite",
     "EvaluateOptions": "steps.evaluate",
     "GeosegError": "errors",
     "PredictOptions": "steps.predict",
@@ -39,6 +41,7 @@ _HOMES = {
     "TileOptions": "steps.tile",
     "TrainOptions": "steps.train",
     "VectorizeOptions": "steps.vectorize",
+    "composite": "steps.composite",
     "demo": "synthetic",
     "draw_sample": "steps.evaluate",
     "evaluate": "steps.evaluate",
@@ -57,6 +60,7 @@ _HOMES = {
 __all__ = [
     "ArraySource",
     "ClassScheme",
+    "CompositeOptions",
     "EvaluateOptions",
     "GeosegError",
     "PredictOptions",
@@ -65,6 +69,7 @@ __all__ = [
     "TileOptions",
     "TrainOptions",
     "VectorizeOptions",
+    "composite",
     "demo",
     "draw_sample",
     "evaluate",

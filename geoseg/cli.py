@@ -17,8 +17,10 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter
 from pydantic import ValidationError
 
+from geoseg.catalog.fetch import FetchOptions
 from geoseg.errors import ConfigError, GeosegError
 from geoseg.options import complaint
+from geoseg.steps.catalog import AddOptions, add_entry
 from geoseg.steps.evaluate import EvaluateOptions, evaluate
 from geoseg.steps.evaluate import draw_sample as sample
 from geoseg.steps.evaluate.table import describe as describe_accuracy
@@ -282,23 +284,91 @@ def list_(*, root: Path | None = None) -> None:
     from geoseg.catalog import list_entries
 
     for entry in list_entries(root):
-        print(f"{entry.id:18} {entry.license:14} {entry.title}")
+        print(f"{entry.id:18} {entry.license:20} {entry.title}")
 
 
 @catalog_app.command
-def show(name: str, /, *, root: Path | None = None) -> None:
+def show(
+    name: str,
+    /,
+    *,
+    classes: Annotated[bool, Parameter(negative=())] = False,
+    like: str | None = None,
+    root: Path | None = None,
+) -> None:
     """Show a data set as JSON: licence, bands, classes, how to fetch it.
 
     Parameters
     ----------
     name:
         Its id.
+    classes:
+        Print a class file for its label rasters instead.
+    like:
+        Print one with the classes of that data set, as far as it has a counterpart for them.
     root:
         Another catalog folder than data_catalog/.
     """
+    from geoseg.catalog import scheme_of
     from geoseg.catalog import show as entry_of
 
-    print(entry_of(root, name).model_dump_json(indent=2))
+    entry = entry_of(root, name)
+    if classes or like:
+        scheme = scheme_of(entry, entry_of(root, like) if like else None)
+        print(scheme.to_yaml(), end="")
+    else:
+        print(entry.model_dump_json(indent=2))
+
+
+@catalog_app.command(name="add")
+def add_(
+    paths: list[Path],
+    /,
+    *,
+    name: str,
+    licence: Annotated[str, Parameter(name="--license")],
+    root: Path | None = None,
+    options: Annotated[AddOptions, Parameter(name="*")] = AddOptions(),
+) -> None:
+    """Describe rasters and polygon files of your own as a data set of a catalog.
+
+    Parameters
+    ----------
+    paths:
+        Rasters and polygon files.
+    name:
+        The id of the new data set.
+    licence:
+        SPDX id of its licence, such as CC-BY-4.0, or "other".
+    root:
+        The catalog's folder, data_catalog/ by default; a catalog is made where there is none.
+    """
+    _print(add_entry(paths, name, licence, root=root, options=options))
+
+
+@catalog_app.command(name="fetch")
+def fetch_(
+    name: str,
+    /,
+    *,
+    to: Path,
+    root: Path | None = None,
+    options: Annotated[FetchOptions, Parameter(name="*")] = FetchOptions(),
+) -> None:
+    """Bring the files of a data set onto this machine; checked, and resumed if broken off.
+
+    Parameters
+    ----------
+    name:
+        Its id.
+    to:
+        Folder to write to; the files go into a folder in it that is called like the data set.
+    root:
+        Another catalog folder than data_catalog/.
+    """
+    from geoseg.catalog import fetch
+
+    _print(fetch(root, name, to, options=options))
 
 
 @catalog_app.command

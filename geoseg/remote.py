@@ -144,6 +144,20 @@ class Address:
         with rasterio.Env(session=session, **options):
             yield
 
+    @contextmanager
+    def rest(self, begin: int) -> Iterator[Rest | None]:
+        """Its bytes from ``begin`` on, or all of them from a server that sends no parts.
+
+        Yields:
+            What the server answers; None where the file ends at ``begin``.
+
+        Raises:
+            ConfigError: the server has no such file, or does not hand it out.
+            OSError: the network or the server failed; that may pass.
+        """
+        with (_rest_s3 if self._bucket else _rest_http)(self, begin) as rest:
+            yield rest
+
     @cached_property
     def _answer(self) -> _Answer:
         ask = _ask_s3 if self._bucket else _ask_http
@@ -168,6 +182,23 @@ class Address:
         """The address as it is sent."""
         scheme, _, rest = self.url.partition("#")[0].partition(":")
         return f"{scheme.lower()}:{quote(rest, safe="/?:@!$&'()*+,;=%~[]-._")}"
+
+
+@dataclass(frozen=True)
+class Rest:
+    """The rest of a file, while it is being sent.
+
+    Attributes:
+        stream: what `read` takes bytes from.
+        begin: where in the file they begin.
+        total: the size of the file, where the server says so.
+        version: a text that changes with the file, as far as the server tells.
+    """
+
+    stream: Any
+    begin: int
+    total: int | None
+    version: str
 
 
 def patiently[T](work: Callable[[], T], mend: Callable[[], object] | None = None) -> T:
@@ -310,6 +341,35 @@ def _fetch(address: Address, path: Path) -> None:
         raise OSError(_reason(error)) from error
 
 
+@contextmanager
+def _rest_http(address: Address, begin: int) -> Iterator[Rest | None]:
+    headers = {"User-Agent": "geoseg"} | ({"Range": f"bytes={begin}-"} if begin else {})
+    request = urllib.request.Request(address._link, headers=headers)  # noqa: S310  (http and https only: see _opener)
+    try:
+        with _opener().open(request, timeout=IDLE_S) as response:
+            yield _rest(response, begin)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if begin and error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            yield None
+            return
+        if error.code not in FOR_GOOD:
+            raise
+        raise ConfigError(
+            "cannot be fetched", where=address.name, got=f"{error.code} {error.reason}"
+        ) from error
+    except http.client.HTTPException as error:
+        raise OSError(_reason(error)) from error
+
+
+def _rest(response: Any, begin: int) -> Rest:
+    headers = response.headers
+    part = response.status == http.HTTPStatus.PARTIAL_CONTENT
+    text = headers.get("Content-Range" if part else "Content-Length", "").rpartition("/")[2]
+    version = headers.get("ETag") or headers.get("Last-Modified") or ""
+    return Rest(response, begin if part else 0, int(text) if text.isdigit() else None, version)
+
+
 def _ask_http(address: Address) -> _Answer:
     request = urllib.request.Request(  # noqa: S310  (http and https only: see _opener)
         address._link, headers={"Range": f"bytes=0-{HEAD_BYTES - 1}", "User-Agent": "geoseg"}
@@ -373,6 +433,22 @@ def _ask_s3(address: Address) -> _Answer:
             return _Answer(b"", 0, "")
         size = int(found["ContentRange"].rpartition("/")[2])
         return _Answer(found["Body"].read(), size, found["ETag"])
+
+
+@contextmanager
+def _rest_s3(address: Address, begin: int) -> Iterator[Rest | None]:
+    s3 = _s3()
+    wanted = {"Bucket": address._bucket, "Key": address._key, **s3.payer}
+    with _s3_errors(address.name, ConfigError):
+        try:
+            found = s3.client.get_object(**wanted, Range=f"bytes={begin}-")
+        except s3.client.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] != "InvalidRange":
+                raise
+            yield None
+            return
+        total = int(found["ContentRange"].rpartition("/")[2])
+        yield Rest(found["Body"], begin, total, found["ETag"])
 
 
 @contextmanager

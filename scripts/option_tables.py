@@ -19,7 +19,10 @@ from geoseg.job.pool import WorkerOptions
 from geoseg.options import Options, ReadOptions
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-STEPS = ("info", "tile", "train", "predict", "vectorize", "evaluate", "publish", "models export")
+STEPS = (
+    "info", "tile", "train", "predict", "vectorize", "evaluate", "publish", "models export",
+    "catalog add", "catalog fetch",
+)  # fmt: skip
 SHARED = (*ReadOptions.model_fields, *WorkerOptions.model_fields)
 TYPES = {"int": "whole number", "float": "number", "bool": "yes or no", "Path": "path"}
 LIMITS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<", "multiple_of": "a multiple of"}

@@ -1,7 +1,8 @@
-"""A server on the loopback that sends parts of files, counts what it sends, and can misbehave."""
+"""Servers on the loopback: one sends parts of files and can misbehave, one is a STAC API."""
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import threading
@@ -10,6 +11,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 
 @dataclass
@@ -117,6 +120,113 @@ def serve(folder: Path) -> Iterator[RangeServer]:
         yield state
     finally:
         state.over.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@dataclass
+class StacServer:
+    """A STAC API over items, as much of it as a search needs.
+
+    Attributes:
+        items: what it knows.
+        page: items on a page.
+        url: its address.
+        searches: the bodies or queries of all searches.
+    """
+
+    items: list[dict[str, Any]]
+    page: int = 10
+    url: str = ""
+    searches: list[dict[str, Any]] = field(default_factory=list)
+
+    def landing(self) -> dict[str, Any]:
+        """The first page: what it can do, and where to search."""
+        core = "https://api.stacspec.org/v1.0.0"
+        search = {"rel": "search", "href": f"{self.url}/search", "type": "application/geo+json"}
+        return {
+            "type": "Catalog", "stac_version": "1.0.0", "id": "loopback", "description": "Items.",
+            "conformsTo": [f"{core}/core", f"{core}/item-search"],
+            "links": [
+                {"rel": "root", "href": self.url, "type": "application/json"},
+                {"rel": "self", "href": self.url, "type": "application/json"},
+                search | {"method": "GET"},
+                search | {"method": "POST"},
+            ],
+        }  # fmt: skip
+
+    def found(self, asked: dict[str, Any], method: str) -> dict[str, Any]:
+        """A page of what was asked for, and how to get the next one."""
+        self.searches.append(asked)
+        start, size = int(asked.get("token", 0)), min(int(asked.get("limit", 10)), self.page)
+        hits = [item for item in self.items if _matches(item, asked)]
+        answer = {"type": "FeatureCollection", "features": hits[start : start + size], "links": []}
+        if start + size < len(hits):
+            more = asked | {"token": start + size}
+            link = {"rel": "next", "href": f"{self.url}/search", "method": method}
+            link |= {"body": more} if method == "POST" else {}
+            if method == "GET":
+                link["href"] += f"?{urlencode({key: _text(value) for key, value in more.items()})}"
+            answer["links"] = [link]
+        return answer
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _matches(item: dict[str, Any], asked: dict[str, Any]) -> bool:
+    if asked.get("collections") and item["collection"] not in asked["collections"]:
+        return False
+    if asked.get("bbox"):
+        west, south, east, north = (float(each) for each in asked["bbox"])
+        left, bottom, right, top = item["bbox"]
+        if left > east or right < west or bottom > north or top < south:
+            return False
+    start, _, end = str(asked.get("datetime", "../..")).partition("/")
+    moment = str(item["properties"]["datetime"])
+    return (start == ".." or start <= moment) and (end in ("", "..") or moment <= end)
+
+
+@contextmanager
+def serve_stac(items: list[dict[str, Any]], page: int = 10) -> Iterator[StacServer]:
+    """Answer searches by GET and POST until the block ends."""
+    state = StacServer(items, page)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            parts = urlsplit(self.path)
+            asked: dict[str, Any] = {key: each[0] for key, each in parse_qs(parts.query).items()}
+            for key in ("collections", "bbox"):
+                if key in asked:
+                    asked[key] = asked[key].split(",")
+            at_search = parts.path == "/search"
+            self.reply(state.found(asked, "GET") if at_search else state.landing())
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            self.reply(state.found(json.loads(body), "POST"))
+
+        def reply(self, answer: dict[str, Any]) -> None:
+            body = json.dumps(answer).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/geo+json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    state.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield state
+    finally:
         server.shutdown()
         server.server_close()
         thread.join()

@@ -97,7 +97,13 @@ def codes(problems: list[CatalogProblem]) -> set[str]:
 def test_the_shipped_catalog_is_valid_and_lists_its_data_sets() -> None:
     assert validate(SHIPPED) == []
     entries = {each.id: each for each in list_entries(SHIPPED)}
-    assert {"demo", "sentinel-2-l2a", "sentinel-1-grd", "naip", "esa-worldcover"} <= set(entries)
+    assert list(entries) == [
+        "demo", "sentinel-2-l2a", "sentinel-1-grd", "naip", "esa-worldcover", "dynamic-world",
+        "sen1floods11", "landcover-ai", "loveda", "openearthmap", "floodnet", "jrc-gsw",
+    ]  # fmt: skip
+    wavelengths = {each.name: each.center_wavelength for each in entries["sentinel-2-l2a"].bands}
+    assert wavelengths["B8A"] == 0.865
+    assert entries["floodnet"].gsd_m == () and "gsd" in entries["floodnet"].unknown
     assert entries["sentinel-2-l2a"].gsd_m == (10, 20, 60)
     assert [band.name for band in entries["demo"].bands] == ["blue", "green", "red", "nir"]
     assert len(entries["esa-worldcover"].classes) == 11
@@ -289,3 +295,42 @@ def test_the_class_of_commercial_use_is_stated(problems: Check) -> None:
     content = collection()
     del content["geoseg:commercial_use"]
     assert codes(problems(content)) == {"commercial-use"}
+
+
+def test_every_value_of_a_remap_is_a_class(problems: Check) -> None:
+    content = collection()
+    content["summaries"]["classification:classes"] = [{"value": 1, "name": "house"}]
+    assert problems(content | {"geoseg:remap": {"village": {"1": 1}}}) == []
+    for remap, text in (
+        ({"town": {"1": 1}}, "no entry 'town'"),
+        ({"village": {"2": 1}}, "no class 2"),
+        ({"village": {"1": 9}}, "no class 9"),
+        ({"village": {}}, "no table"),
+    ):
+        (problem,) = problems(content | {"geoseg:remap": remap})
+        assert (problem.code, text in problem.message) == ("remap", True)
+
+
+def test_files_on_servers_have_a_checksum_or_it_is_not_known(problems: Check) -> None:
+    assets = {"archive": {"href": "https://example.org/a.zip"}}
+    (problem,) = problems(collection(assets=assets))
+    assert problem.code == "checksum"
+    assert problems(collection(assets=assets, **{"geoseg:unknown": ["checksum"]})) == []
+
+
+def test_a_pixel_size_is_stated_or_said_to_be_unknown(problems: Check) -> None:
+    content = collection(summaries={"bands": [{"name": "red"}]})
+    assert codes(problems(content)) == {"gsd"}
+    assert problems(content | {"geoseg:unknown": ["gsd"]}) == []
+
+
+def test_an_entry_has_to_be_used_beside_docs_and_configs(root: Path) -> None:
+    docs = root.parent / "docs"
+    docs.mkdir()
+    (docs / "data.md").write_text(
+        "<!-- data sets -->\n| `village` |\n<!-- end -->\nvillages, my-village"
+    )
+    (problem,) = validate(root)
+    assert (problem.code, problem.path) == ("unused", "village/collection.json")
+    (docs / "data.md").write_text("Labels of a village.")
+    assert validate(root) == []

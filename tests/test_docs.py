@@ -21,7 +21,11 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
-GENERATED: dict[Path, str] = runpy.run_path(str(ROOT / "scripts" / "option_tables.py"))["pages"]()
+GENERATED: dict[Path, str] = {
+    page: text
+    for script in ("option_tables.py", "data_table.py")
+    for page, text in runpy.run_path(str(ROOT / "scripts" / script))["pages"]().items()
+}
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -45,7 +49,7 @@ def commands() -> list[str]:
     """Every `geoseg ...` line of a shell block."""
     shell = "".join(text for page in PAGES for text in blocks(page, "sh"))
     lines = shell.replace("\\\n", " ").splitlines()
-    return [found[1] for line in lines if (found := re.search(r"(?:^|\s)(geoseg .+)", line))]
+    return [found[1] for line in lines if (found := re.search(r"(?:^|\s)(geoseg [^>]+)", line))]
 
 
 @pytest.mark.parametrize("page", GENERATED, ids=lambda page: page.name)

@@ -10,13 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
-from geoseg import files
-from geoseg.catalog.entry import CLASSES, COMMERCIAL_USE, FETCH, Fetch
+from geoseg.catalog import checksum as checksums
+from geoseg.catalog import rules
 from geoseg.catalog.read import CatalogProblem, Document, Tree, links, local_path, walk
 from geoseg.errors import UnsafeError
-from geoseg.options import complaint
 
 if TYPE_CHECKING:
     from jsonschema import Draft7Validator
@@ -27,15 +24,14 @@ KINDS = {"Catalog": "catalog", "Collection": "collection", "Feature": "item"}
 ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 STRUCTURE = ("root", "parent", "self", "collection")
 DATES = ("datetime", "start_datetime", "end_datetime", "created", "updated", "expires")
-SHA2_256 = re.compile(r"1220([0-9a-f]{64})")
 
 
 def validate(root: str | Path | None = None) -> list[CatalogProblem]:
     """Check a catalog: files, schema, ids, links, dates, boxes, assets, and what geoseg needs.
 
     The core of STAC 1.0 and 1.1 is checked against the schemas that come with pystac; those of
-    extensions are on the web only, so of them what geoseg reads is checked here. Nothing is ever
-    fetched.
+    extensions are on the web only, so of them what geoseg reads is checked here. Beside configs,
+    pipelines and docs, each data set has to be named by one of them. Nothing is ever fetched.
 
     Args:
         root: the catalog's folder or its catalog.json; `default_root` without it.
@@ -49,9 +45,10 @@ def validate(root: str | Path | None = None) -> list[CatalogProblem]:
     tree = walk(root)
     found = list(tree.problems)
     for document in tree.documents:
-        for check in (_schema, _names, _link_targets, _dates, _boxes, _assets, _project):
+        for check in (*CHECKS, rules.project, rules.checksums):
             found += check(tree, document)
-    found += _twice(tree)
+    for check_all in (_twice, rules.remaps, rules.uses):
+        found += check_all(tree)
     return sorted(dict.fromkeys(found), key=lambda each: (each.path != "catalog.json", each.path))
 
 
@@ -203,43 +200,10 @@ def _assets(tree: Tree, document: Document) -> Iterator[CatalogProblem]:
 def _wrong_file(path: Path, asset: dict[str, Any]) -> str | None:
     if not path.is_file():
         return f"{asset['href']} is not there"
-    size, checksum = asset.get("file:size"), asset.get("file:checksum")
-    if size is not None and size != path.stat().st_size:
-        return f"{asset['href']} has {path.stat().st_size} bytes, not {size}"
-    if checksum is None:
-        return None
-    wanted = SHA2_256.fullmatch(str(checksum))
-    if wanted is None:
-        return f"file:checksum is no sha2-256 multihash (1220 and 64 hex digits): {checksum!r}"
-    digest = files.sha256(path)
-    if digest != wanted[1]:
-        return f"{asset['href']} has the sha256 {digest[:12]}..., not {wanted[1][:12]}..."
-    return None
-
-
-def _project(tree: Tree, document: Document) -> Iterator[CatalogProblem]:
-    """What geoseg needs of a collection beyond STAC."""
-    content = document.content
-    if content["type"] != "Collection":
-        return
-    summaries = content.get("summaries")
-    summaries = summaries if isinstance(summaries, dict) else {}
-    if content.get("license") == "other" and not any(rel == "license" for rel, _ in links(content)):
-        text = "the licence is 'other', and no link says which"
-        yield tree.problem(document.path, "license", text, "add a link with rel: license")
-    if content.get(COMMERCIAL_USE) not in ("yes", "no", "see source"):
-        text = f"{COMMERCIAL_USE} is {content.get(COMMERCIAL_USE)!r}, not yes, no or see source"
-        yield tree.problem(document.path, "commercial-use", text)
-    if not summaries.get("gsd"):
-        yield tree.problem(document.path, "gsd", "summaries/gsd says no pixel size in metres")
-    if not summaries.get("bands") and not summaries.get(CLASSES):
-        text = f"summaries has neither bands nor {CLASSES}"
-        yield tree.problem(document.path, "bands", text)
-    try:
-        Fetch.model_validate(content.get(FETCH))
-    except ValidationError as error:
-        text = f"{FETCH}: {complaint(error.errors()[0])}"
-        yield tree.problem(document.path, "fetch", text, 'as {"method": "manual", "how": "..."}')
+    checksum = asset.get("file:checksum")
+    wrong = checksums.wrong_form(checksum) if checksum is not None else None
+    wrong = wrong or checksums.mismatch(path, checksum, asset.get("file:size"))
+    return f"{asset['href']} {wrong}" if wrong else None
 
 
 def _listed(content: dict[str, Any], *keys: str) -> list[Any]:
@@ -247,3 +211,7 @@ def _listed(content: dict[str, Any], *keys: str) -> list[Any]:
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value if isinstance(value, list) else []
+
+
+CHECKS = (_schema, _names, _link_targets, _dates, _boxes, _assets)
+"""Of STAC, document by document."""

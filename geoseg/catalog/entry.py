@@ -6,27 +6,29 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from geoseg.catalog.read import Document, links, local_path, walk
 from geoseg.errors import CatalogError, UnsafeError
 
 COMMERCIAL_USE, FETCH = "geoseg:commercial_use", "geoseg:fetch"
+REMAP, SOURCES, UNKNOWN = "geoseg:remap", "geoseg:sources", "geoseg:unknown"
 CLASSES = "classification:classes"
 
 
 class CatalogBand(BaseModel):
-    """A band: its name, its own pixel size where bands differ, what it measures."""
+    """A band: its name, its own pixel size where bands differ, micrometres, what it measures."""
 
     model_config = ConfigDict(frozen=True)
 
     name: str
     gsd: float | None = None
+    center_wavelength: float | None = Field(None, validation_alias="eo:center_wavelength")
     description: str | None = None
 
 
 class CatalogClass(BaseModel):
-    """A class: the number in the rasters, its name, and "rrggbb"."""
+    """A class: the number in the rasters, its name, "rrggbb", and whether it means no label."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -34,6 +36,7 @@ class CatalogClass(BaseModel):
     name: str
     title: str | None = None
     color_hint: str | None = None
+    nodata: bool = False
 
 
 class Fetch(BaseModel):
@@ -61,7 +64,8 @@ class CatalogAsset(BaseModel):
     Attributes:
         href: as it stands in the catalog.
         path: the local file; None for a remote one.
-        checksum: multihash, as ``1220`` and a sha256.
+        checksum: multihash, as ``1220`` and a sha256, or ``d50110`` and an md5.
+        size: in bytes, where it is known.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -71,6 +75,7 @@ class CatalogAsset(BaseModel):
     type: str | None = None
     roles: tuple[str, ...] = ()
     checksum: str | None = None
+    size: int | None = None
 
 
 class Entry(BaseModel):
@@ -84,7 +89,11 @@ class Entry(BaseModel):
         gsd_m: ground sampling distances in metres.
         bands: of its images.
         classes: of its labels.
+        remap: for other entries: which of their class values each of its own values becomes.
         fetch: how to get it.
+        sources: where these facts come from, as far as that is not obvious.
+        unknown: what nobody here knows of it.
+        collection: the collection that an item belongs to.
         assets: files that the catalog names.
         path: the document that describes it.
     """
@@ -102,7 +111,11 @@ class Entry(BaseModel):
     gsd_m: tuple[float, ...]
     bands: tuple[CatalogBand, ...]
     classes: tuple[CatalogClass, ...]
+    remap: dict[str, dict[int, int]]
     fetch: Fetch | None
+    sources: tuple[str, ...]
+    unknown: tuple[str, ...]
+    collection: str | None
     assets: dict[str, CatalogAsset]
     path: Path
 
@@ -161,7 +174,11 @@ def _entry(document: Document, folder: Path) -> Entry:
             gsd_m=_numbers(facts.get("gsd")),
             bands=facts.get("bands") or (),
             classes=facts.get(CLASSES) or (),
+            remap=facts.get(REMAP) or {},
             fetch=facts.get(FETCH),
+            sources=facts.get(SOURCES) or (),
+            unknown=facts.get(UNKNOWN) or (),
+            collection=content.get("collection"),
             assets=_assets(document, folder),
             path=document.path,
         )
@@ -200,6 +217,7 @@ def _assets(document: Document, folder: Path) -> dict[str, CatalogAsset]:
             type=each.get("type"),
             roles=tuple(each.get("roles", ())),
             checksum=each.get("file:checksum"),
+            size=each.get("file:size"),
         )
         for name, each in document.content.get("assets", {}).items()
     }
