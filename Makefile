@@ -2,7 +2,7 @@
 PYTHON = .venv/bin/python
 PYTEST = $(PYTHON) -m pytest
 
-.PHONY: env demo test test-qgis quick check lint docs bench lock clean
+.PHONY: env demo test test-browser test-qgis quick check lint docs bench lock clean
 
 env:                     ## make .venv hold exactly what requirements.lock lists, and this checkout
 	@sh scripts/env.sh
@@ -17,6 +17,10 @@ test: env check          ## everything CI runs, the quick tests first
 test-qgis: env           ## what QGIS makes of the files; installs Debian's QGIS (as root, or with sudo)
 	@/usr/bin/python3 -c "import qgis.core" 2>/dev/null || sh scripts/install_qgis.sh
 	$(PYTEST) tests/qgis -rs
+
+test-browser: env        ## report.html in a real browser; installs Debian's Chromium (as root, or with sudo)
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || sh scripts/install_chromium.sh
+	$(PYTEST) tests/browser -rs
 
 quick: env               ## the tests that take seconds
 	$(PYTEST) -m "not slow"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from geoseg.steps.info import info
     from geoseg.steps.predict import PredictOptions, predict
     from geoseg.steps.publish import PublishOptions, publish
+    from geoseg.steps.publish.view import ViewOptions, view
     from geoseg.steps.tile import TileOptions, tile
     from geoseg.steps.trace import trace
     from geoseg.steps.train import TrainOptions, train
@@ -41,6 +42,7 @@ _HOMES = {
     "TileOptions": "steps.tile",
     "TrainOptions": "steps.train",
     "VectorizeOptions": "steps.vectorize",
+    "ViewOptions": "steps.publish.view",
     "composite": "steps.composite",
     "demo": "synthetic",
     "draw_sample": "steps.evaluate",
@@ -55,6 +57,7 @@ _HOMES = {
     "trace": "steps.trace",
     "train": "steps.train",
     "vectorize": "steps.vectorize",
+    "view": "steps.publish.view",
 }
 
 __all__ = [
@@ -69,6 +72,7 @@ __all__ = [
     "TileOptions",
     "TrainOptions",
     "VectorizeOptions",
+    "ViewOptions",
     "composite",
     "demo",
     "draw_sample",
@@ -83,6 +87,7 @@ __all__ = [
     "trace",
     "train",
     "vectorize",
+    "view",
 ]
 
 

@@ -28,6 +28,7 @@ from geoseg.steps.info import InfoOptions, describe, info, unreadable
 from geoseg.steps.models import ExportOptions, export_model
 from geoseg.steps.predict import PredictOptions, explain, predict
 from geoseg.steps.publish import PublishOptions, publish
+from geoseg.steps.publish.view import ViewOptions, view
 from geoseg.steps.tile import TileOptions, tile
 from geoseg.steps.train import TrainOptions, train
 from geoseg.steps.vectorize import VectorizeOptions, vectorize
@@ -244,7 +245,7 @@ def publish_(
     *,
     options: Annotated[PublishOptions, Parameter(name="*")] = PublishOptions(),
 ) -> None:
-    """Write beside a map a QGIS project, styles and a STAC item.
+    """Write beside a map a page to look at, a QGIS project, styles and a STAC item.
 
     Parameters
     ----------
@@ -252,6 +253,23 @@ def publish_(
         Map directory, or the classes.tif in it.
     """
     _print(publish(land_map, options=options))
+
+
+@app.command(name="view")
+def view_(
+    land_map: Path,
+    /,
+    *,
+    options: Annotated[ViewOptions, Parameter(name="*")] = ViewOptions(),
+) -> None:
+    """Show a map, or a run that is still going, in the browser; Ctrl-C ends it.
+
+    Parameters
+    ----------
+    land_map:
+        Map directory, or the classes.tif in it.
+    """
+    view(land_map, options=options)
 
 
 @app.command(name="run")

@@ -27,7 +27,8 @@ class PipelineConfig(Options):
     """A pipeline: from scenes and labels to a map, its polygons and its accuracy.
 
     Paths are relative to the YAML file. Everything is written below ``out``: chips/, model/, map/,
-    the polygon files, report.json and overview.png; map/map.qgz opens the map in QGIS.
+    the polygon files, report.json and overview.png; map/report.html shows the map in a browser, and
+    map/map.qgz in QGIS.
     """
 
     title: str = ""

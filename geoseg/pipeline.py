@@ -54,8 +54,9 @@ def run(config: str | Path, *, settings: Sequence[str] = ()) -> list[Path]:
         scene = scene_of[land_map.name] if len(scenes) > 1 else scenes[0]
         folder = out if len(maps) == 1 else out / land_map.name
         polygons = [_polygons(plan, land_map, folder / name) for name in plan.polygons]
-        made += [*polygons, _project(plan, land_map, polygons, plan.title or path.stem)]
-        picture = _Picture(plan, plan.title or path.stem, scene, land_map, chips, report)
+        title = plan.title or path.stem
+        made += [*polygons, *_published(plan, land_map, polygons, report, title)]
+        picture = _Picture(plan, title, scene, land_map, chips, report)
         made.append(picture.draw(folder / "overview.png", folder / plan.polygons[0]))
     return [*made[:-1], report, made[-1]]
 
@@ -75,8 +76,10 @@ def _polygons(plan: PipelineConfig, land_map: Path, out: Path) -> Path:
     return out
 
 
-def _project(plan: PipelineConfig, land_map: Path, polygons: Sequence[Path], title: str) -> Path:
-    """The files that open the map; map.qgz stands for them."""
+def _published(
+    plan: PipelineConfig, land_map: Path, polygons: Sequence[Path], accuracy: Path, title: str
+) -> list[Path]:
+    """The files that open the map; map.qgz and report.html stand for them."""
     from geoseg.job import once
     from geoseg.steps.publish.contents import VECTORS
 
@@ -88,21 +91,22 @@ def _project(plan: PipelineConfig, land_map: Path, polygons: Sequence[Path], tit
             "title": options.title or title,
             "polygons": options.polygons or tuple(polygons),
             "labels": shown,
+            "accuracy": options.accuracy or accuracy,
         }
     )
     inputs = [land_map / name for name in ("classes.tif", "confidence.tif", "classes.yaml")]
-    inputs += [*options.polygons, *([shown] if shown else [])]
+    inputs += [*options.polygons, *([shown] if shown else []), *filter(None, [options.accuracy])]
+    apart = {"polygons", "labels", "imagery", "accuracy"}
+    names = ("map.qgz", "report.html", "map.qlr", "item.json", "collection.json")
     once(
         "publish",
         _record(land_map / "publish"),
         inputs=[*inputs, *([options.imagery] if options.imagery else [])],
-        options=options.model_dump(mode="json", exclude={"polygons", "labels", "imagery"}),
-        outputs=[
-            land_map / name for name in ("map.qgz", "map.qlr", "item.json", "collection.json")
-        ],
+        options=options.model_dump(mode="json", exclude=apart),
+        outputs=[land_map / name for name in names],
         work=partial(publish, land_map, options=options),
     )
-    return land_map / "map.qgz"
+    return [land_map / "map.qgz", land_map / "report.html"]
 
 
 def _report(plan: PipelineConfig, maps: Sequence[Path], chips: Path, out: Path) -> Path:

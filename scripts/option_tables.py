@@ -20,7 +20,7 @@ from geoseg.options import Options, ReadOptions
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 STEPS = (
-    "info", "tile", "train", "predict", "vectorize", "evaluate", "publish", "models export",
+    "info", "tile", "train", "predict", "vectorize", "evaluate", "publish", "view", "models export",
     "catalog add", "catalog fetch",
 )  # fmt: skip
 SHARED = (*ReadOptions.model_fields, *WorkerOptions.model_fields)

@@ -19,7 +19,7 @@ FLOORS = (
     {"files", "gdal", "grid", "memory", "options", "remote", "yamlfile", "accuracy", "progress"},
     {"classes"},
     {"raster", "vector", "boundaries", "style", "paint", "job", "catalog"},
-    {"chips", "models"},
+    {"chips", "models", "report"},
     {"steps"},
     {"overview", "config"},
     {"pipeline"},

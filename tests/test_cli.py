@@ -25,6 +25,7 @@ COMMANDS = (
     "vectorize",
     "evaluate",
     "publish",
+    "view",
     "run",
     "catalog",
 )

@@ -18,9 +18,11 @@ def test_the_demo_ends_with_a_map_of_at_least_080_mean_iou(tmp_path: Path) -> No
     folder = tmp_path / "demo"
     for name in (
         "scene.tif", "labels.gpkg", "classes.yaml", "chips", "model", "map/classes.tif",
-        "map/confidence.tif", "landcover.gpkg", "landcover.geojson", "map/map.qgz", "overview.png",
+        "map/confidence.tif", "landcover.gpkg", "landcover.geojson", "map/map.qgz",
+        "map/report.html", "overview.png",
     ):  # fmt: skip
         assert (folder / name).exists(), name
+    assert (folder / "map" / "report.html").stat().st_size < 6_000_000
     assert made[-1] == folder / "overview.png"
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     assert report["miou"] >= 0.80

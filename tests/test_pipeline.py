@@ -45,12 +45,13 @@ def test_a_pipeline_leaves_map_polygons_report_and_overview(made: list[Path], co
     out = config.parent / "out"
     assert [path.relative_to(out).as_posix() for path in made] == [
         "chips", "model", "map", "landcover.gpkg", "landcover.geojson", "map/map.qgz",
-        "report.json", "overview.png",
+        "map/report.html", "report.json", "overview.png",
     ]  # fmt: skip
     assert all(path.exists() for path in made)
     report = json.loads((out / "report.json").read_text(encoding="utf-8"))
     assert 0 < report["miou"] <= 1
     assert (out / "overview.png").read_bytes().startswith(b"\x89PNG")
+    assert "Overall accuracy" in (out / "map" / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_second_run_skips_every_step_and_says_so(
@@ -74,7 +75,7 @@ def test_a_changed_option_runs_its_step_only(
         geoseg.run(config, settings=["title=Another"])
     skipped = [r.message for r in caplog.records if r.message.endswith(": unchanged, skipped")]
     names = {Path(message.removesuffix(": unchanged, skipped")).name for message in skipped}
-    assert names == {path.name for path in made} - {"map.qgz", "overview.png"}
+    assert names == {path.name for path in made} - {"map.qgz", "report.html", "overview.png"}
 
 
 def test_a_setting_replaces_what_the_file_says(config: Path) -> None:

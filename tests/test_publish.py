@@ -32,8 +32,9 @@ from geoseg.job import read_record
 from geoseg.style import load_scheme
 
 NAMES = {
-    "map.qgz", "map.qlr", "item.json", "collection.json", "model.json", "classes.qml",
-    "classes.sld", "confidence.qml", "confidence.sld", "landcover.qml", "landcover.sld",
+    "map.qgz", "report.html", "map.qlr", "item.json", "collection.json", "model.json",
+    "classes.qml", "classes.sld", "confidence.qml", "confidence.sld", "landcover.qml",
+    "landcover.sld",
 }  # fmt: skip
 ODD_CRS = "+proj=laea +lat_0=46 +lon_0=15 +x_0=500000 +y_0=5000000 +ellps=bessel +units=m"
 

@@ -13,8 +13,8 @@ def demo(folder: str | Path = "demo", *, seed: int = 0) -> list[Path]:
 
     Args:
         folder: where everything goes: scene.tif, labels.gpkg, classes.yaml and landcover.yaml to
-            start from; chips/, model/, map/, landcover.gpkg, landcover.geojson, report.json and
-            overview.png made from them.
+            start from; chips/, model/, map/ with report.html, landcover.gpkg, landcover.geojson,
+            report.json and overview.png made from them.
         seed: another seed makes another landscape.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Everything that lets a map be opened: styles, a QGIS project, a STAC item."""
+"""Everything that lets a map be opened: a page, styles, a QGIS project, a STAC item."""
 
 from __future__ import annotations
 
@@ -43,6 +43,10 @@ class PublishOptions(Options):
     labels: Path | None = None
     """Polygons to lie over the map, such as those the model learned from."""
 
+    accuracy: Path | None = None
+    """What geoseg evaluate --json has said about the map; report.json beside or above it by
+    default, if it is about this map and not older."""
+
     date: Annotated[str | None, AfterValidator(_moment)] = None
     """When the scene was taken, 2024-05-31 or with a time; what the scene says by default, else
     when the map was made."""
@@ -58,17 +62,17 @@ class PublishOptions(Options):
 
 
 def publish(land_map: str | Path, *, options: PublishOptions | None = None) -> list[Path]:
-    """Write beside a map what QGIS, map servers and catalogs open it by.
+    """Write beside a map what browsers, QGIS, map servers and catalogs open it by.
 
     The map itself is left as it is, and so are polygons, labels and imagery. Paths in what is
     written are relative, so that the folder can be moved together with what lies around it.
 
     Args:
         land_map: the map directory, or the classes.tif in it.
-        options: title, polygons, imagery, labels, credits, records.
+        options: title, polygons, imagery, labels, accuracy, credits, records.
 
     Returns:
-        The files written: map.qgz first, the project to double-click in QGIS.
+        The files written: map.qgz first, the project to double-click in QGIS, then report.html.
 
     Raises:
         RasterError: the path is no finished map.
@@ -83,6 +87,7 @@ def publish(land_map: str | Path, *, options: PublishOptions | None = None) -> l
     """
     from geoseg.steps.publish.contents import contents_of
     from geoseg.steps.publish.imagery import ARRANGED
+    from geoseg.steps.publish.page import write_page
     from geoseg.steps.publish.qgis import write_qgis
     from geoseg.steps.publish.records import write_records
     from geoseg.steps.publish.styles import write_styles
@@ -92,4 +97,5 @@ def publish(land_map: str | Path, *, options: PublishOptions | None = None) -> l
     project = write_qgis(contents)
     arranged = contents.folder / ARRANGED
     bands = [arranged] if contents.imagery and contents.imagery.path == arranged else []
-    return [*project, *write_records(contents), *styles, *bands]
+    records = write_records(contents)
+    return [*project, write_page(contents), *records, *styles, *bands]
