@@ -33,17 +33,21 @@ lint: env                ## format and lint
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
 
-docs: env                ## the option tables in docs/ and the README's table of data sets
+docs: env                ## the site: option tables, pictures, notebooks, pages; open site/index.html
 	$(PYTHON) scripts/option_tables.py
 	$(PYTHON) scripts/data_table.py
+	test -f demo/overview.png || $(PYTHON) -m geoseg demo demo
+	$(PYTHON) scripts/pictures.py demo .site/pictures
+	$(PYTHON) scripts/notebooks.py demo .site/notebooks
+	$(PYTHON) -m mkdocs build --strict
 
 bench: env               ## side by side with what a user would pick instead; prints ratios
 	$(PYTHON) -m bench
 
 lock:                    ## resolve the pins again
-	uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.12 \
+	uv pip compile pyproject.toml --all-extras --group dev --group docs --universal --python-version 3.12 \
 		--generate-hashes --no-annotate --no-emit-index-url --upgrade \
 		--custom-compile-command "make lock" -o requirements.lock
 
 clean:                   ## remove what the other verbs made
-	rm -rf .venv .uv .mypy_cache .pytest_cache .ruff_cache demo runs dist site
+	rm -rf .venv .uv .mypy_cache .pytest_cache .ruff_cache demo runs dist site .site

@@ -61,7 +61,10 @@ def pages() -> dict[Path, str]:
 
 
 def _section(step: str) -> str:
-    """What a step takes, then its options: its own first, those it shares with others last."""
+    """What a step takes, then its options: its own first, those it shares with others last.
+
+    The comments around it let the step's own page show it too (pymdownx.snippets).
+    """
     command = reduce(getitem, step.split(), app)
     arguments = command.assemble_argument_collection(parse_docstring=True)
     takes = "".join(
@@ -79,7 +82,9 @@ def _section(step: str) -> str:
         keys = [f"`{step}.{name}`"] if in_yaml else []
         rows.append(_row([", ".join(f"`{flag}`" for flag in shown), *keys], field))
     table = _table(["flag", *(["YAML key"] if in_yaml else [])], rows)
-    return f"\n## {step}\n\n{command.help.splitlines()[0]}\n\n{takes}\n{table}"
+    part = step.replace(" ", "-")
+    body = f"<!-- --8<-- [start:{part}] -->\n{takes}\n{table}<!-- --8<-- [end:{part}] -->\n"
+    return f"\n## {step}\n\n{command.help.splitlines()[0]}\n\n{body}"
 
 
 def _row(keys: list[str], field: FieldInfo) -> list[str]:

@@ -148,3 +148,29 @@ def bucket(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     for each in client.list_objects_v2(Bucket="maps").get("Contents", ()):
         client.delete_object(Bucket="maps", Key=each["Key"])
     client.delete_bucket(Bucket="maps")
+
+
+@pytest.fixture(scope="session")
+def brief_training() -> Iterator[None]:
+    """Networks take 42 steps on the demo, whatever a command, a file or a script asks for."""
+    from geoseg.steps.train import train
+
+    def train_briefly(
+        chips: Path, out: Path, *, options: geoseg.TrainOptions | None = None
+    ) -> Path:
+        options = options or geoseg.TrainOptions()
+        options = options.model_copy(update={"epochs": 2, "batch": 4})
+        return train(chips, out, options=options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("geoseg.cli", "geoseg.pipeline", "geoseg"):
+            patch.setattr(f"{module}.train", train_briefly)
+        yield
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory, brief_training: None) -> Path:
+    """The folder of `geoseg demo`, its network hardly trained; tests work on copies of it."""
+    folder = tmp_path_factory.mktemp("work") / "demo"
+    geoseg.demo(folder)
+    return folder

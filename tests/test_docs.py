@@ -40,9 +40,11 @@ def links(page: Path) -> list[str]:
 
 
 def anchors(page: Path) -> set[str]:
-    """What a link to a part of a page may name, as the usual Markdown renderers make it."""
-    titles = re.findall(r"^#+ (.+)$", BLOCK.sub("", page.read_text("utf-8")), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+    """What a link to a part of a page may name, as the usual renderers and mkdocstrings make it."""
+    text = BLOCK.sub("", page.read_text("utf-8"))
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    names = re.findall(r"^::: ([\w.]+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles} | {*names}
 
 
 def commands() -> list[str]:
@@ -54,7 +56,7 @@ def commands() -> list[str]:
 
 @pytest.mark.parametrize("page", GENERATED, ids=lambda page: page.name)
 def test_the_generated_pages_are_up_to_date(page: Path) -> None:
-    assert page.read_bytes() == GENERATED[page].encode(), "run: make docs"
+    assert page.read_bytes() == GENERATED[page].encode(), "run: python scripts/option_tables.py"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
