@@ -1,8 +1,9 @@
 # The verbs of this project; .ci/run and people call the same ones.
 PYTHON = .venv/bin/python
 PYTEST = $(PYTHON) -m pytest
+unexport CI
 
-.PHONY: env demo test test-browser test-qgis quick check lint docs bench lock clean
+.PHONY: env demo test test-browser test-qgis qgis chromium viewers quick check lint docs bench lock clean
 
 env:                     ## make .venv hold exactly what requirements.lock lists, and this checkout
 	@sh scripts/env.sh
@@ -10,17 +11,25 @@ env:                     ## make .venv hold exactly what requirements.lock lists
 demo: env                ## a scene made from a seed -> chips -> model -> map -> polygons -> report
 	@$(PYTHON) -m geoseg demo demo
 
-test: env check          ## everything CI runs, the quick tests first
+test: env $(if $(CI),viewers) check    ## everything CI runs, the quick tests first
 	$(PYTEST) -m "not slow"
 	$(PYTEST) -m slow
 
-test-qgis: env           ## what QGIS makes of the files; installs Debian's QGIS (as root, or with sudo)
-	@/usr/bin/python3 -c "import qgis.core" 2>/dev/null || sh scripts/install_qgis.sh
+test-qgis: env qgis      ## what QGIS makes of the files; installs Debian's QGIS (as root, or with sudo)
 	$(PYTEST) tests/qgis -rs
 
-test-browser: env        ## report.html in a real browser; installs Debian's Chromium (as root, or with sudo)
-	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || sh scripts/install_chromium.sh
+test-browser: env chromium ## report.html in a real browser; installs Debian's Chromium (as root, or with sudo)
 	$(PYTEST) tests/browser -rs
+
+qgis:
+	@/usr/bin/python3 -c "import qgis.core" 2>/dev/null || sh scripts/install_qgis.sh
+
+chromium:
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || sh scripts/install_chromium.sh
+
+viewers:                 ## QGIS and Chromium where they can be had; without them their tests are skipped
+	-@timeout 900 $(MAKE) qgis >&2
+	-@timeout 900 $(MAKE) chromium >&2
 
 quick: env               ## the tests that take seconds
 	$(PYTEST) -m "not slow"
