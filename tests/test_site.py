@@ -50,9 +50,10 @@ def site(tmp_path_factory: pytest.TempPathFactory, demo: Path) -> Path:
     folder = tmp_path_factory.mktemp("checkout")
     for name in ("docs", "scripts", "tests/qgis"):
         shutil.copytree(ROOT / name, folder / name)
-    for name in ("Makefile", "mkdocs.yml"):
+    for name in ("Makefile", "README.md", "mkdocs.yml"):
         shutil.copy(ROOT / name, folder)
-    (folder / "geoseg").symlink_to(ROOT / "geoseg")
+    for name in ("geoseg", "data_catalog"):
+        (folder / name).symlink_to(ROOT / name)
     (folder / "demo").symlink_to(demo)
     command = ["make", "--old-file=env", "docs", f"PYTHON={sys.executable}"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
