@@ -52,8 +52,10 @@ def executed(path: Path, demo: Path) -> NotebookNode:
 
 
 def _shown(notebook: NotebookNode) -> NotebookNode:
-    """What a page shows of a notebook that has been run."""
+    """What a page shows of a notebook that has been run: no warnings, which name this machine."""
     for cell in notebook.cells:
+        if "outputs" in cell:
+            cell["outputs"] = [each for each in cell["outputs"] if each.get("name") != "stderr"]
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
             if "interactive" in cell.metadata.get("tags", ()):
