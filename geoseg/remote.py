@@ -422,14 +422,9 @@ def _opener() -> urllib.request.OpenerDirector:
 
 
 def _ask_s3(address: Address) -> _Answer:
-    s3 = _s3()
-    wanted = {"Bucket": address._bucket, "Key": address._key, **s3.payer}
     with _s3_errors(address.name, RasterError):
-        try:
-            found = s3.client.get_object(**wanted, Range=f"bytes=0-{HEAD_BYTES - 1}")
-        except s3.client.exceptions.ClientError as error:
-            if error.response["Error"]["Code"] != "InvalidRange":
-                raise
+        found = _get_s3(address, f"0-{HEAD_BYTES - 1}")
+        if found is None:
             return _Answer(b"", 0, "")
         size = int(found["ContentRange"].rpartition("/")[2])
         return _Answer(found["Body"].read(), size, found["ETag"])
@@ -437,18 +432,26 @@ def _ask_s3(address: Address) -> _Answer:
 
 @contextmanager
 def _rest_s3(address: Address, begin: int) -> Iterator[Rest | None]:
-    s3 = _s3()
-    wanted = {"Bucket": address._bucket, "Key": address._key, **s3.payer}
     with _s3_errors(address.name, ConfigError):
-        try:
-            found = s3.client.get_object(**wanted, Range=f"bytes={begin}-")
-        except s3.client.exceptions.ClientError as error:
-            if error.response["Error"]["Code"] != "InvalidRange":
-                raise
+        found = _get_s3(address, f"{begin}-")
+        if found is None:
             yield None
             return
         total = int(found["ContentRange"].rpartition("/")[2])
         yield Rest(found["Body"], begin, total, found["ETag"])
+
+
+def _get_s3(address: Address, span: str) -> dict[str, Any] | None:
+    """What S3 answers to a request for a range of bytes; None where the object ends before it."""
+    s3 = _s3()
+    wanted = {"Bucket": address._bucket, "Key": address._key, **s3.payer}
+    try:
+        found: dict[str, Any] = s3.client.get_object(**wanted, Range=f"bytes={span}")
+    except s3.client.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] != "InvalidRange":
+            raise
+        return None
+    return found
 
 
 @contextmanager
