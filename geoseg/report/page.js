@@ -47,6 +47,16 @@
     return bytes;
   }
 
+  /** A tile as its server has it, or null where it has nothing. */
+  async function tile(place) {
+    const answer = await fetch(`tiles/${place}.png`);
+    const bytes = new Uint8Array(await answer.arrayBuffer());
+    return bytes.length ? withoutThoseOff(bytes).buffer : null;
+  }
+
+  const pictureUrl = () => `geoseg://classes/${revision}`;
+  const tilesUrl = () => `geoseg://tiles/${revision}/{z}/{x}/{y}`;
+
   let shown = null;
   function showClasses() {
     if (!palette) return;
@@ -56,10 +66,11 @@
     classes.src = shown;
     classes.hidden = false;
     if (!maps || !corners) return;
-    const url = `geoseg://classes/${++revision}`;
+    revision += 1;
     const source = maps.above.getSource("classes");
-    if (source) source.updateImage({ url, coordinates: corners });
-    else addClasses(url);
+    if (!source) addClasses();
+    else if (data.tiles) source.setTiles([tilesUrl()]);
+    else source.updateImage({ url: pictureUrl(), coordinates: corners });
   }
 
   // ---- the map --------------------------------------------------------------------------------
@@ -78,6 +89,8 @@
 
   function makeMaps() {
     maplibregl.addProtocol("geoseg", async (request) => {
+      const place = /\/tiles\/\d+\/(.+)$/.exec(request.url);
+      if (place) return { data: await tile(place[1]) };
       const bytes = request.url.includes("/scene") ? bytesOf(scene.src) : withoutThoseOff(palette);
       return { data: bytes.buffer };
     });
@@ -110,9 +123,12 @@
     });
   }
 
-  function addClasses(url) {
+  function addClasses() {
     const paint = { "raster-resampling": "nearest", "raster-fade-duration": 0 };
-    maps.above.addSource("classes", { type: "image", url, coordinates: corners });
+    maps.above.addSource("classes", data.tiles ? {
+      type: "raster", tiles: [tilesUrl()], tileSize: 512,
+      minzoom: data.tiles[0], maxzoom: data.tiles[1],
+    } : { type: "image", url: pictureUrl(), coordinates: corners });
     const first = maps.above.getLayer("polygons") ? "polygons" : undefined;
     maps.above.addLayer({ id: "classes", type: "raster", source: "classes", paint }, first);
   }

@@ -46,8 +46,8 @@ class Drawing:
 def page_of(subject: Subject) -> str:
     """The page as HTML.
 
-    Nothing on it is loaded from anywhere, and a content security policy sees to that; only the
-    page of a run that is still going asks its own server how far that is.
+    Nothing on it is loaded from anywhere, and a content security policy sees to that; only a
+    page with a server asks it, how far a run is or for tiles.
 
     Args:
         subject: what to show.
@@ -75,7 +75,7 @@ def page_of(subject: Subject) -> str:
         library=library,
         scripts=[*([library.script] if library else []), script],
         styles=styles,
-        policy=_policy([library.script if library else "", script], styles, subject.live),
+        policy=_policy([library.script if library else "", script], styles, _asks(subject)),
     )
 
 
@@ -98,11 +98,12 @@ def _drawn_less(subject: Subject, drawing: Drawing | None) -> list[str]:
     if drawing is None:
         return [] if subject.classes is None else [_sentence(POLE)]
     found = [BEYOND] if drawing.frame.cut else []
-    if drawing.frame.shrunk > 1:
+    if drawing.frame.shrunk > 1 and subject.tiles is None:
         height, width = drawing.frame.geobox.shape
         found.append(
             f"the pictures of this page are {width} x {height} px, {drawing.frame.shrunk:.1f} times"
-            " coarser than the map: the files have every pixel"
+            " coarser than the map: the files have every pixel, and geoseg view shows them after"
+            " geoseg publish --tiles"
         )
     polygons = drawing.polygons
     if polygons and polygons.count < polygons.of:
@@ -125,11 +126,17 @@ def _data(subject: Subject, drawing: Drawing | None) -> dict[str, Any]:
         "classes": classes,
         "corners": frame.corners() if frame else None,
         "live": subject.live,
+        "tiles": subject.tiles,
         "confidence": bool(subject.polygons and "confidence" in subject.polygons.fields),
     }
 
 
-def _policy(scripts: list[str], styles: list[str], live: str) -> str:
+def _asks(subject: Subject) -> bool:
+    """Whether the page asks its server for anything."""
+    return bool(subject.live or subject.tiles)
+
+
+def _policy(scripts: list[str], styles: list[str], asks: bool) -> str:
     """Nothing but what stands in the page itself, by its hash."""
     allowed = {
         "default-src": "'none'",
@@ -137,7 +144,7 @@ def _policy(scripts: list[str], styles: list[str], live: str) -> str:
         "style-src": " ".join(map(_digest, filter(None, styles))),
         "img-src": "data: blob:",
         "worker-src": "blob:",
-        "connect-src": "'self'" if live else "'none'",
+        "connect-src": "'self'" if asks else "'none'",
         "base-uri": "'none'",
         "form-action": "'none'",
     }

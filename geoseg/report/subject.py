@@ -31,6 +31,7 @@ class Subject:
         warnings: what else a reader has to know.
         credits: who made imagery and map.
         live: address that says how far a run is; empty for a finished map.
+        tiles: first and last zoom of the tiles that the page's server has; None where it has none.
     """
 
     title: str
@@ -44,3 +45,4 @@ class Subject:
     warnings: tuple[str, ...] = ()
     credits: str = ""
     live: str = ""
+    tiles: tuple[int, int] | None = None

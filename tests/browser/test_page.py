@@ -317,6 +317,29 @@ class TestFromAServer:
             assert places == {urlsplit(server.address).netloc}
             assert seen.errors() == []
 
+    def test_a_large_map_is_drawn_of_its_tiles(
+        self, open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its picture has 48 x 64 px; its tiles have all 96 x 128, and the edges of the lake."""
+        for module in ("page", "pictures"):
+            monkeypatch.setattr(f"geoseg.report.{module}.MOST_PX", 64)
+        large = make_map(tmp_path / "area")
+        geoseg.publish(large, options=geoseg.PublishOptions(tiles=True))
+        with serve(large, ViewOptions()) as server:
+            seen = open_page(server.address)
+            seen.wait()
+            alone(seen)
+            seen.settle()
+            land, water = seen.share(LAND), seen.share(WATER)
+            assert water / (land + water) == pytest.approx(2200 / 11_904, rel=0.02)
+            assert any("/tiles/" in each for each in seen.requests())
+            seen.driver.find_element(By.CSS_SELECTOR, "#legend input[value='1']").send_keys(
+                Keys.SPACE
+            )
+            assert seen.share(WATER) == 0
+            assert seen.share(LAND) == pytest.approx(land, rel=0.01)
+            assert seen.errors() == []
+
     def test_a_run_grows_and_ends(self, open_page: Open, made: Path, tmp_path: Path) -> None:
         from test_view import PARTS, land
 

@@ -57,6 +57,10 @@ class PublishOptions(Options):
     license: str = Field("other", min_length=1)
     """Licence of the map, an SPDX id such as CC-BY-4.0."""
 
+    tiles: bool = False
+    """Of a map that is larger than 4096 px, write classes.pmtiles too: every pixel for web maps and
+    for `geoseg view`."""
+
     records: Literal["stac", "iso19139", "both"] = "stac"
     """Metadata to write: a STAC item and collection, an ISO 19139 record, or both."""
 
@@ -69,7 +73,7 @@ def publish(land_map: str | Path, *, options: PublishOptions | None = None) -> l
 
     Args:
         land_map: the map directory, or the classes.tif in it.
-        options: title, polygons, imagery, labels, accuracy, credits, records.
+        options: title, polygons, imagery, labels, accuracy, credits, tiles, records.
 
     Returns:
         The files written: map.qgz first, the project to double-click in QGIS, then report.html.
@@ -98,4 +102,4 @@ def publish(land_map: str | Path, *, options: PublishOptions | None = None) -> l
     arranged = contents.folder / ARRANGED
     bands = [arranged] if contents.imagery and contents.imagery.path == arranged else []
     records = write_records(contents)
-    return [*project, write_page(contents), *records, *styles, *bands]
+    return [*project, *write_page(contents), *records, *styles, *bands]

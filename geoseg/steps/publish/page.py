@@ -18,7 +18,7 @@ from geoseg.steps.publish.qgis import PROJECT
 from geoseg.steps.publish.stac import ITEM
 
 logger = logging.getLogger(__name__)
-PAGE = "report.html"
+PAGE, TILES = "report.html", "classes.pmtiles"
 ACCURACY = "report.json"
 """What `geoseg evaluate --json` has said, where a pipeline puts it."""
 FAILED = "failed.json"
@@ -29,18 +29,27 @@ BESIDE = {
 }  # fmt: skip
 
 
-def write_page(contents: Contents) -> Path:
-    """Write report.html beside a map.
+def write_page(contents: Contents) -> list[Path]:
+    """Write report.html beside a map, and if asked for, tiles of one too large for its picture.
 
     Returns:
-        The file.
+        The files.
 
     Raises:
         InputError: the accuracy report the options name is none.
     """
-    path = contents.folder / PAGE
+    from geoseg.raster import FileSource
+    from geoseg.report.frame import frame_of
+    from geoseg.report.pictures import MOST_PX
+    from geoseg.report.tiles import write_tiles
+
+    path, tiles = contents.folder / PAGE, contents.folder / TILES
     files.write_bytes(path, page_of(subject_of(contents)).encode())
-    return path
+    frame = frame_of(contents.geobox, MOST_PX)
+    if not contents.options.tiles or frame is None or frame.shrunk <= 1:
+        return [path]
+    write_tiles(tiles, FileSource(contents.folder / CLASSES), contents.scheme, frame)
+    return [path, tiles]
 
 
 def subject_of(contents: Contents) -> Subject:

@@ -18,16 +18,18 @@ from urllib.parse import quote, unquote, urlsplit
 
 from geoseg.errors import OutputError, RasterError
 from geoseg.report import Subject, page_of
+from geoseg.report.tiles import TileFile
 from geoseg.steps.publish import PublishOptions
 from geoseg.steps.publish.contents import CLASSES, RECORD, SCHEME, contents_of
 from geoseg.steps.publish.imagery import ARRANGED
 from geoseg.steps.publish.landing import Landing, is_going, scheme_of, work_of
-from geoseg.steps.publish.page import subject_of
+from geoseg.steps.publish.page import TILES, subject_of
 from geoseg.steps.publish.view import ViewOptions
 
 logger = logging.getLogger(__name__)
 HOST = "127.0.0.1"
 STATE, PICTURE = "state.json", "classes.png"
+TILE = re.compile(r"/tiles/(\d{1,2})/(\d{1,8})/(\d{1,8})\.png")
 CHUNK = 1 << 20
 HEADERS = {
     "Cache-Control": "no-store",
@@ -67,6 +69,7 @@ class Shown:
     folder: Path
     options: ViewOptions
     _landing: Landing | None = None
+    _tiles: TileFile | None = None
     _page: tuple[object, bytes, dict[str, Path]] | None = None
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
@@ -96,6 +99,11 @@ class Shown:
         with self._turn:
             return self._landing.picture() if self._landing else None
 
+    def tile(self, zoom: int, column: int, row: int) -> bytes | None:
+        """A tile of a map that is too large for one picture."""
+        with self._turn:
+            return self._tiles.tile(zoom, column, row) if self._tiles else None
+
     def _stamp(self) -> object:
         """Tells maps apart; None where a run is still going, or has left parts and no map."""
         there = all((self.folder / name).is_file() for name in (CLASSES, SCHEME))
@@ -105,7 +113,7 @@ class Shown:
         return record.stat().st_mtime_ns if record.is_file() else "no record"
 
     def _finished(self) -> tuple[Subject, dict[str, Path]]:
-        self._landing, options = None, self.options
+        self._landing, self._tiles, options = None, self._tiled(), self.options
         arranged = self.folder / ARRANGED
         said = PublishOptions(
             title=options.title,
@@ -116,7 +124,15 @@ class Shown:
         subject = subject_of(contents_of(self.folder, said))
         routes = {f"/{Path(name).name}": self.folder / unquote(name) for name in subject.files}
         linked = {quote(Path(name).name): what for name, what in subject.files.items()}
-        return replace(subject, files=linked), routes
+        zooms = self._tiles.zooms if self._tiles else None
+        return replace(subject, files=linked, tiles=zooms), routes
+
+    def _tiled(self) -> TileFile | None:
+        """The tiles that publish has made of this very map."""
+        path = self.folder / TILES
+        made_of = (self.folder / CLASSES).stat().st_mtime_ns
+        there = path.is_file() and path.stat().st_mtime_ns >= made_of
+        return TileFile(path) if there else None
 
     def _unfinished(self) -> Subject:
         if work_of(self.folder) is None and not is_going(self.folder):
@@ -187,7 +203,10 @@ def _answer(request: BaseHTTPRequestHandler, shown: Shown, *, body: bool) -> Non
         return _send(request, shown.page(), "text/html; charset=utf-8", body=body)
     if path == f"/{STATE}":
         return _send(request, shown.state(), "application/json", body=body)
+    tile = TILE.fullmatch(path)
     picture = shown.picture() if path == f"/{PICTURE}" else None
+    if tile:
+        picture = shown.tile(*map(int, tile.groups())) or b""  # a browser would report a 404
     if picture is not None:
         return _send(request, picture, "image/png", body=body)
     file = shown.file(path)
