@@ -79,7 +79,11 @@ def _polygons(plan: PipelineConfig, land_map: Path, out: Path) -> Path:
 def _published(
     plan: PipelineConfig, land_map: Path, polygons: Sequence[Path], accuracy: Path, title: str
 ) -> list[Path]:
-    """The files that open the map; map.qgz and report.html stand for them."""
+    """The files that open the map; map.qgz and report.html stand for them.
+
+    Publishing finds the accuracy by itself, where that is about this map; it is named here so that
+    another one has the map published anew.
+    """
     from geoseg.job import once
     from geoseg.steps.publish.contents import VECTORS
 
@@ -91,11 +95,10 @@ def _published(
             "title": options.title or title,
             "polygons": options.polygons or tuple(polygons),
             "labels": shown,
-            "accuracy": options.accuracy or accuracy,
         }
     )
     inputs = [land_map / name for name in ("classes.tif", "confidence.tif", "classes.yaml")]
-    inputs += [*options.polygons, *([shown] if shown else []), *filter(None, [options.accuracy])]
+    inputs += [*options.polygons, *([shown] if shown else []), options.accuracy or accuracy]
     apart = {"polygons", "labels", "imagery", "accuracy"}
     names = ("map.qgz", "report.html", "map.qlr", "item.json", "collection.json")
     once(
