@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -150,8 +151,8 @@ def bucket(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     client.delete_bucket(Bucket="maps")
 
 
-@pytest.fixture(scope="session")
-def brief_training() -> Iterator[None]:
+@contextmanager
+def training_briefly() -> Iterator[None]:
     """Networks take 42 steps on the demo, whatever a command, a file or a script asks for."""
     from geoseg.steps.train import train
 
@@ -168,9 +169,16 @@ def brief_training() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def brief_training() -> Iterator[None]:
+    with training_briefly():
+        yield
+
+
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory, brief_training: None) -> Path:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of `geoseg demo`, its network hardly trained; tests work on copies of it."""
     folder = tmp_path_factory.mktemp("work") / "demo"
-    geoseg.demo(folder)
+    with training_briefly():
+        geoseg.demo(folder)
     return folder
