@@ -9,6 +9,7 @@ what the command prints: its lines are looked for in the output, or its first on
 from __future__ import annotations
 
 import logging
+import os
 import re
 import runpy
 import shlex
@@ -113,8 +114,9 @@ class Reader:
             words = recipe(words[1])
         if not words:
             return
-        if set(line) & set("|<>;&"):
-            subprocess.run(["bash", "-ec", line], check=True)
+        if set(line.partition("#")[0]) & set("|<>;&"):
+            programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+            subprocess.run(["bash", "-ec", line], check=True, env={**os.environ, "PATH": programs})
         elif words[0] == "geoseg":
             assert _main(words[1:]) == 0, line
         elif words[0] == "python":
