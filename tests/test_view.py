@@ -217,10 +217,9 @@ class TestRefusals:
 @pytest.mark.slow
 def test_the_command_prints_the_address_and_ends_when_it_is_interrupted(made: Path) -> None:
     command = [sys.executable, "-m", "geoseg", "view", str(made), "--no-open"]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )  # fmt: skip
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # what the child begins with
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, before)
     assert process.stdout is not None
     address = process.stdout.readline().strip()
     assert ask(Server(address, None), "/", "HEAD")[0] == 200  # type: ignore[arg-type]
