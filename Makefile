@@ -1,6 +1,8 @@
 # The verbs of this project; .ci/run and people call the same ones.
 PYTHON = .venv/bin/python
 PYTEST = $(PYTHON) -m pytest
+# tests side by side, each with one thread: more would wait for each other
+PARALLEL = OMP_NUM_THREADS=1 $(PYTEST) -n auto --maxprocesses 4 --dist worksteal
 unexport CI
 
 .PHONY: env demo test test-browser test-qgis qgis chromium viewers quick check lint docs bench lock clean
@@ -12,8 +14,8 @@ demo: env                ## a scene made from a seed -> chips -> model -> map ->
 	@$(PYTHON) -m geoseg demo demo
 
 test: env $(if $(CI),viewers) check    ## everything CI runs, the quick tests first
-	$(PYTEST) -m "not slow"
-	$(PYTEST) -m slow
+	$(PARALLEL) -m "not slow"
+	$(PARALLEL) -m slow
 
 test-qgis: env qgis      ## what QGIS makes of the files; installs Debian's QGIS (as root, or with sudo)
 	$(PYTEST) tests/qgis -rs
@@ -32,7 +34,7 @@ viewers:                 ## QGIS and Chromium where they can be had; without the
 	-@timeout 900 $(MAKE) chromium >&2
 
 quick: env               ## the tests that take seconds
-	$(PYTEST) -m "not slow"
+	$(PARALLEL) -m "not slow"
 
 check: env lint          ## format, lint, strict types, doctests, architecture
 	$(PYTHON) -m mypy

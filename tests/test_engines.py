@@ -343,7 +343,7 @@ class TestChoice:
         assert "too short for trials" in choice.explain()
 
     @pytest.mark.parametrize(
-        ("capable", "wanted"), [(False, {"fp32"}), (True, {"fp32", "bf16"})], ids=str
+        ("capable", "wanted"), [(False, {"fp32"}), (True, {"fp32", "bf16"})], ids=["not", "capable"]
     )
     def test_bf16_is_considered_only_where_the_processor_computes_in_it(
         self, task: ChoiceTask, capable: bool, wanted: set[str], monkeypatch: pytest.MonkeyPatch
@@ -398,7 +398,7 @@ class TestChoice:
 
     @pytest.mark.parametrize(
         ("mpx", "pays"), [(1, set()), (4, {BF16}), (40, {BF16, OPENVINO_BF16, OPENVINO, ONNX})],
-        ids=str,
+        ids=["1-none", "4-bf16", "40-all"],
     )  # fmt: skip
     def test_a_trial_has_to_save_more_than_it_costs(
         self, task: ChoiceTask, mpx: float, pays: set[Engine]
