@@ -9,6 +9,7 @@ import zipfile
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
 import numpy as np
@@ -213,6 +214,19 @@ class TestStac:
             named = [*content["links"], *content.get("assets", {}).values()]
             assert named
             assert all((made / each["href"]).is_file() for each in named)
+
+    def test_odd_names_of_files_are_escaped_in_addresses(self, tmp_path: Path) -> None:
+        land_map = make_map(tmp_path / "area")
+        odd = (land_map.parent / "landcover.gpkg").rename(tmp_path / "50 % of #1.gpkg")
+        geoseg.publish(land_map, options=geoseg.PublishOptions(polygons=(odd,)))
+        (asset,) = [
+            each for key, each in stac_of(land_map, "item.json")["assets"].items() if "gpkg" in key
+        ]
+        page = (land_map / "report.html").read_text(encoding="utf-8")
+        assert (land_map / unquote(asset["href"])).samefile(odd)
+        assert asset["href"].endswith("/50%20%25%20of%20%231.gpkg")
+        assert asset["file:size"] == odd.stat().st_size
+        assert f'<a href="{asset["href"]}">50 % of #1.gpkg</a>' in page
 
     def test_the_collection_holds_the_map_and_its_model(self, made: Path) -> None:
         collection = pystac.Collection.from_file(str(made / "collection.json"))

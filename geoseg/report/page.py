@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from geoseg.report import text
 from geoseg.report.accuracy import accuracy_of
@@ -167,7 +168,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     names = ("percent", "whole", "area")
-    environment.filters |= {name: getattr(text, name) for name in names}
+    environment.filters |= {name: getattr(text, name) for name in names} | {"unquote": unquote}
     environment.tests["nan"] = math.isnan
     return environment
 

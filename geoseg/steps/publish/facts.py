@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import rasterio
@@ -68,10 +69,10 @@ def slug(text: str) -> str:
 
 
 def href(path: Path, folder: Path) -> str:
-    """Where a file lies, seen from the map's folder."""
+    """The address of a file, seen from the map's folder."""
     try:
-        relative = Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
-    except ValueError:
+        relative = quote(Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix())
+    except ValueError:  # on another drive
         return path.resolve().as_uri()
     return relative if relative.startswith("..") else f"./{relative}"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
 from xml.etree.ElementTree import Element
 
 from geoseg import files, grid
@@ -124,7 +123,7 @@ def _distribution(contents: Contents) -> Element:
     online = (
         node(
             "gmd:CI_OnlineResource",
-            node("gmd:linkage", node("gmd:URL", _address(each.path, contents.folder))),
+            node("gmd:linkage", node("gmd:URL", href(each.path, contents.folder))),
             text("gmd:protocol", "WWW:DOWNLOAD"),
             text("gmd:name", each.path.name),
             text("gmd:description", each.title),
@@ -140,12 +139,6 @@ def _distribution(contents: Contents) -> Element:
             node("gmd:MD_DigitalTransferOptions", *(node("gmd:onLine", each) for each in online)),
         ),
     )
-
-
-def _address(path: Path, folder: Path) -> str:
-    """A relative address, or that of a file on another drive, which is escaped already."""
-    found = href(path, folder)
-    return quote(found) if found.startswith(".") else found
 
 
 def _quality(contents: Contents) -> Element:

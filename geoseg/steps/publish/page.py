@@ -24,7 +24,8 @@ ACCURACY = "report.json"
 FAILED = "failed.json"
 BESIDE = {
     CLASSES: "class raster", CONFIDENCE: "confidence, in percent",
-    PROBABILITIES: "probability of each class, in percent", PROJECT: "QGIS project",
+    PROBABILITIES: "probability of each class, in percent", TILES: "class raster, for web maps",
+    PROJECT: "QGIS project",
     ITEM: "STAC item", RECORD: "record of the run",
 }  # fmt: skip
 
@@ -44,12 +45,13 @@ def write_page(contents: Contents) -> list[Path]:
     from geoseg.report.tiles import write_tiles
 
     path, tiles = contents.folder / PAGE, contents.folder / TILES
-    files.write_bytes(path, page_of(subject_of(contents)).encode())
+    made = [path]
     frame = frame_of(contents.geobox, MOST_PX)
-    if not contents.options.tiles or frame is None or frame.shrunk <= 1:
-        return [path]
-    write_tiles(tiles, FileSource(contents.folder / CLASSES), contents.scheme, frame)
-    return [path, tiles]
+    if contents.options.tiles and frame is not None and frame.shrunk > 1:
+        write_tiles(tiles, FileSource(contents.folder / CLASSES), contents.scheme, frame)
+        made.append(tiles)
+    files.write_bytes(path, page_of(subject_of(contents)).encode())
+    return made
 
 
 def subject_of(contents: Contents) -> Subject:

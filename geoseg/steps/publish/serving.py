@@ -122,8 +122,9 @@ class Shown:
             accuracy=options.accuracy,
         )
         subject = subject_of(contents_of(self.folder, said))
-        routes = {f"/{Path(name).name}": self.folder / unquote(name) for name in subject.files}
-        linked = {quote(Path(name).name): what for name, what in subject.files.items()}
+        paths = {name: self.folder / unquote(name) for name in subject.files}
+        routes = {f"/{path.name}": path for path in paths.values()}
+        linked = {quote(paths[name].name): what for name, what in subject.files.items()}
         zooms = self._tiles.zooms if self._tiles else None
         return replace(subject, files=linked, tiles=zooms), routes
 

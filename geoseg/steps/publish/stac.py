@@ -142,12 +142,11 @@ def _describe_rasters(contents: Contents, item: Item) -> None:
     classes = classes_of(contents.scheme, dict(pixels))
     ClassificationExtension.ext(item.assets["classes"], add_if_missing=True).apply(classes)
     known = dict(contents.record.outputs) if contents.record else {}
-    for asset in item.assets.values():
-        if "data" in (asset.roles or ()):
-            path = contents.folder / asset.href
-            digest = known.get(asset.href.removeprefix("./")) or files.sha256(path)
-            described = FileExtension.ext(asset, add_if_missing=True)
-            described.apply(checksum=f"1220{digest}", size=path.stat().st_size)
+    for part in parts(contents):
+        if part.role == "data":
+            digest = known.get(part.path.name) or files.sha256(part.path)
+            described = FileExtension.ext(item.assets[part.key], add_if_missing=True)
+            described.apply(checksum=f"1220{digest}", size=part.path.stat().st_size)
 
 
 def _resolution(contents: Contents) -> float:
