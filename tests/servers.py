@@ -29,6 +29,7 @@ class RangeServer:
         ranged: whether it sends parts.
         busy: number of requests still to be answered with 503.
         etag: what it says of every file's version.
+        signs: whether it hands files out only to who has asked /sign?href= for a signature.
     """
 
     folder: Path
@@ -40,6 +41,7 @@ class RangeServer:
     ranged: bool = True
     busy: int = 0
     etag: str | None = '"1"'
+    signs: bool = False
     dice: random.Random = field(default_factory=lambda: random.Random(5))
     over: threading.Event = field(default_factory=threading.Event)
 
@@ -68,6 +70,12 @@ def serve(folder: Path) -> Iterator[RangeServer]:
             if state.busy > 0:
                 state.busy -= 1
                 self.reply(503, b"busy", body=body)
+            elif state.signs and self.path.startswith("/sign?href="):
+                href = parse_qs(urlsplit(self.path).query)["href"][0]
+                answer = {"href": f"{href}?sig=good", "msft:expiry": "2099-01-01T00:00:00Z"}
+                self.reply(200, json.dumps(answer).encode(), body=body)
+            elif state.signs and not self.path.endswith("?sig=good"):
+                self.reply(403, b"not signed", body=body)
             elif self.path.startswith("/to/"):
                 self.reply(302, b"", body=body, Location=self.path.removeprefix("/to/"))
             elif not path.is_file():

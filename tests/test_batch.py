@@ -14,6 +14,7 @@ import rasterio
 import shapely
 from affine import Affine
 from conftest import MakeRaster
+from dask.tokenize import tokenize
 from networks import save_fcn, spec_for
 from numpy.typing import NDArray
 from pyproj import Transformer
@@ -22,6 +23,7 @@ from servers import StacServer, serve, serve_stac
 import geoseg
 from geoseg.errors import RasterError, UnsafeError
 from geoseg.files import sha256
+from geoseg.remote import signing
 
 pytestmark = pytest.mark.filterwarnings("ignore:The 'shapely.ops.transform")  # in odc-geo
 BATCH = Path(__file__).parents[1] / "pipelines" / "batch.py"
@@ -112,6 +114,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_fcn(tmp_path_factory.mktemp("model"), spec_for(B3, gsd_m=10))
 
 
+def at(url: str, scene: dict[str, Any]) -> pystac.Item:
+    """The item of a scene whose files a server has."""
+    item = pystac.Item.from_dict(scene)
+    for asset in item.assets.values():
+        asset.href = f"{url}/{Path(asset.href).name}"
+    return item
+
+
 def values(cube: Any) -> Array:
     return np.stack([cube[band].values for band in B3])
 
@@ -145,6 +155,20 @@ class TestComposite:
         expected = np.where(pixels == 0, 0, np.maximum(pixels - 1000, 1))
         assert np.array_equal(found, expected)
 
+    def test_addresses_of_the_planetary_computer_are_signed_on_the_way(
+        self, scenes: list[dict[str, Any]], folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What is laid out does not hold the signature: an hour later it is the same."""
+        monkeypatch.setattr(signing, "STORAGE", "127.0.0.1")
+        with serve(folder) as server:
+            server.signs = True
+            monkeypatch.setenv(signing.SETTING, f"{server.url}/sign?href=")
+            found = geoseg.composite([at(server.url, scenes[0])], B3, options=OPENED)
+            assert np.array_equal(values(found), pixels_of(0))
+            again = geoseg.composite([at(server.url, scenes[0])], B3, options=OPENED)
+            assert tokenize(again) == tokenize(found)
+            assert any("?sig=good" in each for each in server.requests)
+
     def test_an_offset_that_is_stated_and_not_added_is_said(
         self, scenes: list[dict[str, Any]], caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -159,9 +183,7 @@ class TestComposite:
         self, folder: Path, scenes: list[dict[str, Any]]
     ) -> None:
         with serve(folder) as server:
-            item = pystac.Item.from_dict(scenes[0])
-            for asset in item.assets.values():
-                asset.href = f"{server.url}/{Path(asset.href).name}"
+            item = at(server.url, scenes[0])
             with pytest.raises(UnsafeError, match="not asked for"):
                 geoseg.composite([item], B3)
             assert not server.requests

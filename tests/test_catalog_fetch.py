@@ -14,12 +14,11 @@ from servers import RangeServer, serve
 from test_catalog import LABELS, collection, item, root
 
 import geoseg
-from geoseg import remote
 from geoseg.catalog import FetchOptions, fetch, read, scheme_of, show, validate
 from geoseg.catalog.transfer import transfer
 from geoseg.cli import _main
 from geoseg.errors import CatalogError, ConfigError, OutputError, RetryError
-from geoseg.remote import Address
+from geoseg.remote import Address, body
 
 SHIPPED = Path(__file__).parents[1] / "data_catalog"
 DATA = bytes(range(256)) * 20_000
@@ -32,7 +31,7 @@ __all__ = ["root"]
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(remote, "PAUSE_S", 0.01)
+    monkeypatch.setattr(body, "PAUSE_S", 0.01)
 
 
 @pytest.fixture
@@ -67,10 +66,25 @@ class TestTransfer:
             part.with_name(part.name + ".version").write_text('"1"')
             transfer(address, part, most=10**7)
             assert part.read_bytes() == DATA
-            assert server.requests == ["GET /village.zip bytes=3000000-"]
-            assert server.sent == len(DATA) - 3_000_000
+            assert server.requests == ["GET /village.zip bytes=2999999-"]
+            assert server.sent == len(DATA) - 2_999_999
             transfer(address, part, most=10**7)
-            assert server.sent == len(DATA) - 3_000_000, "a whole part needs nothing more"
+            assert server.sent == len(DATA) - 2_999_999 + 1, "of a whole part, one byte"
+            assert part.read_bytes() == DATA
+
+    def test_what_is_missing_comes_from_a_bucket_too(self, bucket: Any, tmp_path: Path) -> None:
+        version = bucket.put_object(Bucket="maps", Key="village.zip", Body=DATA)["ETag"]
+        part = tmp_path / "part"
+        part.write_bytes(b"x" * 3_000_000)
+        part.with_name("part.version").write_text(version)
+        address = Address("s3://maps/village.zip")
+        transfer(address, part, most=10**7)
+        assert part.read_bytes() == b"x" * 2_999_999 + DATA[2_999_999:], "what was there stays"
+        transfer(address, part, most=10**7)
+        assert part.stat().st_size == len(DATA)
+        part.with_name("part.version").write_text("another")
+        transfer(address, part, most=10**7)
+        assert part.read_bytes() == DATA, "a whole part of another version is fetched anew"
 
     def test_a_part_of_another_version_is_fetched_anew(self, served: Path, tmp_path: Path) -> None:
         part = tmp_path / "part"

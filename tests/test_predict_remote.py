@@ -14,10 +14,9 @@ from networks import save_fcn, spec_for
 from servers import serve
 
 import geoseg
-from geoseg import remote
 from geoseg.errors import ConfigError, OutputError, UnsafeError
 from geoseg.files import sha256
-from geoseg.remote import require_bucket
+from geoseg.remote import body, require_bucket, s3
 from geoseg.steps.predict import work as work_module
 
 B3 = ("b1", "b2", "b3")
@@ -31,7 +30,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in [each for each in os.environ if each.upper().startswith(("AWS_", "CPL_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(remote, "PAUSE_S", 0.01)
+    monkeypatch.setattr(body, "PAUSE_S", 0.01)
     monkeypatch.chdir(tmp_path)
 
 
@@ -202,7 +201,7 @@ class TestOut:
         def refuse(**_: Any) -> None:
             raise refused
 
-        monkeypatch.setattr(remote._s3().client, "head_bucket", refuse)
+        monkeypatch.setattr(s3.reach().client, "head_bucket", refuse)
         require_bucket("s3://maps/map")
 
     @pytest.mark.parametrize("out", ["https://127.0.0.1:9/map", "http://127.0.0.1:9/map"])

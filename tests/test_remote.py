@@ -20,7 +20,7 @@ from contracts import SourceContract
 from rasterio.env import hasenv
 from servers import RangeServer, serve
 
-from geoseg import grid, remote
+from geoseg import grid
 from geoseg.errors import (
     ConfigError,
     GeosegError,
@@ -33,7 +33,7 @@ from geoseg.grid import Window
 from geoseg.job import describe_inputs, open_run
 from geoseg.options import ReadOptions
 from geoseg.raster import FileSource, open_scene, open_scenes
-from geoseg.remote import Address, is_remote, upload
+from geoseg.remote import Address, address, body, is_remote, signing, upload, web
 
 REMOTE = ReadOptions(remote=True)
 WINDOW = Window(256, 512, 256, 256)
@@ -45,7 +45,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [each for each in os.environ if each.upper().startswith(("AWS_", "CPL_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(remote, "PAUSE_S", 0.01)
+    monkeypatch.setattr(body, "PAUSE_S", 0.01)
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +105,30 @@ class TestHttp:
         assert source.name == url
         assert source.paths == (Address(url),)
         np.testing.assert_array_equal(source.read(WINDOW).pixels, PIXELS[2:, 256:512, 512:768])
+
+    def test_a_signature_is_asked_for_on_the_way(
+        self, server: RangeServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Once for the first bytes and once by GDAL; nothing that is written down holds it."""
+        monkeypatch.setattr(signing, "STORAGE", "127.0.0.1")
+        monkeypatch.setenv(signing.SETTING, f"{server.url}/sign?href=")
+        server.signs = True
+        source = source_at(server)
+        block = source.read(WINDOW)
+        np.testing.assert_array_equal(block.pixels, PIXELS[:, 256:512, 512:768])
+        asked = [each for each in server.requests if each.startswith("GET /sign?")]
+        assert len(asked) == 2
+        (path,) = source.paths
+        assert isinstance(path, Address)
+        assert "sig=" not in f"{path} {path.gdal} {path.stamp()}"
+
+    def test_what_the_signer_does_not_know_is_read_as_it_is(
+        self, server: RangeServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(signing, "STORAGE", "127.0.0.1")
+        monkeypatch.setenv(signing.SETTING, f"{server.url}/nothing?href=")
+        block = source_at(server).read(WINDOW)
+        np.testing.assert_array_equal(block.pixels, PIXELS[:, 256:512, 512:768])
 
     def test_threads_and_copies_read_the_same(self, server: RangeServer) -> None:
         source = pickle.loads(pickle.dumps(source_at(server)))
@@ -235,7 +259,8 @@ class TestTrouble:
     def test_a_server_that_stalls_ends_in_an_error(
         self, server: RangeServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(remote, "IDLE_S", 1)
+        for module in (address, body, web):
+            monkeypatch.setattr(module, "IDLE_S", 1)
         source = source_at(server)
         _ = source.geobox
         server.stalls = True
@@ -418,7 +443,8 @@ class TestS3:
     def test_without_boto3_it_says_what_to_install(
         self, bucket: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setitem(sys.modules, "boto3", None)
+        for name in ("boto3", "botocore"):
+            monkeypatch.setitem(sys.modules, name, None)
         monkeypatch.setenv("AWS_PROFILE", "nobody-looked-before")
         with pytest.raises(ConfigError, match=r"pip install 'geoseg\[s3\]'"):
             open_scene(S3_SCENE, REMOTE)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from geoseg import files, progress, remote
 from geoseg.errors import ConfigError, RetryError
-from geoseg.remote import COPY_BYTES, Address, Rest
+from geoseg.remote import COPY_BYTES, Address, Body
 
 
 def transfer(address: Address, part: Path, *, most: int) -> None:
@@ -56,12 +56,11 @@ def finish(part: Path, final: Path) -> None:
 
 
 def _append(address: Address, part: Path, most: int) -> None:
+    """Ask for the last byte again: of a whole part the server tells its version then, too."""
     note = _note(part)
-    begin = _length(part) if note.is_file() else 0
+    begin = max(_length(part) - 1, 0) if note.is_file() else 0
     with address.rest(begin) as rest:
-        if rest is None:
-            return
-        if rest.begin and rest.version != note.read_text(encoding="utf-8"):
+        if rest is None or (rest.begin and rest.version != note.read_text(encoding="utf-8")):
             discard(part)
             raise OSError("the file has changed on the server")
         if (rest.total or 0) > most:
@@ -71,10 +70,11 @@ def _append(address: Address, part: Path, most: int) -> None:
         _save(rest, part, address, most)
 
 
-def _save(rest: Rest, part: Path, address: Address, most: int) -> None:
+def _save(rest: Body, part: Path, address: Address, most: int) -> None:
     total = None if rest.total is None else math.ceil((rest.total - rest.begin) / COPY_BYTES)
     pieces = iter(_reader(rest), b"")
-    with part.open("ab" if rest.begin else "wb") as out:
+    with part.open("r+b" if rest.begin else "wb") as out:
+        out.seek(rest.begin)
         for piece in progress.track(pieces, label=part.stem.lstrip("."), total=total):
             if out.tell() + len(piece) > most:
                 raise _too_large(address, "more", most)
@@ -85,7 +85,7 @@ def _save(rest: Rest, part: Path, address: Address, most: int) -> None:
             raise OSError(f"{out.tell()} bytes of {rest.total}")
 
 
-def _reader(rest: Rest) -> Callable[[], bytes]:
+def _reader(rest: Body) -> Callable[[], bytes]:
     def read() -> bytes:
         return bytes(rest.stream.read(COPY_BYTES))
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import xarray as xr
     from odc.geo.geobox import GeoBox
 
+    from geoseg.remote import Place
+
 logger = logging.getLogger(__name__)
 CHUNK = 2048
 """Side in pixels of what is read at once; a window of `predict` needs few of them."""
@@ -157,23 +159,28 @@ def _load(
 def _checked(remote: bool) -> Callable[[str], str]:
     """A function that lets the addresses of plain rasters pass; the first bytes decide."""
     from geoseg.raster.drivers import driver_of
-    from geoseg.remote import Address, is_remote
+    from geoseg.remote import Address
 
     def check(href: str) -> str:
-        if is_remote(href):
-            if not remote:
-                raise UnsafeError(
-                    "is on a server, and that was not asked for", where=href, fix="remote=True"
-                )
-            place: Address | Path = Address(href)
-        else:
-            parts = urlsplit(href)
-            place = Path(unquote(parts.path) if parts.scheme == "file" else href)
+        place = _place(href)
+        if isinstance(place, Address) and not remote:
+            raise UnsafeError(
+                "is on a server, and that was not asked for", where=href, fix="remote=True"
+            )
         if driver_of(place) == "VRT":
             raise UnsafeError("names other files", where=str(place), got="VRT")
-        return href
+        return place.gdal if isinstance(place, Address) and place.needs_signature else href
 
     return check
+
+
+def _place(href: str) -> Place:
+    from geoseg.remote import Address, is_remote
+
+    if is_remote(href):
+        return Address(href)
+    parts = urlsplit(href)
+    return Path(unquote(parts.path) if parts.scheme == "file" else href)
 
 
 def _first(cube: xr.Dataset) -> xr.Dataset:
