@@ -215,6 +215,15 @@ class TestStac:
             assert named
             assert all((made / each["href"]).is_file() for each in named)
 
+    def test_a_map_called_map_is_headed_by_the_folder_above(
+        self, made: Path, tmp_path: Path
+    ) -> None:
+        for name in ("map", "flood"):
+            moved = shutil.copytree(made, tmp_path / "river" / name)
+            geoseg.publish(moved)
+            title = stac_of(moved, "item.json")["properties"]["title"]
+            assert title == {"map": "river", "flood": "flood"}[name]
+
     def test_odd_names_of_files_are_escaped_in_addresses(self, tmp_path: Path) -> None:
         land_map = make_map(tmp_path / "area")
         odd = (land_map.parent / "landcover.gpkg").rename(tmp_path / "50 % of #1.gpkg")

@@ -30,8 +30,8 @@ class PublishOptions(Options):
     """Options of `publish`."""
 
     title: str = ""
-    """Heading of the project, the print layout and the records; the map folder's name by
-    default."""
+    """Heading of the project, the print layout and the records; by default the name of the map's
+    folder, or of the one above where that is called map."""
 
     polygons: tuple[Path, ...] = ()
     """Polygon files made from the map; by default those in its folder, and the folder above, that

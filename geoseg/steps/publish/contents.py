@@ -58,8 +58,10 @@ class Contents:
 
     @property
     def title(self) -> str:
-        """The heading."""
-        return self.options.title or self.folder.resolve().name
+        """The heading; "map" alone says nothing, so the folder above names such a map."""
+        folder = self.folder.resolve()
+        name = folder.parent.name if folder.name == "map" else folder.name
+        return self.options.title or name or folder.name
 
     @property
     def models(self) -> list[Mapping[str, Any]]:

@@ -16,7 +16,7 @@ class ViewOptions(Options):
     """Options of `view`."""
 
     title: str = ""
-    """Heading of the page; the map folder's name by default."""
+    """Heading of the page; by default the name of the map's folder, or of the one above."""
 
     polygons: tuple[Path, ...] = ()
     """Polygon files made from the map; by default those in its folder, and the folder above, that
