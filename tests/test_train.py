@@ -86,6 +86,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "plain": {},
     "averaged": {"ema": 0.9},
     "accumulated, cosine": {"accumulate": 3, "schedule": "cosine"},
+    "hard chips": {"sampling": "hard"},
     "with dropout, found rate": {"architecture": "segformer", "lr": "auto"},
     "stopped early": {"patience": 1, "lr": 1e-9, "schedule": "constant"},
 }
