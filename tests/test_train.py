@@ -19,12 +19,12 @@ from geoseg.chips import open_chips
 from geoseg.errors import ChipsError, ConfigError, ModelError
 from geoseg.files import sha256
 from geoseg.models.adapter import MapTask
-from geoseg.models.fit import Recipe
 from geoseg.models.named import Schedule
 from geoseg.models.networks import build, halo_of, stride_of
 from geoseg.models.schedules import average, schedule
 from geoseg.models.spec import NetworkName, PixelRule, read_spec
 from geoseg.models.store import save_model
+from geoseg.models.training import Recipe
 from geoseg.steps.train import TrainOptions, network
 from geoseg.steps.train.network import _weights
 from geoseg.steps.train.tuning import tuned

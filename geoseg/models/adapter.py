@@ -20,7 +20,7 @@ from geoseg.models.losses import MapLoss
 from geoseg.models.schedules import schedule
 
 if TYPE_CHECKING:
-    from geoseg.models.fit import Recipe
+    from geoseg.models.training import Recipe
 
 __all__ = ["FCN", "MapTask"]
 

@@ -18,8 +18,8 @@ from geoseg.classes import IGNORE
 from geoseg.models.inference import scale
 
 if TYPE_CHECKING:
-    from geoseg.models.fit import Recipe
     from geoseg.models.samples import Samples
+    from geoseg.models.training import Recipe
 
 PIXELS = 1_000_000
 """At most; enough for one number, and they fit the memory with any number of classes."""

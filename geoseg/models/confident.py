@@ -15,7 +15,7 @@ from geoseg.models.samples import Samples
 from geoseg.raster.block import Mask, Pixels
 
 if TYPE_CHECKING:
-    from geoseg.models.fit import Recipe
+    from geoseg.models.training import Recipe
 
 
 def confident(

@@ -9,10 +9,8 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 import lightning as L
 import numpy as np
@@ -29,9 +27,9 @@ from geoseg.models.abilities import has_bf16
 from geoseg.models.adapter import MapTask
 from geoseg.models.handback import HandBack
 from geoseg.models.history import History, Rows, rows_of
-from geoseg.models.named import Loss, Schedule
 from geoseg.models.resume import Resume, WholeFiles
 from geoseg.models.schedules import average
+from geoseg.models.training import Recipe
 
 STEPS_PER_EPOCH = 20
 """At least; small chip sets are gone through several times between validations."""
@@ -43,45 +41,6 @@ LR_RANGE = 1e-5, 1e-2
 """What a learning rate that was found is kept within; outside of it the curve was noise."""
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to fit.
-
-    Attributes:
-        mean: of each band, to scale inputs.
-        std: of each band.
-        classes: number of classes.
-        class_weights: weight of each class in the cross-entropy and the focal loss.
-        loss: names of losses, joined by "+".
-        label_smoothing: share of a pixel's label that is spread over all classes.
-        lr: peak learning rate; "auto" finds one.
-        schedule: how the learning rate goes through the training.
-        accumulate: batches whose gradients are added up for one step of the optimizer.
-        ema: decay of the moving average of the weights; 0 for none.
-        epochs: at most.
-        patience: epochs without a better validation mIoU before it stops.
-        edges: weight of a second head's loss on class edges; 0 for none. It is thrown away.
-        augment: whether to flip and turn.
-        seed: of everything random.
-    """
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    classes: int
-    class_weights: tuple[float, ...]
-    loss: Loss = "ce+dice"
-    label_smoothing: float = 0.0
-    lr: float | Literal["auto"] = 1e-3
-    schedule: Schedule = "one-cycle"
-    accumulate: int = 1
-    ema: float = 0.0
-    epochs: int = 60
-    patience: int = 15
-    edges: float = 0.0
-    augment: bool = True
-    seed: int = 0
 
 
 def fit(

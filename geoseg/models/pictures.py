@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import nn
 
-    from geoseg.models.fit import Recipe
     from geoseg.models.samples import Samples
+    from geoseg.models.training import Recipe
 
 EXAMPLES = 8
 PER_ROW = 2

@@ -15,8 +15,10 @@ import numpy as np
 import rasterio
 import shapely
 from pystac import MediaType
+from pystac.extensions.classification import Classification
 
 from geoseg import grid
+from geoseg.classes import IGNORE, ClassScheme
 from geoseg.raster.drivers import driver_of
 from geoseg.steps.publish.contents import CLASSES, RECORD, SCHEME, Contents
 from geoseg.steps.publish.qgis import DEFINITION, PROJECT
@@ -137,6 +139,24 @@ def parts(contents: Contents) -> Iterator[Part]:
     ):
         if (folder / name).is_file():
             yield Part(key, folder / name, title, role)
+
+
+def classes_of(scheme: ClassScheme, counts: dict[str, int]) -> list[Classification]:
+    """The classes, with what has no class among them."""
+    names = [slug(name) for name in scheme.names]
+    names = [name if names.count(name) == 1 else f"{name}_{i}" for i, name in enumerate(names)]
+    return [
+        *(
+            Classification.create(
+                value=i, name=names[i], title=each.name, description=each.name,
+                color_hint=each.color[1:7].upper(), count=counts.get(each.name),
+            )
+            for i, each in enumerate(scheme.classes)
+        ),
+        Classification.create(
+            value=IGNORE, name="no_data", description="not mapped", nodata=True
+        ),
+    ]  # fmt: skip
 
 
 def _model_name(spec: Any) -> str:

@@ -23,25 +23,26 @@ from pystac import (
     Summaries,
     TemporalExtent,
 )
-from pystac.extensions.classification import Classification, ClassificationExtension
+from pystac.extensions.classification import ClassificationExtension
 from pystac.extensions.file import FileExtension
 from pystac.extensions.projection import ProjectionExtension
 from pystac.extensions.raster import DataType, RasterBand, RasterExtension, Sampling
 
 from geoseg import files, grid
-from geoseg.classes import IGNORE, ClassScheme
+from geoseg.classes import IGNORE
 from geoseg.steps.publish.contents import CLASSES, CONFIDENCE, Contents
 from geoseg.steps.publish.facts import (
     bbox,
+    classes_of,
     finished,
     footprint,
     href,
     lineage,
     name_of,
     parts,
-    slug,
     taken,
 )
+from geoseg.steps.publish.stac_model import model_items
 
 ITEM, COLLECTION = "item.json", "collection.json"
 PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
@@ -53,8 +54,6 @@ def write_stac(contents: Contents) -> list[Path]:
     Returns:
         item.json, collection.json and the model files.
     """
-    from geoseg.steps.publish.stac_model import model_items
-
     item, models = _item(contents), model_items(contents, name_of(contents))
     collection = _collection(contents, item)
     for name in (ITEM, *models):
@@ -70,24 +69,6 @@ def write_stac(contents: Contents) -> list[Path]:
         content = each.to_dict(include_self_link=False, transform_hrefs=False)
         files.write_json(contents.folder / name, content)
     return [contents.folder / name for name in written]
-
-
-def classes_of(scheme: ClassScheme, counts: dict[str, int]) -> list[Classification]:
-    """The classes, with what has no class among them."""
-    names = [slug(name) for name in scheme.names]
-    names = [name if names.count(name) == 1 else f"{name}_{i}" for i, name in enumerate(names)]
-    return [
-        *(
-            Classification.create(
-                value=i, name=names[i], title=each.name, description=each.name,
-                color_hint=each.color[1:7].upper(), count=counts.get(each.name),
-            )
-            for i, each in enumerate(scheme.classes)
-        ),
-        Classification.create(
-            value=IGNORE, name="no_data", description="not mapped", nodata=True
-        ),
-    ]  # fmt: skip
 
 
 def _item(contents: Contents) -> Item:

@@ -22,8 +22,7 @@ from pystac.extensions.raster import DataType
 
 from geoseg.classes import ClassScheme
 from geoseg.steps.publish.contents import RECORD, Contents
-from geoseg.steps.publish.facts import finished, href
-from geoseg.steps.publish.stac import classes_of
+from geoseg.steps.publish.facts import classes_of, finished, href
 
 FRAMEWORKS = {"forest": "Scikit-learn", "svm": "Scikit-learn", "threshold": "geoseg"}
 DIMENSIONS = ["batch", "channel", "height", "width"]

@@ -17,7 +17,7 @@ from geoseg.chips.unlabelled import Ground
 from geoseg.errors import ConfigError
 from geoseg.job.record import versions
 from geoseg.models.calibration import calibrate, some_logits
-from geoseg.models.fit import STEPS_PER_EPOCH, Recipe, best_of, fit
+from geoseg.models.fit import STEPS_PER_EPOCH, best_of, fit
 from geoseg.models.history import Rows, write_table
 from geoseg.models.networks import halo_of, stride_of, window_of
 from geoseg.models.pictures import draw_pictures
@@ -25,6 +25,7 @@ from geoseg.models.samples import Samples
 from geoseg.models.spec import ModelSpec
 from geoseg.models.start import Inputs, Origin, Start, start
 from geoseg.models.store import save_model
+from geoseg.models.training import Recipe
 from geoseg.steps.train.pseudo import Told, widened
 from geoseg.steps.train.tuning import tuned
 

@@ -14,8 +14,8 @@ from geoseg.chips.pseudo import added_pixels, with_pseudo_labels
 from geoseg.chips.unlabelled import Ground
 from geoseg.models.calibration import fit_temperature, some_logits
 from geoseg.models.confident import confident
-from geoseg.models.fit import Recipe
 from geoseg.models.samples import Samples
+from geoseg.models.training import Recipe
 
 type Told = Mapping[str, float | None]
 
