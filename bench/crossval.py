@@ -1,5 +1,7 @@
 """Real ground that a model has not seen: networks and forests, cross-validated in space.
 
+Networks that learn class edges too, or from scenes without labels, are tried beside the plain ones.
+
 Each fold's ground is mapped by models fitted to the other folds (validation blocks are drawn from
 those too), and counted once. Intervals are of a bootstrap over blocks; ECE is that of the network's
 confidence on the same ground, with the temperature of its validation blocks and without.
@@ -21,6 +23,9 @@ import geoseg
 
 PAIRS = Path(__file__).parents[2] / "shared" / "data" / "pairs"
 CONFIGS = Path(__file__).parents[1] / "tests" / "configs"
+EDGES = {"edges": 0.5}
+GHANA = "Ghana_83483_S1Hand.tif"
+"""A flood without labels."""
 
 
 CHIAPAS = geoseg.ClassScheme.model_validate(
@@ -47,6 +52,7 @@ class Pair:
         classes: class file, or the scheme.
         folds: from this pair to the test areas, a frame of polygons by fold.
         network: how the network is trained.
+        also: what is tried besides, by name: options on top of those of the network.
         tile: how chips are cut.
         block: side in pixels of what is drawn for intervals.
     """
@@ -56,6 +62,7 @@ class Pair:
     classes: Path | geoseg.ClassScheme
     folds: Callable[["Pair"], list[gpd.GeoDataFrame]]
     network: dict[str, Any]
+    also: dict[str, dict[str, Any]] = field(default_factory=dict)
     tile: dict[str, Any] = field(default_factory=dict)
     block: int = 64
 
@@ -74,26 +81,31 @@ def pairs() -> dict[str, Pair]:
     kampala, floods = PAIRS / "kampala_buildings", PAIRS / "sen1floods11"
     wetlands, chiapas = PAIRS / "rcr_sentinel2", PAIRS / "landsat7_chiapas"
     names = "India_900498", "USA_905409", "Somalia_699062"
+    landsat = chiapas / "LE70220491999322EDC01_stack.gtif"
     few = {"size": 32, "block": 32, "buffer": 8, "val": 0.2}
     return {
         "buildings, drone, 15 cm": Pair(
             (kampala / "kampala_A_z20.tif",), kampala / "labels.geojson",
             CONFIGS / "kampala_classes.yaml", strips(4), {"epochs": 30},
+            {"edges": EDGES},
             {"size": 128, "block": 128, "buffer": 0, "alpha": 4}, 128,
         ),
         "floods, Sentinel-1": Pair(
             tuple(floods / "S1" / f"{each}_S1Hand.tif" for each in names), floods / "Labels",
             CONFIGS / "sen1floods11_classes.yaml", scenes, {"epochs": 20},
+            {"edges": EDGES, "unlabelled": {"unlabelled": [str(floods / "S1" / GHANA)]}},
             {"size": 128, "block": 128, "buffer": 0},
         ),
         "wetlands, Sentinel-2": Pair(
             (wetlands,), wetlands / "rcr_landcover.shp", CONFIGS / "rcr_classes.yaml",
             polygons(3, "Classvalue"), {"architecture": "fcn", "epochs": 30},
+            {"unlabelled": {"unlabelled": [str(wetlands)]}},
             {**few, "nodata": 255}, 32,
         ),
         "land cover, Landsat 7": Pair(
-            (chiapas / "LE70220491999322EDC01_stack.gtif",), chiapas / "training_data.shp",
+            (landsat,), chiapas / "training_data.shp",
             CHIAPAS, polygons(3, "id"), {"architecture": "fcn", "epochs": 30},
+            {"unlabelled": {"unlabelled": [str(landsat)]}},
             {**few, "bands": (1, 2, 3, 4, 5, 6)}, 32,
         ),
     }  # fmt: skip
@@ -141,7 +153,9 @@ def measured(name: str, pair: Pair, folder: Path) -> Iterator[str]:
         areas[-1].parent.mkdir(parents=True, exist_ok=True)
         frame[["geometry"]].to_file(areas[-1])
     chips = [cut(pair, area, folder / f"chips-{n}") for n, area in enumerate(areas)]
-    models = {"network": pair.network, "forest": {"architecture": "forest"}}
+    models = {"network": pair.network, "forest": {"architecture": "forest"}} | {
+        each: pair.network | options for each, options in pair.also.items()
+    }
     for model, options in models.items():
         maps, plain = [], []
         for number, (area, cut_) in enumerate(zip(areas, chips, strict=True)):
