@@ -365,8 +365,11 @@ class TestTwoAtOnce:
         with watch.victim.start() as first:
             while not watch.settled:
                 assert not watch.wait(first, LOOK_S)
-            assert second.run() == 2
+            first.send_signal(signal.SIGSTOP)  # it could be done before the second has begun
+            code = second.run()
+            first.send_signal(signal.SIGCONT)
             watch.wait(first, inf)
+        assert code == 2
         assert f"process {first.pid} on {socket.gethostname()}" in second.log()
         assert first.returncode == 0
         watch.check_all()
@@ -374,7 +377,8 @@ class TestTwoAtOnce:
     def test_of_four_that_start_at_once_one_proceeds(
         self, watch: Watch, undisturbed: Undisturbed
     ) -> None:
-        runs = [replace(watch.victim, name=str(number)) for number in range(4)]
+        slow = replace(watch.victim, arguments=("--pause", "0.05"))
+        runs = [replace(slow, name=str(number)) for number in range(4)]
         started = [each.start() for each in runs]
         codes = [each.wait() for each in started]
         assert sorted(codes) == [0, 2, 2, 2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,11 +46,13 @@ class Noting:
     Attributes:
         journal: a file that gets a line for every window: the number of its region.
         rounds: how much is computed.
+        pause: seconds of rest in every window, so that another run can meet this one.
         fingerprint: as of all predictors.
     """
 
     journal: Path
     rounds: int = 2
+    pause: float = 0.0
     fingerprint: str = "noise"
     stride: int = 8
     halo: int = 16
@@ -59,6 +62,7 @@ class Noting:
         self, pixels: NDArray[np.uint16], valid: NDArray[np.bool_], core: Window
     ) -> NDArray[np.uint8]:
         self._note(int(pixels[1, *core.slices].max()))
+        time.sleep(self.pause)
         smooth = pixels[0].astype(np.float32)
         for _ in range(self.rounds):
             smooth = uniform_filter(smooth, 3)
@@ -153,13 +157,14 @@ def predict(
     journal: Path,
     fingerprint: str = "noise",
     rounds: int = 2,
+    pause: float = 0.0,
     workers: int = 0,
     cluster: str | None = None,
 ) -> None:
     """Map the scene."""
     settings: dict[str, Any] = {"region": REGION, "window": WINDOW}
     options = geoseg.PredictOptions(workers=workers, cluster=cluster, **settings)
-    geoseg.predict(scene, Noting(journal, rounds, fingerprint), out, options=options)
+    geoseg.predict(scene, Noting(journal, rounds, pause, fingerprint), out, options=options)
 
 
 def main() -> None:
