@@ -15,7 +15,8 @@ demo: env                ## a scene made from a seed -> chips -> model -> map ->
 
 test: env $(if $(CI),viewers) check    ## everything CI runs, the quick tests first
 	$(PARALLEL) -m "not slow"
-	$(PARALLEL) -m slow
+	$(PARALLEL) -m "slow and not alone"
+	$(PYTEST) -m alone
 
 test-qgis: env qgis      ## what QGIS makes of the files; installs Debian's QGIS (as root, or with sudo)
 	$(PYTEST) tests/qgis -rs

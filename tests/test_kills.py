@@ -35,6 +35,7 @@ from geoseg.job.lock import Holder, lock
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.alone,
     pytest.mark.skipif(os.name == "nt", reason="Windows has neither SIGKILL nor process groups"),
 ]
 TRIALS = int(os.environ.get("GEOSEG_TRIALS", "6"))

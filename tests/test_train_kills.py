@@ -21,6 +21,7 @@ from geoseg.files import sha256
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.alone,
     pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL"),
 ]
 KILLS = min(6, int(os.environ.get("GEOSEG_TRIALS", "3")))

@@ -215,6 +215,7 @@ class TestRefusals:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_the_command_prints_the_address_and_ends_when_it_is_interrupted(made: Path) -> None:
     command = [sys.executable, "-m", "geoseg", "view", str(made), "--no-open"]
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # what the child begins with

@@ -40,6 +40,7 @@ LAND, WATER = ((127, 166, 80), (43, 131, 186))
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.alone,
     pytest.mark.skipif(
         not (CHROMIUM.is_file() and DRIVER.is_file()),
         reason="no Chromium here: make test-browser installs it",
@@ -78,8 +79,17 @@ class Seen:
         return self.driver.find_element(By.ID, name)
 
     def pixels(self) -> NDArray[np.uint8]:
-        """What is seen of the map, (height, width, 3)."""
+        """What is seen of the map, (height, width, 3), once that stays as it is."""
         self.settle()
+        before, now = None, self._shot()
+        while before is None or not np.array_equal(before, now):
+            before, now = now, self._shot()
+        return now
+
+    def _shot(self) -> NDArray[np.uint8]:
+        frames = "const done = arguments[0];"
+        frames += "requestAnimationFrame(() => requestAnimationFrame(() => done()));"
+        self.driver.execute_async_script(frames)
         box = self.script(
             "const r = document.getElementById('stage').getBoundingClientRect();"
             "return [r.left + scrollX, r.top + scrollY, r.width, r.height]"
