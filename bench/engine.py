@@ -54,11 +54,11 @@ def forward_here(scene: str, model: str, engine: dict[str, Any], window: int) ->
     import torch
     from dask.system import CPU_COUNT
 
-    from geoseg import grid, memory
-    from geoseg.models import engines
-    from geoseg.models.inference import scale
-    from geoseg.models.recipe import Engine
-    from geoseg.models.store import load_network
+    from geoseg import allocator, grid
+    from geoseg.models.run import engines
+    from geoseg.models.run.inference_settings import Engine
+    from geoseg.models.run.network_predictors import scale
+    from geoseg.models.saved.model_files import load_network
     from geoseg.raster import FileSource
 
     chosen = Engine(**engine)
@@ -77,8 +77,8 @@ def forward_here(scene: str, model: str, engine: dict[str, Any], window: int) ->
     def forward(image: torch.Tensor) -> None:
         run_network(image.to(device))
 
-    with memory.returned(), ThreadPoolExecutor(slots) as pool:
-        memory.keep(freed=chosen.makes_arrays)
+    with allocator.returned(), ThreadPoolExecutor(slots) as pool:
+        allocator.keep(freed=chosen.makes_arrays)
         list(pool.map(forward, images[:slots]))
         start = time.perf_counter()
         list(pool.map(forward, images))

@@ -16,10 +16,10 @@ from odc.geo.geobox import GeoBox
 from bench.clock import medians
 from bench.labels import SCHEME, make_polygons
 from bench.scene import BANDS, land, pixels_of
-from geoseg import TileOptions, memory, tile
+from geoseg import TileOptions, allocator, tile
 from geoseg.chips import ChipSet, open_chips
 from geoseg.chips.loader import loader
-from geoseg.chips.order import Batches
+from geoseg.chips.sampling import Batches
 
 SCENES, SIDE, CHIP, BATCH = 20, 1024, 256, 16
 ZONES = "EPSG:32633", "EPSG:32634"
@@ -38,7 +38,7 @@ def run(folder: Path) -> Iterator[str]:
         tile(sorted((folder / "scenes").glob("*.tif")), folder / "labels.gpkg", folder / "chips",
              classes=SCHEME, options=options)
     )  # fmt: skip
-    memory.keep(freed=True)  # as training does; for all candidates
+    allocator.keep(freed=True)  # as training does; for all candidates
     whole = _Scenes(folder, chips)
     candidates: dict[str, tuple[int, Callable[[], int]]] = {
         "ideal: memory-mapped chips, as stored": (COUNT, lambda: _ideal(chips, floats=False)),

@@ -33,9 +33,9 @@ def save_unet(folder: str, steps: int) -> float:
     """Fit a U-Net for some steps and save it; returns the last loss."""
     import torch
 
-    from geoseg.models.networks import build
-    from geoseg.models.spec import ModelSpec
-    from geoseg.models.store import save_model
+    from geoseg.models.networks.build import build
+    from geoseg.models.saved.model_files import save_model
+    from geoseg.models.saved.spec import ModelSpec
 
     torch.manual_seed(0)
     network = build("unet", "resnet18", len(BANDS), CLASSES).train()

@@ -63,7 +63,7 @@ def torchgeo_here(scenes: str, model: str, out: str) -> list[tuple[int, int]]:
     from torchgeo.datasets import RasterDataset, stack_samples
     from torchgeo.samplers import GridGeoSampler
 
-    from geoseg.models.store import load_network
+    from geoseg.models.saved.model_files import load_network
 
     network, spec = load_network(Path(model))
     network.eval()

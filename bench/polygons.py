@@ -26,7 +26,7 @@ from scipy.ndimage import gaussian_filter
 
 from bench.child import Outcome, call, peak_mb
 from bench.scene import AFFINE, CRS
-from geoseg.boundaries import ArraySource, Rules, Visvalingam, collect, threads, trace
+from geoseg.polygonize import ArraySource, Rules, Visvalingam, collect, threads, trace
 from geoseg.raster import FileSource
 
 PERIOD = 2048

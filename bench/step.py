@@ -13,12 +13,12 @@ from bench.clock import medians
 from bench.labels import SCHEME
 from bench.loader import CHIP, write_world
 from bench.scene import BANDS, CLASSES, MEAN, STD
-from geoseg import TileOptions, memory, tile
+from geoseg import TileOptions, allocator, tile
 from geoseg.chips import open_chips
 from geoseg.chips.loader import loader
-from geoseg.chips.order import Batches
-from geoseg.models.adapter import scaled
-from geoseg.models.networks import build
+from geoseg.chips.sampling import Batches
+from geoseg.models.fit.torchgeo_task import scaled
+from geoseg.models.networks.build import build
 
 BATCH, STEPS = 8, 8
 SCALING = (MEAN,) * len(BANDS), (STD,) * len(BANDS)
@@ -31,7 +31,7 @@ def run(folder: Path) -> Iterator[str]:
     scenes = sorted((folder / "scenes").glob("*.tif"))
     labels = folder / "labels.gpkg"
     chips = open_chips(tile(scenes, labels, folder / "chips", classes=SCHEME, options=options))
-    memory.keep(freed=True)  # as training does; for all candidates
+    allocator.keep(freed=True)  # as training does; for all candidates
     torch.manual_seed(0)
     network = build("unet", "resnet18", len(BANDS), CLASSES).train()
     network = network.to(memory_format=torch.channels_last)

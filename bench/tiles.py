@@ -13,8 +13,8 @@ from bench.labels import SCHEME, make_polygons, write_polygons
 from bench.scene import AFFINE, CRS, write_scene
 from geoseg import grid
 from geoseg.chips.cut import CutTask, cut
-from geoseg.chips.labels import LabelLayer
 from geoseg.job import WorkerOptions, spread
+from geoseg.labels.layers import LabelLayer
 from geoseg.raster import FileSource
 
 SHAPE = (4096, 5120)

@@ -9,46 +9,46 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from geoseg import memory
+from geoseg import allocator
 
 if TYPE_CHECKING:
-    from geoseg.boundaries import ArraySource, Rules
     from geoseg.classes import ClassScheme
     from geoseg.errors import GeosegError
+    from geoseg.maps.open_map import open_map
     from geoseg.pipeline import run
+    from geoseg.polygonize import ArraySource, Rules
     from geoseg.raster import open_scene
-    from geoseg.raster.maps import open_map
     from geoseg.steps.composite import CompositeOptions, composite
     from geoseg.steps.evaluate import EvaluateOptions, draw_sample, evaluate
     from geoseg.steps.info import info
     from geoseg.steps.predict import PredictOptions, predict
     from geoseg.steps.publish import PublishOptions, publish
-    from geoseg.steps.publish.view import ViewOptions, view
     from geoseg.steps.tile import TileOptions, tile
     from geoseg.steps.trace import trace
     from geoseg.steps.train import TrainOptions, train
     from geoseg.steps.vectorize import VectorizeOptions, vectorize
+    from geoseg.steps.view import ViewOptions, view
     from geoseg.synthetic import demo
 
 _HOMES = {
-    "ArraySource": "boundaries",
+    "ArraySource": "polygonize",
     "ClassScheme": "classes",
     "CompositeOptions": "steps.composite",
     "EvaluateOptions": "steps.evaluate",
     "GeosegError": "errors",
     "PredictOptions": "steps.predict",
     "PublishOptions": "steps.publish",
-    "Rules": "boundaries",
+    "Rules": "polygonize",
     "TileOptions": "steps.tile",
     "TrainOptions": "steps.train",
     "VectorizeOptions": "steps.vectorize",
-    "ViewOptions": "steps.publish.view",
+    "ViewOptions": "steps.view",
     "composite": "steps.composite",
     "demo": "synthetic",
     "draw_sample": "steps.evaluate",
     "evaluate": "steps.evaluate",
     "info": "steps.info",
-    "open_map": "raster.maps",
+    "open_map": "maps.open_map",
     "open_scene": "raster",
     "predict": "steps.predict",
     "publish": "steps.publish",
@@ -57,7 +57,7 @@ _HOMES = {
     "trace": "steps.trace",
     "train": "steps.train",
     "vectorize": "steps.vectorize",
-    "view": "steps.publish.view",
+    "view": "steps.view",
 }
 
 __all__ = [
@@ -91,7 +91,7 @@ __all__ = [
 ]
 
 
-memory.share()
+allocator.share()
 
 
 def __getattr__(name: str) -> Any:

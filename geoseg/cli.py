@@ -23,15 +23,15 @@ from geoseg.options import complaint
 from geoseg.steps.catalog import AddOptions, add_entry
 from geoseg.steps.evaluate import EvaluateOptions, evaluate
 from geoseg.steps.evaluate import draw_sample as sample
-from geoseg.steps.evaluate.table import describe as describe_accuracy
+from geoseg.steps.evaluate.accuracy_text import describe as describe_accuracy
 from geoseg.steps.info import InfoOptions, describe, info, unreadable
 from geoseg.steps.models import ExportOptions, export_model
 from geoseg.steps.predict import PredictOptions, explain, predict
 from geoseg.steps.publish import PublishOptions, publish
-from geoseg.steps.publish.view import ViewOptions, view
 from geoseg.steps.tile import TileOptions, tile
 from geoseg.steps.train import TrainOptions, train
 from geoseg.steps.vectorize import VectorizeOptions, vectorize
+from geoseg.steps.view import ViewOptions, view
 
 app = App(
     name="geoseg",

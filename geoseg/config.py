@@ -19,7 +19,7 @@ from geoseg.steps.predict import PredictOptions
 from geoseg.steps.publish import PublishOptions
 from geoseg.steps.tile import TileOptions
 from geoseg.steps.train import TrainOptions
-from geoseg.steps.train.applies import inapplicable
+from geoseg.steps.train.applicable import inapplicable
 from geoseg.steps.vectorize import VectorizeOptions
 
 

@@ -16,8 +16,8 @@ from odc.geo.geobox import GeoBox
 from geoseg import files, grid
 from geoseg.chips import ChipSet, LabelLayer, open_labels
 from geoseg.classes import IGNORE, ClassScheme
-from geoseg.paint import EMPTY, painted, photo, true_colour
 from geoseg.raster import FileSource, RasterSource, WarpSource
+from geoseg.render import EMPTY, painted, photo, true_colour
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -85,7 +85,7 @@ def _published(
     another one has the map published anew.
     """
     from geoseg.job import once
-    from geoseg.steps.publish.contents import VECTORS
+    from geoseg.maps.contents import VECTORS
 
     labels, options = Path(plan.labels), plan.publish
     one_layer = labels.suffix.lower() in (*VECTORS, ".shp") and plan.tile.layer is None

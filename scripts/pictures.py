@@ -27,7 +27,7 @@ import geoseg
 from geoseg.classes import load_yaml
 from geoseg.files import whole
 from geoseg.grid import Window
-from geoseg.paint import painted, photo, true_colour
+from geoseg.render import painted, photo, true_colour
 
 SYSTEM_PYTHON = Path("/usr/bin/python3")
 LOOK = Path(__file__).parents[1] / "tests" / "qgis" / "look.py"

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from geoseg.classes import ClassScheme
-from geoseg.models.networks import build
-from geoseg.models.spec import ModelSpec
-from geoseg.models.store import save_model
+from geoseg.models.networks.build import build
+from geoseg.models.saved.model_files import save_model
+from geoseg.models.saved.spec import ModelSpec
 
 TWO_CLASSES = ClassScheme.model_validate(
     {

@@ -81,7 +81,7 @@ def write_labels(path: Path, crs: Any, affine: Affine) -> None:
 
 def spec() -> str:
     """A model that calls water what is brighter in green than near infrared."""
-    from geoseg.models.spec import ModelSpec
+    from geoseg.models.saved.spec import ModelSpec
 
     return ModelSpec(
         architecture="threshold",

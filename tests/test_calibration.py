@@ -10,21 +10,21 @@ import torch
 from networks import save_fcn, spec_for
 from torch import Tensor, nn
 
+from geoseg.chips.chip_arrays import Samples
 from geoseg.grid import Window
-from geoseg.models.calibration import (
+from geoseg.models.fit.calibration import (
     calibrate,
     calibration_error,
     fit_temperature,
     some_logits,
 )
-from geoseg.models.decide import decide
-from geoseg.models.fit import Recipe as Fit
-from geoseg.models.inference import NetworkPredictor
-from geoseg.models.recipe import Recipe
-from geoseg.models.samples import Samples
-from geoseg.models.saved import SavedModel
-from geoseg.models.spec import ModelSpec
-from geoseg.models.store import load_network
+from geoseg.models.fit.fitting import Recipe as Fit
+from geoseg.models.run.decide import decide
+from geoseg.models.run.inference_settings import Recipe
+from geoseg.models.run.network_predictors import NetworkPredictor
+from geoseg.models.saved.model_files import load_network
+from geoseg.models.saved.saved_model import SavedModel
+from geoseg.models.saved.spec import ModelSpec
 
 BANDS = ("b1", "b2", "b3")
 FIT = Fit(mean=(0.0,) * 4, std=(1.0,) * 4, classes=4, class_weights=(1.0,) * 4)
@@ -99,7 +99,7 @@ def test_a_network_is_calibrated_on_the_labelled_pixels_of_chips() -> None:
 
 
 def test_many_chips_give_a_share_of_their_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("geoseg.models.calibration.PIXELS", 1000)
+    monkeypatch.setattr("geoseg.models.fit.calibration.PIXELS", 1000)
     assert len(some_logits(Sure(), samples(), FIT)[1]) == 1000
 
 

@@ -17,7 +17,7 @@ from geoseg.cli import _main
 from geoseg.errors import ConfigError, OutputError, RasterError
 from geoseg.files import sha256
 from geoseg.steps.catalog import AddOptions, add_entry
-from geoseg.steps.catalog import write as write_module
+from geoseg.steps.catalog import write_entry as write_module
 
 DATED = AddOptions(date="2024-05-01/2024-05-31", title="A village")
 

@@ -14,8 +14,8 @@ from servers import RangeServer, serve
 from test_catalog import LABELS, collection, item, root
 
 import geoseg
-from geoseg.catalog import FetchOptions, fetch, read, scheme_of, show, validate
-from geoseg.catalog.transfer import transfer
+from geoseg.catalog import FetchOptions, fetch, scheme_of, show, tree, validate
+from geoseg.catalog.download import transfer
 from geoseg.cli import _main
 from geoseg.errors import CatalogError, ConfigError, OutputError, RetryError
 from geoseg.remote import Address, body
@@ -37,8 +37,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a catalog name files of this machine's own server."""
-    monkeypatch.setattr(read, "REMOTE", ("https", "http", "s3"))
-    monkeypatch.setattr(read, "_check_host", lambda *_: None)
+    monkeypatch.setattr(tree, "REMOTE", ("https", "http", "s3"))
+    monkeypatch.setattr(tree, "_check_host", lambda *_: None)
 
 
 @pytest.fixture

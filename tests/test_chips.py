@@ -15,7 +15,7 @@ from conftest import SCHEME, TINY, MakeRaster, SmallScene, write_labels
 
 import geoseg
 from geoseg.chips import LabelLayer, open_chips, open_labels
-from geoseg.chips.store import FILES
+from geoseg.chips.chip_set import FILES
 from geoseg.classes import ClassScheme
 from geoseg.errors import ChipsError, ClassError, ModelError, VectorError
 from geoseg.files import sha256

@@ -14,11 +14,11 @@ from test_train import EVERY, Killed
 
 import geoseg
 from geoseg.errors import ConfigError
-from geoseg.models.adapter import MapTask
-from geoseg.models.edges import EdgeHead, edge_loss, edges, features_of
-from geoseg.models.networks import build
-from geoseg.models.spec import read_spec
-from geoseg.steps.train import network
+from geoseg.models.fit.torchgeo_task import MapTask
+from geoseg.models.networks.build import build
+from geoseg.models.networks.edge_head import EdgeHead, edge_loss, edges, features_of
+from geoseg.models.saved.spec import read_spec
+from geoseg.steps.train import fit_network
 
 OPTIONS = geoseg.TrainOptions(architecture="fcn", epochs=3, batch=4, edges=0.5)
 
@@ -105,7 +105,7 @@ def test_the_head_goes_and_the_model_is_laid_out_as_any_other(chips: Path, tmp_p
 def test_a_killed_training_with_edges_goes_on_to_the_same_weights(
     chips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(network, "STEPS_PER_EPOCH", 6)
+    monkeypatch.setattr(fit_network, "STEPS_PER_EPOCH", 6)
     options = OPTIONS.model_copy(update=more)
     whole = geoseg.train(chips, tmp_path / "whole", options=options)
     steps: list[int] = []

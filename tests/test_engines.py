@@ -31,17 +31,17 @@ from geoseg import grid
 from geoseg.errors import ConfigError, ModelError, RetryError
 from geoseg.files import sha256
 from geoseg.grid import Window
-from geoseg.models import abilities, engines, footprint, inference
-from geoseg.models.engines import eager
-from geoseg.models.inference import NetworkPredictor
-from geoseg.models.predictor import Layers
-from geoseg.models.recipe import Engine, Recipe
-from geoseg.models.saved import SavedModel
-from geoseg.models.spec import ModelSpec
-from geoseg.models.store import load_network
+from geoseg.models.run import engines, hardware, memory_cost, network_predictors
+from geoseg.models.run.engines import torch_eager
+from geoseg.models.run.inference_settings import Engine, Recipe
+from geoseg.models.run.network_predictors import NetworkPredictor
+from geoseg.models.run.predictor import Layers
+from geoseg.models.saved.model_files import load_network
+from geoseg.models.saved.saved_model import SavedModel
+from geoseg.models.saved.spec import ModelSpec
 from geoseg.raster import FileSource
 from geoseg.steps.predict import choose as choose_module
-from geoseg.steps.predict import explain, held, trials
+from geoseg.steps.predict import explain, predictor_cache, trials
 from geoseg.steps.predict import work as work_module
 from geoseg.steps.predict.choice import Choice, ChoiceTask, Trial
 from geoseg.steps.predict.choose import choose
@@ -99,7 +99,9 @@ def network(spec: ModelSpec) -> nn.Module:
     optimizer = torch.optim.Adam(network.parameters(), 3e-3)
     for step in range(16):
         pixels, classes = textures(step, 64, 128)
-        images = inference.scale(pixels[None], np.ones((1, 64, 128), bool), spec.mean, spec.std)
+        images = network_predictors.scale(
+            pixels[None], np.ones((1, 64, 128), bool), spec.mean, spec.std
+        )
         loss = nn.functional.cross_entropy(network(images), torch.from_numpy(classes[None]).long())
         optimizer.zero_grad()
         loss.backward()
@@ -233,7 +235,7 @@ def test_batch_norms_are_folded_only_where_the_logits_stay(shared: bool, left: i
     """A convolution that is used twice spoils it for all; one behind an activation stays."""
     network = Branched().eval()
     network.shared = shared
-    fused = eager._fused(copy.deepcopy(network), 3)
+    fused = torch_eager._fused(copy.deepcopy(network), 3)
     norms = [each for each in fused.modules() if isinstance(each, nn.BatchNorm2d)]
     assert len(norms) == left
     image = torch.randn(1, 3, 64, 96)
@@ -421,9 +423,9 @@ class TestChoice:
         model = replace(task.model, recipe=recipe)
         monkeypatch.setattr(SavedModel, "load", lambda *_: pytest.fail("was loaded again"))
         with ThreadPoolExecutor(1) as pool:  # a thread of its own keeps torch's threads to itself
-            predictor = pool.submit(held.predictor_of, model, task.slots).result()
+            predictor = pool.submit(predictor_cache.predictor_of, model, task.slots).result()
         assert predictor.stride == task.model.specs[0].stride
-        held.release()
+        predictor_cache.release()
 
     def test_an_engine_that_cannot_run_the_model_is_noted_and_left(
         self, task: ChoiceTask, patient: None, monkeypatch: pytest.MonkeyPatch
@@ -607,7 +609,7 @@ def test_a_processor_has_bf16_when_it_says_so(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
-    assert abilities.has_bf16() is expected
+    assert hardware.has_bf16() is expected
 
 
 def test_a_graphics_card_that_imitates_bf16_does_not_have_it(
@@ -620,13 +622,13 @@ def test_a_graphics_card_that_imitates_bf16_does_not_have_it(
             "is_bf16_supported",
             lambda including_emulation, real=real: real or including_emulation,
         )
-        assert abilities.has_bf16() is real
+        assert hardware.has_bf16() is real
 
 
 def test_the_footprint_counts_what_every_layer_puts_out() -> None:
     """4 channels of every pixel and 8 of every fourth: 4 + 8 / 4 = 6 numbers of 4 bytes."""
     network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 8, 2, stride=2))
-    found = footprint.measure(network, 3)
+    found = memory_cost.measure(network, 3)
     assert found.bytes == 24
     assert found.seconds > 0
 

@@ -19,8 +19,8 @@ from skimage.measure import label
 import geoseg
 from geoseg.chips import open_chips
 from geoseg.errors import ConfigError, GridError, InputError
-from geoseg.steps.evaluate import looks
-from geoseg.steps.evaluate.table import describe
+from geoseg.steps.evaluate import windows
+from geoseg.steps.evaluate.accuracy_text import describe
 
 THINGS = geoseg.EvaluateOptions(objects=("building",))
 
@@ -187,7 +187,7 @@ def test_every_window_size_gives_the_same_report(
     options = THINGS.model_copy(update={"block": 24})
     whole = geoseg.evaluate(*pair, options=options)
     for side in (24, 33, 50):
-        monkeypatch.setattr(looks, "WINDOW_PX", side)
+        monkeypatch.setattr(windows, "WINDOW_PX", side)
         assert geoseg.evaluate(*pair, options=options) == whole
 
 

@@ -21,9 +21,9 @@ import geoseg
 from geoseg.accuracy.stratified import estimate
 from geoseg.cli import _main
 from geoseg.errors import ClassError, ConfigError, InputError, OutputError
-from geoseg.steps.evaluate import draw
-from geoseg.steps.evaluate.sample import form_qml
-from geoseg.steps.evaluate.table import describe
+from geoseg.samples import draw
+from geoseg.samples.write_sample import form_qml
+from geoseg.steps.evaluate.accuracy_text import describe
 
 type Fill = Callable[[int, float, float], str | None]
 

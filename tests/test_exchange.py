@@ -23,16 +23,16 @@ import geoseg
 from geoseg import grid
 from geoseg.cli import _main
 from geoseg.errors import ConfigError, ModelError
-from geoseg.models.engines.onnx import graph
-from geoseg.models.exchange import program, write
-from geoseg.models.exchange.file import read_file
-from geoseg.models.exchange.run import FilePredictor
-from geoseg.models.inference import NetworkPredictor
-from geoseg.models.networks import build, halo_of, stride_of, window_of
-from geoseg.models.recipe import Engine, Recipe
-from geoseg.models.saved import SavedModel, spec_of
-from geoseg.models.spec import ModelSpec
-from geoseg.models.store import load_network, save_model
+from geoseg.models.exchange import onnx_export, program
+from geoseg.models.exchange.onnx_file import read_file
+from geoseg.models.exchange.onnx_predictor import FilePredictor
+from geoseg.models.networks.build import build, halo_of, stride_of, window_of
+from geoseg.models.run.engines.onnx_runtime import graph
+from geoseg.models.run.inference_settings import Engine, Recipe
+from geoseg.models.run.network_predictors import NetworkPredictor
+from geoseg.models.saved.model_files import load_network, save_model
+from geoseg.models.saved.saved_model import SavedModel, spec_of
+from geoseg.models.saved.spec import ModelSpec
 from geoseg.steps.info import info
 from geoseg.steps.models import ExportOptions, export_model, show_model
 from geoseg.steps.predict.choice import Choice
@@ -170,9 +170,9 @@ class TestExport:
     def test_a_network_that_differs_is_refused_and_nothing_is_written(
         self, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        honest = write.probabilities
-        monkeypatch.setattr(write, "probabilities", lambda *given: honest(*given) + 2e-4)
-        monkeypatch.setattr(write, "_of_one_size", graph)
+        honest = onnx_export.probabilities
+        monkeypatch.setattr(onnx_export, "probabilities", lambda *given: honest(*given) + 2e-4)
+        monkeypatch.setattr(onnx_export, "_of_one_size", graph)
         with pytest.raises(
             ModelError, match=r"other probabilities than torch; got 0\.0002 at most"
         ):

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 import geoseg
 from geoseg.errors import ConfigError, GridError, ModelError, UnsafeError
-from geoseg.models.exchange import graph, keys
-from geoseg.models.exchange.file import read_file
-from geoseg.models.saved import spec_of
+from geoseg.models.exchange import onnx_graph, onnx_metadata
+from geoseg.models.exchange.onnx_file import read_file
+from geoseg.models.saved.saved_model import spec_of
 from geoseg.steps.models import ExportOptions, export_model
 
 onnx = pytest.importorskip("onnx")
@@ -237,7 +237,7 @@ class TestHostileFiles:
         with pytest.raises(ModelError, match="is not an ONNX file; got 0 bytes"):
             spec_of(tmp_path / "gone.onnx")
         path = network(tmp_path / "x.onnx")
-        monkeypatch.setattr(graph, "MOST_BYTES", 100)
+        monkeypatch.setattr(onnx_graph, "MOST_BYTES", 100)
         with pytest.raises(ModelError, match=r"got \d+ bytes; wanted 1 to 100"):
             spec_of(path)
 
@@ -336,7 +336,7 @@ class TestHostileFiles:
             ("class_names", "[" * 100_000, "its class_names cannot be read"),
             ("class_names", '{"0": "a", "2": "b"}', "has the ids 0, 2"),
             ("class_names", '{"0": "a", "1": "a"}', "no names of classes"),
-            ("class_names", '"' + "x" * keys.LONGEST + '"', "1000002 characters"),
+            ("class_names", '"' + "x" * onnx_metadata.LONGEST + '"', "1000002 characters"),
             ("resolution", "-3", "resolution -3"),
             ("resolution", "NaN", "resolution"),
             ("resolution", "[]", "its metadata cannot be read"),
@@ -390,7 +390,7 @@ class TestHostileFiles:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         path = network(tmp_path / "x.onnx")
-        monkeypatch.setattr(graph, "find_spec", lambda name: None)
+        monkeypatch.setattr(onnx_graph, "find_spec", lambda name: None)
         with pytest.raises(ConfigError, match=r"pip install 'geoseg\[onnx\]'"):
             spec_of(path)
         folder = save_fcn(tmp_path / "model", spec_for(("b1", "b2", "b3")))

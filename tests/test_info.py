@@ -18,7 +18,7 @@ from networks import save_fcn, spec_for
 from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp
 
-from geoseg.models.folds import write_folds
+from geoseg.models.saved.fold_models import write_folds
 from geoseg.steps.info import InfoOptions, describe, info, unreadable
 from geoseg.steps.models import show_model
 

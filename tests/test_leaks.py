@@ -18,8 +18,8 @@ from pyproj import Transformer
 
 import geoseg
 from geoseg.chips import open_chips
-from geoseg.chips.ground import Placed, link, overlaps
 from geoseg.chips.leaks import check_splits_apart
+from geoseg.chips.overlaps import Placed, link, overlaps
 from geoseg.chips.split import fold_blocks
 from geoseg.classes import ClassScheme
 from geoseg.cli import _main

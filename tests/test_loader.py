@@ -13,10 +13,10 @@ from conftest import SmallScene
 from geoseg.chips import ChipSet, open_chips
 from geoseg.chips.crops import Batch, Cropper
 from geoseg.chips.loader import loader
-from geoseg.chips.order import Batches, Order
+from geoseg.chips.sampling import Batches, Order
 from geoseg.errors import ChipsError
-from geoseg.models.adapter import scaled
-from geoseg.models.inference import scale
+from geoseg.models.fit.torchgeo_task import scaled
+from geoseg.models.run.network_predictors import scale
 
 SIZE = 32
 ROWS, COLS = 96, 128

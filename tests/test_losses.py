@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from geoseg.models.losses import MapLoss
-from geoseg.models.named import Loss
+from geoseg.models.fit.losses import MapLoss
+from geoseg.models.fit.names import Loss
 
 LOSSES = get_args(Loss)
 

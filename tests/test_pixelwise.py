@@ -12,16 +12,16 @@ from conftest import TINY, MakeRaster, SmallScene
 from networks import TWO_CLASSES
 
 import geoseg
+from geoseg.chips.chip_arrays import Samples
 from geoseg.classes import ClassScheme, LandClass
 from geoseg.cli import _main
 from geoseg.errors import ConfigError, ModelError
 from geoseg.grid import Window
 from geoseg.models.pixelwise import PixelPredictor
+from geoseg.models.pixelwise.classifiers import Forest, Index, normalized_difference
 from geoseg.models.pixelwise.features import CELL, RADIUS, look
 from geoseg.models.pixelwise.learn import _rows, _spread, learn
-from geoseg.models.pixelwise.rules import Forest, Index, normalized_difference
-from geoseg.models.samples import Samples
-from geoseg.models.spec import ModelSpec, Threshold, read_spec
+from geoseg.models.saved.spec import ModelSpec, Threshold, read_spec
 from geoseg.steps.train import TrainOptions
 
 NAMED = [LandClass(name=name, color="#000000") for name in ("a", "b", "c", "d")]

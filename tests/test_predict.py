@@ -19,15 +19,15 @@ from geoseg import grid
 from geoseg.errors import GridError, ModelError, RasterError, RetryError
 from geoseg.files import sha256
 from geoseg.grid import Window
-from geoseg.models.decide import decide
-from geoseg.models.inference import NetworkPredictor, scale
-from geoseg.models.predictor import Layers
-from geoseg.models.store import load_network
+from geoseg.models.run.decide import decide
+from geoseg.models.run.network_predictors import NetworkPredictor, scale
+from geoseg.models.run.predictor import Layers
+from geoseg.models.saved.model_files import load_network
 from geoseg.raster import FileSource
 from geoseg.steps.predict import region as region_module
 from geoseg.steps.predict import work as work_module
-from geoseg.steps.predict.owned import map_owned
-from geoseg.steps.predict.view import Windows, look
+from geoseg.steps.predict.core_windows import map_owned
+from geoseg.steps.predict.region_view import Windows, look
 
 FP32 = geoseg.PredictOptions(engine="torch", precision="fp32", window=256)
 B3 = ("b1", "b2", "b3")

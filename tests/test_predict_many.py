@@ -35,7 +35,7 @@ from geoseg.errors import ApartError, ConfigError, GridError, PartialError, Rast
 from geoseg.files import sha256
 from geoseg.grid import Window
 from geoseg.job import pool
-from geoseg.models.predictor import Layers
+from geoseg.models.run.predictor import Layers
 from geoseg.raster import FileSource, XarraySource
 
 HEIGHT, WIDTH = 600, 1100

@@ -7,7 +7,7 @@ import pyproj
 import pytest
 import shapely
 
-from geoseg.vector.project import MOST_PIECES, reproject
+from geoseg.vector.reproject import MOST_PIECES, reproject
 
 LONLAT = pyproj.CRS("OGC:CRS84")
 

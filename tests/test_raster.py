@@ -53,12 +53,12 @@ from geoseg.raster import (
     StackSource,
     WarpSource,
     XarraySource,
-    geotiff,
+    file_source,
     on_grid,
     open_scene,
     open_scenes,
 )
-from geoseg.raster.open import band_names
+from geoseg.raster.open_scenes import band_names
 
 WHOLE = Window(0, 0, 96, 128)
 RNG = np.random.default_rng(3)
@@ -366,15 +366,15 @@ class TestHandles:
             opened += 1
             return rasterio.open(*arguments, **options)
 
-        monkeypatch.setattr(geotiff, "_handles", geotiff._Handles())
+        monkeypatch.setattr(file_source, "_handles", file_source._Handles())
         only = SimpleNamespace(open=count, windows=rasterio.windows)
-        monkeypatch.setattr(geotiff, "rasterio", only)
+        monkeypatch.setattr(file_source, "rasterio", only)
         source = FileSource(scene.path)
         for window in grid.split(WHOLE, 24):
             with ThreadPoolExecutor(1) as pool:
                 pool.submit(source.read, window).result()
         assert opened == 1
-        geotiff._handles.close()
+        file_source._handles.close()
 
     def test_a_pickle_holds_no_handle_and_is_small(self, scene: SmallScene) -> None:
         source = FileSource(scene.path)

@@ -24,19 +24,19 @@ from geoseg.classes import ClassScheme
 from geoseg.errors import ConfigError, ModelError
 from geoseg.files import sha256
 from geoseg.grid import Window
-from geoseg.models import dropout
-from geoseg.models.decide import layers
-from geoseg.models.inference import Ensemble, NetworkPredictor
-from geoseg.models.networks import build
-from geoseg.models.predictor import Layers
-from geoseg.models.recipe import Recipe
-from geoseg.models.saved import SavedModel
-from geoseg.models.spec import ModelSpec
-from geoseg.models.store import load_network, save_model
+from geoseg.models.networks import dropout
+from geoseg.models.networks.build import build
+from geoseg.models.run.decide import layers
+from geoseg.models.run.inference_settings import Recipe
+from geoseg.models.run.network_predictors import Ensemble, NetworkPredictor
+from geoseg.models.run.predictor import Layers
+from geoseg.models.saved.model_files import load_network, save_model
+from geoseg.models.saved.saved_model import SavedModel
+from geoseg.models.saved.spec import ModelSpec
 from geoseg.raster import FileSource
 from geoseg.steps.predict.blend import map_blended
-from geoseg.steps.predict.owned import map_owned
-from geoseg.steps.predict.view import Windows, look
+from geoseg.steps.predict.core_windows import map_owned
+from geoseg.steps.predict.region_view import Windows, look
 
 B3 = ("b1", "b2", "b3")
 FP32 = geoseg.PredictOptions(engine="torch", precision="fp32", window=256)

@@ -27,9 +27,9 @@ from geoseg.classes import ClassScheme
 from geoseg.errors import InputError
 from geoseg.job import read_record
 from geoseg.raster import FileSource
-from geoseg.report import Subject, maplibre, page_of, polygons
-from geoseg.report.areas import areas_of
-from geoseg.report.frame import frame_of
+from geoseg.report import Subject, drawn_polygons, maplibre, page_of
+from geoseg.report.class_areas import areas_of
+from geoseg.report.mercator_frame import frame_of
 from geoseg.report.pictures import class_ids, class_picture, scene_picture, shrunk
 from geoseg.vector.layer import open_layer
 
@@ -390,7 +390,7 @@ class TestPolygons:
     def test_the_largest_are_kept_and_the_page_says_how_many(
         self, made: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(polygons, "MOST_POLYGONS", 2)
+        monkeypatch.setattr(drawn_polygons, "MOST_POLYGONS", 2)
         layer = open_layer(made.parent / "landcover.gpkg", None)
         found = parsed(page_of(replace(subject_of(made), polygons=layer)))
         features = json.loads(found.scripts[1])["features"]
@@ -401,15 +401,15 @@ class TestPolygons:
         layer = open_layer(made.parent / "landcover.geojson", None)
         frame = frame_of(FileSource(made / "classes.tif").geobox, 4096)
         assert frame is not None
-        monkeypatch.setattr(polygons, "MOST_BYTES", 450)
-        drawn = polygons.draw(layer, frame)
+        monkeypatch.setattr(drawn_polygons, "MOST_BYTES", 450)
+        drawn = drawn_polygons.draw(layer, frame)
         assert (drawn.count, drawn.of, drawn.tolerance_px) == (1, 3, 6.0)
 
     def test_a_geoparquet_file_is_drawn_too(self, made: Path, tmp_path: Path) -> None:
         path = geoseg.vectorize(made / "classes.tif", tmp_path / "land.parquet")
         frame = frame_of(FileSource(made / "classes.tif").geobox, 4096)
         assert frame is not None
-        assert polygons.draw(open_layer(path, None), frame).count == 3
+        assert drawn_polygons.draw(open_layer(path, None), frame).count == 3
 
 
 class TestWhoseAccuracy:

@@ -9,7 +9,7 @@ from networks import spec_for
 from torch import nn
 
 from geoseg import grid
-from geoseg.models.inference import NetworkPredictor
+from geoseg.models.run.network_predictors import NetworkPredictor
 from geoseg.steps.predict.slots import Slots
 
 

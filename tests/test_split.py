@@ -8,8 +8,8 @@ from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from geoseg.chips.ground import Placed, overlaps
 from geoseg.chips.leaks import leak
+from geoseg.chips.overlaps import Placed, overlaps
 from geoseg.chips.split import (
     LEFT_OUT,
     TEST,

@@ -19,8 +19,8 @@ from pyproj import Transformer
 
 import geoseg
 from geoseg.raster import FileSource
-from geoseg.report.frame import frame_of
-from geoseg.report.tiles import SIDE, TileFile, Tiling, write_tiles
+from geoseg.report.map_tiles import SIDE, TileFile, Tiling, write_tiles
+from geoseg.report.mercator_frame import frame_of
 
 HALF_M = 20_037_508.342789244
 HEIGHT, WIDTH = 700, 1900

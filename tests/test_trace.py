@@ -21,7 +21,9 @@ from odc.geo.geobox import GeoBox
 from skimage.measure import label
 
 from geoseg import grid
-from geoseg.boundaries import (
+from geoseg.errors import ConfigError, GridError, RasterError
+from geoseg.grid import Window
+from geoseg.polygonize import (
     ArraySource,
     DouglasPeucker,
     Regions,
@@ -31,8 +33,6 @@ from geoseg.boundaries import (
     threads,
     trace,
 )
-from geoseg.errors import ConfigError, GridError, RasterError
-from geoseg.grid import Window
 from geoseg.raster import Block
 
 NORTH_UP = Affine(10.0, 0, 465180.0, 0, -10.0, 5080250.0)

@@ -14,9 +14,9 @@ from odc.geo.geobox import GeoBox
 from odc.geo.xr import wrap_xr
 
 import geoseg
-from geoseg.boundaries import Regions, Rules, Visvalingam, collect
 from geoseg.errors import GridError, RasterError
 from geoseg.job import WorkerOptions
+from geoseg.polygonize import Regions, Rules, Visvalingam, collect
 from geoseg.raster import FileSource
 
 AFFINE = Affine(10.0, 0, 465180.0, 0, -10.0, 5080250.0)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from skimage.measure import label
 
-from geoseg.boundaries import ArraySource, Regions, Rules, collect, threads, trace
+from geoseg.polygonize import ArraySource, Regions, Rules, collect, threads, trace
 
 NORTH_UP = Affine(10.0, 0, 465180.0, 0, -10.0, 5080250.0)
 OUT = 255

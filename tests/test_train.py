@@ -18,15 +18,15 @@ import geoseg
 from geoseg.chips import open_chips
 from geoseg.errors import ChipsError, ConfigError, ModelError
 from geoseg.files import sha256
-from geoseg.models.adapter import MapTask
-from geoseg.models.named import Schedule
-from geoseg.models.networks import build, halo_of, stride_of
-from geoseg.models.schedules import average, schedule
-from geoseg.models.spec import NetworkName, PixelRule, read_spec
-from geoseg.models.store import save_model
-from geoseg.models.training import Recipe
-from geoseg.steps.train import TrainOptions, network
-from geoseg.steps.train.network import _weights
+from geoseg.models.fit.names import Schedule
+from geoseg.models.fit.schedules import average, schedule
+from geoseg.models.fit.torchgeo_task import MapTask
+from geoseg.models.fit.training_settings import Recipe
+from geoseg.models.networks.build import build, halo_of, stride_of
+from geoseg.models.saved.model_files import save_model
+from geoseg.models.saved.spec import NetworkName, PixelRule, read_spec
+from geoseg.steps.train import TrainOptions, fit_network
+from geoseg.steps.train.fit_network import _weights
 from geoseg.steps.train.tuning import tuned
 
 QUICK = geoseg.TrainOptions(architecture="fcn", epochs=2, batch=4)
@@ -65,7 +65,7 @@ def test_a_bright_building_is_learned_in_two_epochs(
 @pytest.fixture
 def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Epochs of five steps, which are enough where nothing has to be learned."""
-    monkeypatch.setattr(network, "STEPS_PER_EPOCH", 5)
+    monkeypatch.setattr(fit_network, "STEPS_PER_EPOCH", 5)
 
 
 @pytest.mark.usefixtures("few_steps")
@@ -97,7 +97,7 @@ WAYS: dict[str, dict[str, Any]] = {
 def test_a_killed_training_goes_on_to_the_same_weights_and_the_same_curve(
     chips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    monkeypatch.setattr(network, "STEPS_PER_EPOCH", 6)
+    monkeypatch.setattr(fit_network, "STEPS_PER_EPOCH", 6)
     options = QUICK.model_copy(update={"epochs": 4, **WAYS[way]})
     whole = geoseg.train(chips, tmp_path / "whole", options=options)
     rows = (whole / "metrics.csv").read_text().splitlines()[1:]
@@ -131,7 +131,7 @@ def test_a_training_that_had_stopped_early_does_not_go_on(
     rows = (whole / "metrics.csv").read_text().splitlines()[1:]
     assert len(rows) < 9
     with monkeypatch.context() as patch:
-        patch.setattr("geoseg.steps.train.network.save_model", _dies)
+        patch.setattr("geoseg.steps.train.fit_network.save_model", _dies)
         with pytest.raises(Killed):
             geoseg.train(chips, tmp_path / "killed", options=options)
     resumed = geoseg.train(chips, tmp_path / "killed", options=options)
@@ -248,7 +248,7 @@ def test_tuning_takes_the_best_trial_and_repeats_none(tmp_path: Path) -> None:
 def test_an_unchanged_training_is_skipped(
     model: Path, chips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(network, "fit", lambda *_: pytest.fail("was trained again"))
+    monkeypatch.setattr(fit_network, "fit", lambda *_: pytest.fail("was trained again"))
     assert geoseg.train(chips, model, options=QUICK) == model
 
 
@@ -315,13 +315,13 @@ def test_every_architecture_takes_a_step_and_maps_a_scene(
     )
     side = 2 * stride_of(network) if stride_of(network) > 1 else 40
     image = torch.randn(2, bands, side, side)
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
-    before = [p.clone() for p in network.parameters()]
+    optimizer = torch.optim.SGD(fit_network.parameters(), lr=0.01)
+    before = [p.clone() for p in fit_network.parameters()]
     truth = torch.randint(0, 2, (2, side, side))
     torch.nn.functional.cross_entropy(network(image), truth).backward()
     optimizer.step()
-    assert any(not torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
-    assert network.eval()(image[..., : side // 2]).shape == (2, 2, side, side // 2)
+    assert any(not torch.equal(a, b) for a, b in zip(before, fit_network.parameters(), strict=True))
+    assert fit_network.eval()(image[..., : side // 2]).shape == (2, 2, side, side // 2)
     assert halo_of(network) % stride_of(network) == 0
     save_model(tmp_path / "model", network, spec)
     pixels = np.random.default_rng(bands).integers(600, 1400, (bands, 80, 112), dtype=np.uint16)

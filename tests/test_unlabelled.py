@@ -25,20 +25,20 @@ from torch import Tensor, nn
 
 import geoseg
 from geoseg.chips import ChipSet, open_chips
-from geoseg.chips.pseudo import added_pixels, with_pseudo_labels
-from geoseg.chips.unlabelled import Ground, free_ground
+from geoseg.chips.pseudo_chips import added_pixels, with_pseudo_labels
+from geoseg.chips.unlabelled_areas import Ground, free_ground
 from geoseg.cli import _main
 from geoseg.config import load
 from geoseg.errors import ChipsError, ConfigError, RasterError
 from geoseg.files import sha256
 from geoseg.grid import Window
-from geoseg.models.adapter import MapTask
-from geoseg.models.confident import confident
-from geoseg.models.fit import Recipe
-from geoseg.models.spec import read_spec
+from geoseg.models.fit.confident_labels import confident
+from geoseg.models.fit.fitting import Recipe
+from geoseg.models.fit.torchgeo_task import MapTask
+from geoseg.models.saved.spec import read_spec
 from geoseg.raster import FileSource
-from geoseg.steps.train import network, pseudo
-from geoseg.steps.train.unlabelled import open_unlabelled
+from geoseg.steps.train import fit_network, pseudo_labels
+from geoseg.steps.train.unlabelled_scenes import open_unlabelled
 
 ELSEWHERE = NORTH_UP @ Affine.translation(4000, 2000)
 QUICK = geoseg.TrainOptions(architecture="fcn", epochs=3, batch=4)
@@ -182,7 +182,7 @@ def test_copies_of_held_out_chips_are_left_out_wherever_they_claim_to_lie(
 def test_labelling_goes_on_where_it_stopped(
     chips: ChipSet, far: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("geoseg.chips.unlabelled.REGION_PX", 32)
+    monkeypatch.setattr("geoseg.chips.unlabelled_areas.REGION_PX", 32)
     ground = free_ground(chips, [FileSource(far)])
     assert len(ground.regions) == 12
     calls: list[int] = []
@@ -273,7 +273,7 @@ def test_the_network_without_pseudo_labels_is_kept_where_they_do_not_help(
     def wrong(images: NDArray[Any], valid: NDArray[np.bool_], **_: object) -> NDArray[np.uint8]:
         return np.where(bright(images, valid) == 1, 0, 1).astype(np.uint8)
 
-    monkeypatch.setattr(pseudo, "confident", wrong)
+    monkeypatch.setattr(pseudo_labels, "confident", wrong)
     options = QUICK.model_copy(update={"unlabelled": (str(far),)})
     with caplog.at_level(logging.INFO, logger="geoseg"):
         model = geoseg.train(folder, tmp_path / "model", options=options)
@@ -288,7 +288,7 @@ def test_where_it_is_sure_of_nothing_the_network_stays(
     def unsure(_: NDArray[Any], valid: NDArray[np.bool_], **__: object) -> NDArray[np.uint8]:
         return np.full(valid.shape, 255, dtype=np.uint8)
 
-    monkeypatch.setattr(pseudo, "confident", unsure)
+    monkeypatch.setattr(pseudo_labels, "confident", unsure)
     options = QUICK.model_copy(update={"unlabelled": (str(far),)})
     model = geoseg.train(folder, tmp_path / "model", options=options)
     assert sha256(model / "model.safetensors") == sha256(plain / "model.safetensors")
@@ -302,7 +302,7 @@ def test_where_it_is_sure_of_nothing_the_network_stays(
 def test_a_run_killed_in_either_fit_gives_the_same_weights(
     folder: Path, far: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(network, "STEPS_PER_EPOCH", 6)
+    monkeypatch.setattr(fit_network, "STEPS_PER_EPOCH", 6)
     options = QUICK.model_copy(update={"unlabelled": (str(far),), "confidence": 0.7, **more})
     whole = geoseg.train(folder, tmp_path / "whole", options=options)
     steps: list[int] = []

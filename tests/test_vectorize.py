@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from pydantic import ValidationError
 
-from geoseg import boundaries, style
+from geoseg import polygonize, style
 from geoseg.classes import ClassScheme
 from geoseg.errors import ClassError, OutputError, RasterError
 from geoseg.steps.vectorize import COLUMNS, VectorizeOptions, vectorize
@@ -214,21 +214,21 @@ def test_options_reach_the_tracing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "rules"),
     [
-        ({}, boundaries.Rules()),
-        ({"simplify": "dp:2.5"}, boundaries.Rules(simplify=boundaries.DouglasPeucker(2.5))),
+        ({}, polygonize.Rules()),
+        ({"simplify": "dp:2.5"}, polygonize.Rules(simplify=polygonize.DouglasPeucker(2.5))),
         (
             {"simplify": "vw:25", "smooth": 2},
-            boundaries.Rules(simplify=boundaries.Visvalingam(25), smooth=2),
+            polygonize.Rules(simplify=polygonize.Visvalingam(25), smooth=2),
         ),
-        ({"max_hole_m2": 90, "split_at": 1.5}, boundaries.Rules(max_hole_m2=90, split_at=1500)),
+        ({"max_hole_m2": 90, "split_at": 1.5}, polygonize.Rules(max_hole_m2=90, split_at=1500)),
     ],
 )
 def test_every_option_of_tracing_is_passed_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: Any, rules: boundaries.Rules
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: Any, rules: polygonize.Rules
 ) -> None:
     seen = []
     monkeypatch.setattr(
-        boundaries, "trace", lambda *_, **given: seen.append(given["rules"]) or iter(())
+        polygonize, "trace", lambda *_, **given: seen.append(given["rules"]) or iter(())
     )
     classes = write_tif(tmp_path / "classes.tif", patches())
     vectorize(classes, tmp_path / "o.gpkg", scheme=SCHEME, options=VectorizeOptions(**options))

@@ -13,7 +13,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from geoseg.boundaries import ArraySource, collect, trace
+from geoseg.polygonize import ArraySource, collect, trace
 from geoseg.vector.regularize import MIN_IOU, regularize
 
 UTM = pyproj.CRS(32633)

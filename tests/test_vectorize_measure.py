@@ -11,8 +11,8 @@ import shapely
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
-from geoseg.boundaries import ArraySource, collect, trace
 from geoseg.errors import GridError
+from geoseg.polygonize import ArraySource, collect, trace
 from geoseg.vector.measure import areas_m2, perimeters_m
 
 GEOD = pyproj.Geod(ellps="WGS84")

@@ -17,8 +17,8 @@ from geoseg import grid
 from geoseg.errors import GridError
 from geoseg.grid import Window
 from geoseg.raster import Block
-from geoseg.vector import zonal
-from geoseg.vector.zonal import means
+from geoseg.vector import zonal_means
+from geoseg.vector.zonal_means import means
 
 UTM = pyproj.CRS(32633)
 NORTH_UP = Affine(10, 0, 465180, 0, -10, 5080250)
@@ -172,14 +172,14 @@ def test_only_what_lies_around_the_polygons_is_read(monkeypatch: pytest.MonkeyPa
     x, y = np.meshgrid(465300 + 20.0 * np.arange(5), 5079800 + 20.0 * np.arange(5))
     means(shapely.box(x, y, x + 10, y + 10).ravel(), UTM, near)
     assert sum(near.read_cells) == 9 * 9
-    monkeypatch.setattr(zonal, "READ_CELLS", 10)
+    monkeypatch.setattr(zonal_means, "READ_CELLS", 10)
     ends = shapely.box([465180, 466450], [5080240, 5079290], [465190, 466460], [5080250, 5079300])
     means(ends, UTM, apart)
     assert sum(apart.read_cells) < 10, "a pixel each, and their neighbours"
 
 
 def test_a_large_window_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zonal, "MAX_CELLS", 1000)
+    monkeypatch.setattr(zonal_means, "MAX_CELLS", 1000)
     source = Memory(heights())
     whole = np.array([shapely.box(465180, 5079290, 466460, 5080250)])
     assert means(whole, UTM, source)[0] == pytest.approx(np.nanmean(source.array))

@@ -16,10 +16,10 @@ import rasterio
 from affine import Affine
 from clusters import Cluster
 
-from geoseg.boundaries import codes
 from geoseg.errors import OutputError, RasterError
 from geoseg.files import sha256
 from geoseg.job import alone
+from geoseg.polygonize import strip_codes
 from geoseg.steps.vectorize import VectorizeOptions, vectorize
 
 CLASSES = "classes:\n" + "".join(
@@ -46,8 +46,8 @@ def write_map(path: Path, shape: tuple[int, int] = (208, 300), block: int = 4) -
 @pytest.fixture
 def strips(monkeypatch: pytest.MonkeyPatch) -> None:
     """Strips of 16 rows: 13 of them, more than workers hold at a time."""
-    monkeypatch.setattr(codes, "STRIP_PIXELS", 16 * 300)
-    monkeypatch.setattr(codes, "STRIP_ROWS", 16)
+    monkeypatch.setattr(strip_codes, "STRIP_PIXELS", 16 * 300)
+    monkeypatch.setattr(strip_codes, "STRIP_ROWS", 16)
 
 
 def hashes(classes: Path, folder: Path, **options: Any) -> list[str]:

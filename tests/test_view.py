@@ -27,8 +27,8 @@ from geoseg.grid import Window, crop
 from geoseg.job import Ledger
 from geoseg.raster import FileSource
 from geoseg.raster.cog import encode_part
-from geoseg.steps.publish.serving import Server, serve
-from geoseg.steps.publish.view import ViewOptions
+from geoseg.steps.view import ViewOptions
+from geoseg.steps.view.server import Server, serve
 
 PARTS = (Window(0, 0, 48, 64), Window(0, 64, 48, 64), Window(48, 0, 48, 64))
 

@@ -23,15 +23,15 @@ from torch import nn
 import geoseg
 from geoseg.cli import _main
 from geoseg.errors import ConfigError, ModelError, RetryError
-from geoseg.models import checkpoint
-from geoseg.models.bandnames import bands_of, common_name
-from geoseg.models.fetch import fetch
-from geoseg.models.networks import build
-from geoseg.models.spec import read_spec
-from geoseg.models.start import Inputs, Origin, start
-from geoseg.models.store import load_network
-from geoseg.models.transfer import Kernel
-from geoseg.models.weights import Weights, everything, named
+from geoseg.models.band_names import bands_of, common_name
+from geoseg.models.fit.starting_point import Inputs, Origin, start
+from geoseg.models.networks.build import build
+from geoseg.models.pretrained import weight_files
+from geoseg.models.pretrained.fetch_weights import fetch
+from geoseg.models.pretrained.transfer import Kernel
+from geoseg.models.pretrained.weights import Weights, everything, named
+from geoseg.models.saved.model_files import load_network
+from geoseg.models.saved.spec import read_spec
 from geoseg.steps.models import fetch_model, list_models, show_model
 
 S2 = Inputs(("B2", "B3", "B4", "B8"), (1200.0,) * 4, (600.0,) * 4)
@@ -240,7 +240,7 @@ def test_a_checkpoint_with_code_in_it_is_not_opened(
     torch.save({"weight": Evil()}, tmp_path / "evil2.pth")
     for name in ("evil.pth", "evil2.pth"):
         with pytest.raises(ModelError, match="more than weights"):
-            checkpoint.read(tmp_path / name)
+            weight_files.read(tmp_path / name)
     assert "code ran" not in capsys.readouterr().out
 
 
@@ -370,7 +370,7 @@ def test_a_ready_model_that_is_not_here_is_named_with_the_command(tmp_path: Path
 def test_training_goes_on_from_a_model_directory(tmp_path: Path) -> None:
     from networks import TWO_CLASSES, spec_for
 
-    from geoseg.models.store import save_model
+    from geoseg.models.saved.model_files import save_model
 
     torch.manual_seed(2)
     network = build("unet", "resnet18", 4, 2)

@@ -298,7 +298,7 @@ def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_a_polygon_that_no_file_holds_is_refused_with_a_way_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("geoseg.vector.features.MAX_VERTICES", 14)
+    monkeypatch.setattr("geoseg.vector.feature_batches.MAX_VERTICES", 14)
     for suffix in SUFFIXES:
         with pytest.raises(OutputError, match=r"too large.*got 15 vertices.*--split-at"):
             write_features(tmp_path / f"fields{suffix}", batches(), plan())

@@ -15,8 +15,8 @@ from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from geoseg.boundaries import ArraySource, Rules, collect, trace
 from geoseg.errors import VectorError
+from geoseg.polygonize import ArraySource, Rules, collect, trace
 from geoseg.vector import Features, LayerPlan, write_features
 from geoseg.vector.lonlat import WGS84, rounded, to_lonlat
 

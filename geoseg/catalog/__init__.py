@@ -1,10 +1,10 @@
 """The data catalog: a static STAC catalog of data sets, read without a network."""
 
-from geoseg.catalog.check import validate
-from geoseg.catalog.entry import Entry, list_entries, show
+from geoseg.catalog.class_tables import scheme_of
+from geoseg.catalog.entries import Entry, list_entries, show
 from geoseg.catalog.fetch import FetchOptions, fetch
-from geoseg.catalog.read import CatalogProblem, default_root
-from geoseg.catalog.scheme import scheme_of
+from geoseg.catalog.tree import CatalogProblem, default_root
+from geoseg.catalog.validation import validate
 
 __all__ = [
     "CatalogProblem",

@@ -11,9 +11,9 @@ from urllib.parse import unquote, urlsplit
 from pydantic import Field
 
 from geoseg import files
-from geoseg.catalog import checksum, transfer
-from geoseg.catalog.entry import CatalogAsset, Entry, list_entries, show
-from geoseg.catalog.scheme import scheme_of
+from geoseg.catalog import download, multihash
+from geoseg.catalog.class_tables import scheme_of
+from geoseg.catalog.entries import CatalogAsset, Entry, list_entries, show
 from geoseg.errors import CatalogError, ConfigError, OutputError
 from geoseg.options import Options
 from geoseg.remote import Address
@@ -110,7 +110,7 @@ def _no_files(entry: Entry) -> CatalogError:
 
 def _bring(asset: CatalogAsset, target: Path, most: int) -> Path:
     if target.exists():
-        wrong = checksum.mismatch(target, asset.checksum, asset.size)
+        wrong = multihash.mismatch(target, asset.checksum, asset.size)
         if wrong:
             fix = "remove it, or name another folder with --to"
             raise OutputError(f"is there and {wrong}", where=target, fix=fix)
@@ -139,17 +139,17 @@ def _download(asset: CatalogAsset, target: Path, most: int) -> None:
     """The part stays for the next call if the transfer breaks off, and goes if it is wrong."""
     address = Address(asset.href)
     part = target.with_name(f".{target.name}.part")
-    transfer.transfer(address, part, most=most)
+    download.transfer(address, part, most=most)
     try:
         _check(part, asset, address.name)
     except CatalogError:
-        transfer.discard(part)
+        download.discard(part)
         raise
-    transfer.finish(part, target)
+    download.finish(part, target)
 
 
 def _check(path: Path, asset: CatalogAsset, where: str) -> None:
-    wrong = checksum.mismatch(path, asset.checksum, asset.size)
+    wrong = multihash.mismatch(path, asset.checksum, asset.size)
     if wrong:
         raise CatalogError(
             f"is not the file of the catalog: it {wrong}",

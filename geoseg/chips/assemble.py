@@ -12,21 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg import files, grid
-from geoseg.chips.areas import fixed_splits
-from geoseg.chips.arrays import write_arrays
-from geoseg.chips.balance import balance
+from geoseg.chips.band_statistics import Moments, moments_of, pooled
+from geoseg.chips.chip_index import write_index
+from geoseg.chips.chip_set import INDEX, SPEC, ChipSpec, Fold, SceneGrid
+from geoseg.chips.class_balance import balance
 from geoseg.chips.cut import Part, load_part
-from geoseg.chips.ground import Links, Placed, link, overlaps
-from geoseg.chips.index import write_index
 from geoseg.chips.leaks import (
     check_no_copies,
     check_scenes_apart,
     check_splits_apart,
     digest,
 )
+from geoseg.chips.overlaps import Links, Placed, link, overlaps
 from geoseg.chips.split import TRAIN, Folds, Names, Split, choose_split
-from geoseg.chips.statistics import Moments, moments_of, pooled
-from geoseg.chips.store import INDEX, SPEC, ChipSpec, Fold, SceneGrid
+from geoseg.chips.split_areas import fixed_splits
+from geoseg.chips.write_arrays import write_arrays
 from geoseg.classes import ClassScheme
 from geoseg.errors import ChipsError
 from geoseg.raster import RasterSource

@@ -11,7 +11,7 @@ import shapely
 from numpy.typing import NDArray
 from pycocotools import mask as masks
 
-from geoseg.chips.store import ChipSet, SplitName
+from geoseg.chips.chip_set import ChipSet, SplitName
 from geoseg.classes import IGNORE
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoseg.chips.chip_set import ChipSet
 from geoseg.chips.lattice import Lattice, lattice_of
-from geoseg.chips.store import ChipSet
 from geoseg.classes import IGNORE
 
 type Draws = NDArray[np.int64]

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg import files, grid
-from geoseg.chips.labels import LabelLayer, open_labels
 from geoseg.classes import IGNORE
 from geoseg.errors import ApartError
 from geoseg.grid import Window
+from geoseg.labels.layers import LabelLayer, open_labels
 from geoseg.raster import RasterSource
 
 

@@ -8,8 +8,8 @@ from typing import Literal
 import rasterio
 
 from geoseg import files, grid
+from geoseg.chips.chip_set import ChipSet, SplitName, open_chips
 from geoseg.chips.coco import annotate
-from geoseg.chips.store import ChipSet, SplitName, open_chips
 from geoseg.classes import IGNORE
 from geoseg.progress import track
 

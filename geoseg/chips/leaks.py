@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.chips.ground import Links, Placed
+from geoseg.chips.overlaps import Links, Placed
 from geoseg.chips.split import LEFT_OUT, Names
 from geoseg.errors import ChipsError
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from geoseg.chips.chip_set import ChipSet, SplitName
 from geoseg.chips.crops import Cropper, Draws
-from geoseg.chips.order import Batches, Order
-from geoseg.chips.store import ChipSet, SplitName
+from geoseg.chips.sampling import Batches, Order
 from geoseg.errors import ChipsError
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.spatial import KDTree
 
-from geoseg.chips.ground import Placed
+from geoseg.chips.overlaps import Placed
 from geoseg.errors import ChipsError
 
 type Folds = int | Literal["scenes"]

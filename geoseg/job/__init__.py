@@ -1,9 +1,9 @@
 """Work that lasts: a run directory that survives kills, and one way to spread work over Dask."""
 
-from geoseg.job.alone import alone
+from geoseg.job.exclusive import alone
 from geoseg.job.ledger import Ledger
 from geoseg.job.once import once
-from geoseg.job.order import elsewhere, in_order
+from geoseg.job.ordered import elsewhere, in_order
 from geoseg.job.pool import WorkerOptions, spread
 from geoseg.job.record import (
     Record,
@@ -13,7 +13,7 @@ from geoseg.job.record import (
     unrepeatable,
     write_record,
 )
-from geoseg.job.run import Run, RunOptions, open_run
+from geoseg.job.run_directory import Run, RunOptions, open_run
 
 __all__ = [
     "Ledger",

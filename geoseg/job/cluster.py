@@ -17,7 +17,7 @@ from itertools import starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from geoseg import memory
+from geoseg import allocator
 from geoseg.errors import ConfigError, RetryError
 from geoseg.job.record import versions
 
@@ -63,10 +63,10 @@ def own_cluster(workers: int, threads: int, readers: int) -> Iterator[Client]:
         "distributed.worker.profile.enabled": False,
         "distributed.scheduler.allowed-failures": ALLOWED_DEATHS,
         "logging": {"distributed": "critical"},
-        "distributed.nanny.pre-spawn-environ": nanny | memory.ENVIRONMENT,
+        "distributed.nanny.pre-spawn-environ": nanny | allocator.ENVIRONMENT,
     }
     with (
-        memory.returned(),
+        allocator.returned(),
         dask.config.set(settings),
         _start(
             n_workers=workers or 1,

@@ -2,11 +2,11 @@
 
 import geoseg.gdal  # noqa: F401  (before any libgdal is loaded)
 from geoseg.raster.block import Band, Block, RasterSource
-from geoseg.raster.geotiff import FileSource
-from geoseg.raster.open import Scene, expand, open_scene, open_scenes
-from geoseg.raster.stack import StackSource
-from geoseg.raster.warp import WarpSource, on_grid
-from geoseg.raster.xarray import XarraySource
+from geoseg.raster.file_source import FileSource
+from geoseg.raster.open_scenes import Scene, expand, open_scene, open_scenes
+from geoseg.raster.stack_source import StackSource
+from geoseg.raster.warp_source import WarpSource, on_grid
+from geoseg.raster.xarray_source import XarraySource
 
 __all__ = [
     "Band",

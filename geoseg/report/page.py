@@ -10,13 +10,13 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from geoseg.report import text
-from geoseg.report.accuracy import accuracy_of
-from geoseg.report.areas import areas_of
-from geoseg.report.frame import Frame, frame_of
+from geoseg.report import number_text
+from geoseg.report.accuracy_tables import accuracy_of
+from geoseg.report.class_areas import areas_of
+from geoseg.report.drawn_polygons import Drawn, draw
 from geoseg.report.maplibre import maplibre
+from geoseg.report.mercator_frame import Frame, frame_of
 from geoseg.report.pictures import MOST_PX, Picture, class_ids, class_picture, scene_picture
-from geoseg.report.polygons import Drawn, draw
 from geoseg.report.provenance import facts_of, left_out, provenance_of
 from geoseg.report.subject import Subject
 
@@ -109,7 +109,8 @@ def _drawn_less(subject: Subject, drawing: Drawing | None) -> list[str]:
     polygons = drawing.polygons
     if polygons and polygons.count < polygons.of:
         found.append(
-            f"{text.whole(polygons.count)} of {text.whole(polygons.of)} polygons are drawn here, "
+            f"{number_text.whole(polygons.count)} of {number_text.whole(polygons.of)} polygons are"
+            " drawn here, "
             "the largest: the file has all"
         )
     return [_sentence(each) for each in found]
@@ -168,7 +169,9 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     names = ("percent", "whole", "area")
-    environment.filters |= {name: getattr(text, name) for name in names} | {"unquote": unquote}
+    environment.filters |= {name: getattr(number_text, name) for name in names} | {
+        "unquote": unquote
+    }
     environment.tests["nan"] = math.isnan
     return environment
 

@@ -17,12 +17,12 @@ from PIL import Image
 from geoseg import grid
 from geoseg.classes import IGNORE, ClassScheme
 from geoseg.grid import Window
-from geoseg.paint import photo, true_colour
 from geoseg.raster import Band, Block, FileSource, RasterSource, WarpSource
 from geoseg.raster.block import paste
 from geoseg.raster.drivers import driver_of
 from geoseg.remote import Place
-from geoseg.report.frame import Frame
+from geoseg.render import photo, true_colour
+from geoseg.report.mercator_frame import Frame
 
 MOST_PX = 4096
 """Longest side of a picture: what the graphics chips of phones take as one texture."""

@@ -10,9 +10,9 @@ from typing import Any
 from geoseg import grid
 from geoseg.errors import GridError
 from geoseg.job import Record
-from geoseg.report.areas import Areas
+from geoseg.report.class_areas import Areas
+from geoseg.report.number_text import day, duration, percent, setting, size, whole
 from geoseg.report.subject import Subject
-from geoseg.report.text import day, duration, percent, setting, size, whole
 
 type Rows = tuple[tuple[str, str], ...]
 

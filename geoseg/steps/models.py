@@ -13,7 +13,7 @@ from geoseg.errors import ConfigError, ModelError
 from geoseg.options import Options
 
 if TYPE_CHECKING:
-    from geoseg.models.weights import Weights
+    from geoseg.models.pretrained.weights import Weights
 
 logger = logging.getLogger(__name__)
 SUFFIXES = {"onnx": ".onnx", "torchexport": ".pt2"}
@@ -45,7 +45,7 @@ def list_models(words: Sequence[str] = (), *, unusable: bool = False) -> list[We
     Returns:
         Whole models first, then backbones, by name.
     """
-    from geoseg.models.weights import everything
+    from geoseg.models.pretrained.weights import everything
 
     order = ("model", "backbone", "none")
     found = [
@@ -71,15 +71,15 @@ def fetch_model(name: str, to: str | Path | None = None) -> Path:
         ConfigError: there are no weights of that name, or not at that address any more.
         RetryError: the network failed.
     """
-    from geoseg.models import checkpoint, weights
-    from geoseg.models.fetch import fetch
+    from geoseg.models.pretrained import weight_files, weights
+    from geoseg.models.pretrained.fetch_weights import fetch
 
     found = weights.named(name)
     if found.use == "none":
         raise ConfigError(
             "fit none of the networks that map pixels here", where=name, fix="geoseg models list"
         )
-    return fetch(found, Path(to) if to else checkpoint.cache())
+    return fetch(found, Path(to) if to else weight_files.cache())
 
 
 def show_model(name: str | Path) -> dict[str, Any]:
@@ -98,12 +98,12 @@ def show_model(name: str | Path) -> dict[str, Any]:
     """
     from dataclasses import asdict
 
-    from geoseg.models import checkpoint, weights
+    from geoseg.models.pretrained import weight_files, weights
 
     if Path(name).exists() or not weights.is_name(str(name)):
         return _shown(Path(name))
     found = weights.named(str(name))
-    file = checkpoint.cache() / found.file
+    file = weight_files.cache() / found.file
     size = file.stat().st_size if file.is_file() else None
     return {**asdict(found), "architectures": found.architectures, "bytes": size}
 
@@ -135,7 +135,7 @@ def export_model(
 
         difference, sizes = write_program(folder, out), "any size"
     else:
-        from geoseg.models.exchange.write import write_onnx
+        from geoseg.models.exchange.onnx_export import write_onnx
 
         written = write_onnx(folder, out, tile=options.tile, dynamic=options.dynamic)
         difference = written.difference
@@ -148,8 +148,8 @@ def export_model(
 
 def _network(model: Path) -> Path:
     """The directory of the one network of a model."""
-    from geoseg.models.recipe import Recipe
-    from geoseg.models.saved import SavedModel, is_file
+    from geoseg.models.run.inference_settings import Recipe
+    from geoseg.models.saved.saved_model import SavedModel, is_file
 
     found = SavedModel.open([model], Recipe())
     if len(found.folders) > 1:
@@ -195,8 +195,8 @@ def table(found: Sequence[Weights]) -> str:
 
 
 def _shown(path: Path) -> dict[str, Any]:
-    from geoseg.models.folds import members, read_folds
-    from geoseg.models.saved import spec_of
+    from geoseg.models.saved.fold_models import members, read_folds
+    from geoseg.models.saved.saved_model import spec_of
 
     specs = {
         model.name: spec_of(model).model_dump(mode="json", exclude_none=True)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from odc.geo.crs import CRS
 
-    from geoseg.boundaries import Regions, Rules
     from geoseg.grid import Source
+    from geoseg.polygonize import Regions, Rules
 
 __all__ = ["trace"]
 
@@ -45,7 +45,7 @@ def trace(
         options: worker processes, or a Dask cluster; threads of this process without them.
 
     Returns:
-        Batches of regions; `geoseg.boundaries.collect` makes one of them, by first pixel.
+        Batches of regions; `geoseg.polygonize.collect` makes one of them, by first pixel.
 
     Raises:
         RasterError: the classes are not one band of whole numbers, or the file is broken.
@@ -62,15 +62,15 @@ def trace(
     """
     from affine import Affine
 
-    from geoseg import boundaries
+    from geoseg import polygonize
     from geoseg.job import elsewhere
 
     source = _source(classes, Affine.identity(), None)
     affine, crs = source.geobox.affine, source.geobox.crs
-    return boundaries.trace(
+    return polygonize.trace(
         source,
         confidence=None if confidence is None else _source(confidence, affine, crs),
-        rules=rules or boundaries.Rules(),
+        rules=rules or polygonize.Rules(),
         spread=elsewhere(options or WorkerOptions(), label="strips"),
     )
 
@@ -81,7 +81,7 @@ def _source(classes: Classes, affine: Affine, crs: CRS | None) -> Source:
     import xarray as xr
     from odc.geo.geobox import GeoBox
 
-    from geoseg.boundaries import ArraySource
+    from geoseg.polygonize import ArraySource
     from geoseg.raster import FileSource, XarraySource
 
     if isinstance(classes, str | Path):

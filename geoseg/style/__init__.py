@@ -9,7 +9,7 @@ from geoseg.style.qml import (
     polygons_qml,
     raster_qml,
 )
-from geoseg.style.read import load_scheme, scheme_of
+from geoseg.style.read_styles import load_scheme, scheme_of
 from geoseg.style.sld import confidence_sld, polygons_sld, raster_sld
 
 __all__ = [

@@ -12,7 +12,7 @@ from shapely.geometry.base import BaseGeometry
 
 from geoseg.synthetic.materials import CLASS_IDS
 from geoseg.synthetic.nature import draw_forest, draw_pits, draw_rivers
-from geoseg.synthetic.network import Cell, Network, draw_cells, draw_network
+from geoseg.synthetic.roads import Cell, Network, draw_cells, draw_network
 from geoseg.synthetic.settlement import farmstead, village
 from geoseg.synthetic.shapes import Feature, Points, blob, polygons, subdivide
 

@@ -10,7 +10,7 @@ import shapely
 from shapely import Polygon, STRtree
 from shapely.geometry.base import BaseGeometry
 
-from geoseg.synthetic.network import Cell
+from geoseg.synthetic.roads import Cell
 from geoseg.synthetic.shapes import (
     Feature,
     Points,

@@ -18,7 +18,7 @@ from pyproj.crs.coordinate_operation import (
 
 from geoseg import grid
 from geoseg.errors import GridError
-from geoseg.vector.project import metres_per_unit
+from geoseg.vector.reproject import metres_per_unit
 
 SNAP_PX = 1e-4
 """Vertices this near to a pixel's corner are there: rounding of coordinates moves them less."""

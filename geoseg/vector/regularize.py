@@ -14,7 +14,7 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
-from geoseg.vector.project import metres_per_unit
+from geoseg.vector.reproject import metres_per_unit
 
 MIN_IOU = 0.75
 """A footprint that has less than this in common with its outline is not what was mapped."""

@@ -15,7 +15,7 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
-from geoseg.vector.features import GEOMETRY, Features, LayerPlan, wkb
+from geoseg.vector.feature_batches import GEOMETRY, Features, LayerPlan, wkb
 from geoseg.vector.lonlat import FINER_DECIMALS, WGS84, rounded, to_lonlat
 
 FIXED_DATE = "2000-01-01T00:00:00.000Z"

@@ -14,7 +14,7 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
-from geoseg.vector.features import GEOMETRY, Features, LayerPlan, wkb
+from geoseg.vector.feature_batches import GEOMETRY, Features, LayerPlan, wkb
 
 BOX = "bbox"
 SIDES = ("xmin", "ymin", "xmax", "ymax")

@@ -24,8 +24,8 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 import geoseg
-from geoseg.steps.publish.serving import serve
-from geoseg.steps.publish.view import ViewOptions
+from geoseg.steps.view import ViewOptions
+from geoseg.steps.view.server import serve
 
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 DEMO = Path(__file__).parents[2] / "demo" / "map" / "report.html"

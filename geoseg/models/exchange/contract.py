@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from geoseg.models.spec import ModelSpec
+from geoseg.models.saved.spec import ModelSpec
 
 LEVELS = 255.0
 """The Deepness plugin divides pixels by 255, whatever their dtype (its preprocessing_utils.py, and

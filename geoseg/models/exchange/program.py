@@ -13,8 +13,8 @@ from torch import Tensor
 from geoseg import files
 from geoseg.errors import ModelError
 from geoseg.models.exchange.contract import TOLERANCE, Exported, probabilities, sample
-from geoseg.models.spec import SPEC
-from geoseg.models.store import load_network
+from geoseg.models.saved.model_files import load_network
+from geoseg.models.saved.spec import SPEC
 
 EXAMPLE_ROWS, EXAMPLE_COLS = 4, 6
 """Of the stride: an example that is no square, so that torch does not take height for width."""

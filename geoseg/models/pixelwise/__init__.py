@@ -10,12 +10,12 @@ import numpy as np
 from geoseg.classes import ClassScheme
 from geoseg.errors import ModelError
 from geoseg.grid import Window, whole
+from geoseg.models.pixelwise.classifiers import Forest, Index, Linear, Rule, tempered
 from geoseg.models.pixelwise.features import FloatArray, look
-from geoseg.models.pixelwise.rules import Forest, Index, Linear, Rule, tempered
-from geoseg.models.predictor import Layers
-from geoseg.models.recipe import Recipe
-from geoseg.models.spec import ModelSpec
-from geoseg.models.store import read_arrays
+from geoseg.models.run.inference_settings import Recipe
+from geoseg.models.run.predictor import Layers
+from geoseg.models.saved.model_files import read_arrays
+from geoseg.models.saved.spec import ModelSpec
 from geoseg.raster.block import Mask, Pixels
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class PixelPredictor:
         """The layers of the recipe, for the core."""
         import torch
 
-        from geoseg.models.decide import layers
+        from geoseg.models.run.decide import layers
 
         found = torch.from_numpy(self._answer(pixels, valid, core))
         result: Layers = layers(found, self.recipe).numpy()

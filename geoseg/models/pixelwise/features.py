@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.models.spec import Features, ModelSpec
+from geoseg.models.saved.spec import Features, ModelSpec
 from geoseg.raster.block import Mask, Pixels
 
 type FloatArray = NDArray[np.float32]

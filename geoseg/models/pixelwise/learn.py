@@ -10,19 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg import accuracy, files
+from geoseg.chips.chip_arrays import Samples
 from geoseg.classes import IGNORE
 from geoseg.errors import ChipsError
-from geoseg.models.bandnames import IndexName, bands_of
+from geoseg.models.band_names import IndexName, bands_of
 from geoseg.models.pixelwise import PixelPredictor
+from geoseg.models.pixelwise.classifiers import LEAST, Forest, Linear, normalized_difference
 from geoseg.models.pixelwise.features import FloatArray, look
-from geoseg.models.pixelwise.rules import LEAST, Forest, Linear, normalized_difference
-from geoseg.models.samples import Samples
-from geoseg.models.spec import ModelSpec, Threshold
-from geoseg.models.store import save_arrays, save_spec
+from geoseg.models.saved.model_files import save_arrays, save_spec
+from geoseg.models.saved.spec import ModelSpec, Threshold
 from geoseg.progress import track
 
 if TYPE_CHECKING:
-    from geoseg.models.calibration import Calibration
+    from geoseg.models.fit.calibration import Calibration
 
 PER_CLASS = 20_000
 """Labelled pixels of a class that are learned from, at most; drawn at random over all chips."""
@@ -191,7 +191,7 @@ def _check(predictor: PixelPredictor, val: Samples) -> tuple[Calibration, float]
     """The temperature that validation chips ask for, and their mIoU."""
     import torch
 
-    from geoseg.models.calibration import calibrate, share, some
+    from geoseg.models.fit.calibration import calibrate, share, some
 
     classes, each, rng = len(predictor.scheme.classes), share(val), np.random.default_rng(0)
     confusion = np.zeros((classes, classes), np.int64)

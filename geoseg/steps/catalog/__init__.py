@@ -67,9 +67,9 @@ def add_entry(
         InputError: a file cannot be read, or does not say where it lies.
         OutputError: there is such an entry already, or a file stands in the way.
     """
-    from geoseg.steps.catalog.documents import collection_of, items_of
-    from geoseg.steps.catalog.look import look
-    from geoseg.steps.catalog.write import catalog_with, place_of, write
+    from geoseg.steps.catalog.inspection import look
+    from geoseg.steps.catalog.stac_documents import collection_of, items_of
+    from geoseg.steps.catalog.write_entry import catalog_with, place_of, write
     from geoseg.style import load_scheme
 
     options = options or AddOptions()

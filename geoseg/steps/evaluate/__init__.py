@@ -90,9 +90,9 @@ def evaluate(
         InputError: map and truth cannot be compared; says why.
         OutputError: plots cannot be written.
     """
+    from geoseg.samples.read_sample import is_sample, read_points
+    from geoseg.steps.evaluate.accuracy_report import report_of, sample_report
     from geoseg.steps.evaluate.compare import compare
-    from geoseg.steps.evaluate.points import is_sample, read_points
-    from geoseg.steps.evaluate.report import report_of, sample_report
 
     options = options or EvaluateOptions()
     maps = _paths(mapped)
@@ -103,7 +103,7 @@ def evaluate(
         comparison = compare(maps, str(truth), options)
         report, scheme = report_of(comparison, options), comparison.scheme
     if options.plots is not None:
-        from geoseg.steps.evaluate.plots import write_plots
+        from geoseg.steps.evaluate.accuracy_plots import write_plots
 
         write_plots(options.plots, report, scheme)
     return report
@@ -140,9 +140,9 @@ def draw_sample(
         InputError: the maps cannot be drawn from.
         OutputError: the file is there already.
     """
+    from geoseg.samples.draw import draw, plan, strata_of
+    from geoseg.samples.write_sample import write_sample
     from geoseg.steps.evaluate.compare import open_alike
-    from geoseg.steps.evaluate.draw import draw, plan, strata_of
-    from geoseg.steps.evaluate.sample import write_sample
 
     out, options = Path(out), options or EvaluateOptions()
     if out.suffix.lower() != ".gpkg":

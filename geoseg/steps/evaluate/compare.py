@@ -14,6 +14,7 @@ from geoseg.accuracy.boundary import Overlap
 from geoseg.accuracy.segments import Found
 from geoseg.classes import ClassScheme
 from geoseg.errors import ApartError, ConfigError, InputError
+from geoseg.maps.sides import LandMap, open_land_map, open_truth
 from geoseg.steps.evaluate import EvaluateOptions
 from geoseg.steps.evaluate.counters import (
     BlockCount,
@@ -22,10 +23,9 @@ from geoseg.steps.evaluate.counters import (
     Counter,
     PixelCounter,
 )
-from geoseg.steps.evaluate.looks import Looks, block_px
+from geoseg.steps.evaluate.object_ids import parts_of
 from geoseg.steps.evaluate.objects import ObjectCounter
-from geoseg.steps.evaluate.parts import parts_of
-from geoseg.steps.evaluate.sides import LandMap, open_land_map, open_truth
+from geoseg.steps.evaluate.windows import Looks, block_px
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from geoseg.classes import IGNORE
 from geoseg.errors import GridError
 from geoseg.grid import Window
 from geoseg.raster import FileSource
-from geoseg.steps.evaluate.looks import Look
+from geoseg.steps.evaluate.windows import Look
 from geoseg.vector.measure import areas_m2
 
 logger = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.accuracy.segments import Found, Segments, match
-from geoseg.steps.evaluate.looks import Look
-from geoseg.steps.evaluate.parts import Numbered, Parts
+from geoseg.steps.evaluate.object_ids import Numbered, Parts
+from geoseg.steps.evaluate.windows import Look
 
 
 class ObjectCounter:

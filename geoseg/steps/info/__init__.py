@@ -12,7 +12,7 @@ from geoseg.errors import GeosegError, InputError, UnsafeError
 from geoseg.options import Options
 from geoseg.progress import track
 from geoseg.steps.info.entry import Entry, Problem, plain, unknown
-from geoseg.steps.info.text import describe
+from geoseg.steps.info.entry_text import describe
 
 __all__ = ["InfoOptions", "describe", "info", "unreadable"]
 

@@ -8,6 +8,7 @@ from geoseg import classes, files, grid, yamlfile
 from geoseg.classes import ClassScheme
 from geoseg.errors import GeosegError, InputError
 from geoseg.raster import drivers, open_scene
+from geoseg.raster.checks.gdal_messages import quietly
 from geoseg.raster.drivers import SUFFIXES
 from geoseg.steps.info.entry import (
     Entry,
@@ -19,9 +20,8 @@ from geoseg.steps.info.entry import (
     refusal,
     whole_number,
 )
-from geoseg.steps.info.models import folds_entry, model_entry
-from geoseg.steps.info.quiet import quietly
-from geoseg.steps.info.raster import raster_entry
+from geoseg.steps.info.model_entries import folds_entry, model_entry
+from geoseg.steps.info.raster_entry import raster_entry
 
 CHIPS, MODEL, RUN, CLASSES, WEIGHTS, ONNX = (
     "chips.json",
@@ -69,7 +69,7 @@ def look_into(path: Path, *, deep: bool) -> Entry:
 
 
 def _chips(path: Path) -> Entry:
-    from geoseg.chips.store import open_chips
+    from geoseg.chips.chip_set import open_chips
 
     chips = open_chips(path)
     spec = chips.spec

@@ -7,8 +7,8 @@ from pathlib import Path
 from geoseg.errors import RasterError, VectorError
 from geoseg.raster import drivers
 from geoseg.steps.info.entry import Entry, entry, problem
-from geoseg.steps.info.raster import raster_entry
-from geoseg.steps.info.vector import vector_entry
+from geoseg.steps.info.raster_entry import raster_entry
+from geoseg.steps.info.vector_entry import vector_entry
 from geoseg.vector import layer
 
 PARTS = {

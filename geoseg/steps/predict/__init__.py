@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from geoseg.job.pool import WorkerOptions
-from geoseg.job.run import RunOptions
+from geoseg.job.run_directory import RunOptions
 from geoseg.options import ReadOptions
 
 if TYPE_CHECKING:
-    from geoseg.models.predictor import Predictor
+    from geoseg.models.run.predictor import Predictor
     from geoseg.raster import Scene
 
 __all__ = ["PredictOptions", "explain", "predict"]

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from geoseg.classes import IGNORE
 from geoseg.grid import Tile
-from geoseg.models.decide import layers
-from geoseg.models.predictor import Layers
-from geoseg.models.recipe import Recipe
+from geoseg.models.run.decide import layers
+from geoseg.models.run.inference_settings import Recipe
+from geoseg.models.run.predictor import Layers
 from geoseg.raster.block import Mask, Pixels
-from geoseg.steps.predict.view import View
+from geoseg.steps.predict.region_view import View
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,19 +8,19 @@ from contextlib import contextmanager
 import psutil
 import torch
 
-from geoseg import grid, memory
+from geoseg import allocator, grid
 from geoseg.errors import ConfigError, RetryError
-from geoseg.models import dropout
-from geoseg.models.abilities import has_bf16
-from geoseg.models.engines import installed
-from geoseg.models.footprint import Footprint, measure
-from geoseg.models.networks import TORCH_ONLY
-from geoseg.models.recipe import Engine
-from geoseg.models.saved import is_file
-from geoseg.models.store import load_network
+from geoseg.models.networks import dropout
+from geoseg.models.networks.build import TORCH_ONLY
+from geoseg.models.run.engines import installed
+from geoseg.models.run.hardware import has_bf16
+from geoseg.models.run.inference_settings import Engine
+from geoseg.models.run.memory_cost import Footprint, measure
+from geoseg.models.saved.model_files import load_network
+from geoseg.models.saved.saved_model import is_file
 from geoseg.raster import Block
 from geoseg.steps.predict.choice import DEFAULT_WINDOW, Choice, ChoiceTask, Trial
-from geoseg.steps.predict.held import hold
+from geoseg.steps.predict.predictor_cache import hold
 from geoseg.steps.predict.trials import Stand, compete
 
 GPU_WINDOW, SMALLEST_WINDOW = 2048, 256
@@ -47,7 +47,7 @@ def choose(task: ChoiceTask) -> Choice:
         ModelError: dropout is to be left on in a network that has none.
         RetryError: not even the smallest window fits the memory.
     """
-    with _one_thread(), memory.returned():
+    with _one_thread(), allocator.returned():
         return _choose(task)
 
 
@@ -95,7 +95,7 @@ def _choose(task: ChoiceTask) -> Choice:
 def _footprint(task: ChoiceTask) -> Footprint:
     first = task.model.folders[0]
     if is_file(first):
-        from geoseg.models.exchange.run import measure as measure_file
+        from geoseg.models.exchange.onnx_predictor import measure as measure_file
 
         return measure_file(first)
     network, spec = load_network(first)

@@ -23,9 +23,9 @@ from geoseg import files, grid
 from geoseg.classes import IGNORE
 from geoseg.errors import GridError, RasterError
 from geoseg.grid import Window
+from geoseg.maps.open_map import CLASSES, CONFIDENCE
 from geoseg.raster import FileSource, RasterSource, StackSource, WarpSource
 from geoseg.raster.cog import BLOCK, encode_part
-from geoseg.raster.maps import CLASSES, CONFIDENCE
 from geoseg.steps.predict.region import part_name
 
 LAYERS = (CLASSES, CONFIDENCE)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from geoseg import grid
 from geoseg.classes import ClassScheme
 from geoseg.errors import ApartError, ConfigError, GridError
-from geoseg.models.predictor import Predictor
-from geoseg.models.recipe import Recipe
-from geoseg.models.saved import SavedModel, weights_of
-from geoseg.models.spec import ModelSpec
+from geoseg.models.run.inference_settings import Recipe
+from geoseg.models.run.predictor import Predictor
+from geoseg.models.saved.saved_model import SavedModel, weights_of
+from geoseg.models.saved.spec import ModelSpec
 from geoseg.raster import RasterSource, Scene, on_grid, open_scenes
 from geoseg.raster.drivers import SUFFIXES
 from geoseg.remote import is_remote, require_bucket

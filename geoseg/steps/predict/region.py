@@ -12,15 +12,15 @@ import numpy as np
 from geoseg import files, grid
 from geoseg.classes import IGNORE
 from geoseg.grid import Window
-from geoseg.models.predictor import Layers, Predictor
-from geoseg.models.saved import SavedModel
+from geoseg.models.run.predictor import Layers, Predictor
+from geoseg.models.saved.saved_model import SavedModel
 from geoseg.raster import RasterSource
 from geoseg.raster.cog import encode_part
-from geoseg.steps.predict.before import Before
-from geoseg.steps.predict.held import predictor_of
-from geoseg.steps.predict.owned import map_owned
+from geoseg.steps.predict.core_windows import map_owned
+from geoseg.steps.predict.predictor_cache import predictor_of
+from geoseg.steps.predict.previous_map import Before
+from geoseg.steps.predict.region_view import View, Windows, look
 from geoseg.steps.predict.slots import Slots
-from geoseg.steps.predict.view import View, Windows, look
 from geoseg.vector import Polygons
 
 
@@ -97,7 +97,7 @@ def map_region(task: RegionTask) -> tuple[str, dict[str, Any]]:
 def _map(view: View, predictor: Predictor, task: RegionTask) -> tuple[Layers, int]:
     if not task.windows.blend:
         return map_owned(view, predictor, task.layers)
-    from geoseg.models.inference import Ensemble, LogitsPredictor
+    from geoseg.models.run.network_predictors import Ensemble, LogitsPredictor
     from geoseg.steps.predict.blend import map_blended
 
     assert isinstance(predictor, LogitsPredictor | Ensemble), "checked before the work began"

@@ -13,14 +13,14 @@ from odc.geo.geobox import GeoBox
 from geoseg import grid
 from geoseg.errors import GridError
 from geoseg.grid import Window
-from geoseg.models.saved import SavedModel
+from geoseg.models.saved.saved_model import SavedModel
 from geoseg.raster import FileSource, RasterSource, XarraySource
 from geoseg.raster.cog import BLOCK
 from geoseg.steps.predict.choice import Choice
-from geoseg.steps.predict.job import before
 from geoseg.steps.predict.plan import Plan
 from geoseg.steps.predict.region import RegionTask
-from geoseg.steps.predict.view import Windows
+from geoseg.steps.predict.region_view import Windows
+from geoseg.steps.predict.scene_job import before
 from geoseg.vector import Polygons
 
 BLENDED_WINDOWS = 4

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geoseg import grid, memory
+from geoseg import allocator, grid
 from geoseg.errors import ConfigError, GeosegError
-from geoseg.models.predictor import Layers, Predictor
-from geoseg.models.recipe import Engine
-from geoseg.models.saved import SavedModel
+from geoseg.models.run.inference_settings import Engine
+from geoseg.models.run.predictor import Layers, Predictor
+from geoseg.models.saved.saved_model import SavedModel
 from geoseg.raster import Block
 from geoseg.steps.predict.choice import Trial
 
@@ -111,7 +111,7 @@ def _speed(engine: Engine) -> float:
 
 def _try(stand: Stand, engine: Engine, truth: Layers | None) -> _Tried:
     block, core = stand.block, grid.whole(stand.block.valid.shape)
-    memory.keep(freed=engine.makes_arrays)
+    allocator.keep(freed=engine.makes_arrays)
     try:
         predictor = _on(stand.model, engine).load(slots=stand.slots)
         layers = predictor(block.pixels, block.valid, core)

@@ -12,20 +12,20 @@ from pathlib import Path
 from geoseg import files
 from geoseg.errors import PartialError
 from geoseg.job import Run, open_run, spread, unrepeatable
-from geoseg.job.run import RECORD
+from geoseg.job.run_directory import RECORD
+from geoseg.maps.open_map import SCHEME
 from geoseg.raster import XarraySource
 from geoseg.raster.cog import BLOCK
-from geoseg.raster.maps import SCHEME
 from geoseg.remote import upload
-from geoseg.steps.predict.agree import choice_of, contents_of, forget
 from geoseg.steps.predict.choice import DEFAULT_WINDOW, Choice
-from geoseg.steps.predict.finish import PAM, rasters
-from geoseg.steps.predict.job import CONTENTS, Job, needed_bytes
+from geoseg.steps.predict.engine_choice import choice_of, contents_of, forget
+from geoseg.steps.predict.map_files import PAM, rasters
 from geoseg.steps.predict.mosaic import LAYERS, map_mosaic, plan_mosaic, target_grid
 from geoseg.steps.predict.plan import Plan
 from geoseg.steps.predict.region import RegionTask, map_region
+from geoseg.steps.predict.scene_job import CONTENTS, Job, needed_bytes
 from geoseg.steps.predict.tasks import tasks_of
-from geoseg.steps.predict.team import Team, team_of
+from geoseg.steps.predict.workers import Team, team_of
 
 logger = logging.getLogger(__name__)
 FAILED = "failed.json"

@@ -89,10 +89,10 @@ def publish(land_map: str | Path, *, options: PublishOptions | None = None) -> l
         >>> publish("demo/map")[0].name  # doctest: +SKIP
         'map.qgz'
     """
-    from geoseg.steps.publish.contents import contents_of
-    from geoseg.steps.publish.imagery import ARRANGED
+    from geoseg.maps.contents import contents_of
+    from geoseg.maps.imagery import ARRANGED
+    from geoseg.qgis.project import write_qgis
     from geoseg.steps.publish.page import write_page
-    from geoseg.steps.publish.qgis import write_qgis
     from geoseg.steps.publish.records import write_records
     from geoseg.steps.publish.styles import write_styles
 

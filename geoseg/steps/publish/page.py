@@ -11,11 +11,11 @@ from typing import Any
 
 from geoseg import files
 from geoseg.errors import InputError
+from geoseg.maps.contents import CLASSES, CONFIDENCE, PROBABILITIES, RECORD, Contents
+from geoseg.metadata.facts import href
+from geoseg.metadata.stac import ITEM
+from geoseg.qgis.project import PROJECT
 from geoseg.report import Subject, page_of
-from geoseg.steps.publish.contents import CLASSES, CONFIDENCE, PROBABILITIES, RECORD, Contents
-from geoseg.steps.publish.facts import href
-from geoseg.steps.publish.qgis import PROJECT
-from geoseg.steps.publish.stac import ITEM
 
 logger = logging.getLogger(__name__)
 PAGE, TILES = "report.html", "classes.pmtiles"
@@ -40,9 +40,9 @@ def write_page(contents: Contents) -> list[Path]:
         InputError: the accuracy report the options name is none.
     """
     from geoseg.raster import FileSource
-    from geoseg.report.frame import frame_of
+    from geoseg.report.map_tiles import write_tiles
+    from geoseg.report.mercator_frame import frame_of
     from geoseg.report.pictures import MOST_PX
-    from geoseg.report.tiles import write_tiles
 
     path, tiles = contents.folder / PAGE, contents.folder / TILES
     made = [path]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from geoseg.steps.publish.contents import Contents
-from geoseg.steps.publish.iso import write_iso
-from geoseg.steps.publish.stac import write_stac
+from geoseg.maps.contents import Contents
+from geoseg.metadata.iso import write_iso
+from geoseg.metadata.stac import write_stac
 
 WRITERS = {"stac": (write_stac,), "iso19139": (write_iso,), "both": (write_stac, write_iso)}
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from geoseg import files, style
-from geoseg.steps.publish.contents import CLASSES, CONFIDENCE, Contents
+from geoseg.maps.contents import CLASSES, CONFIDENCE, Contents
 
 
 def write_styles(contents: Contents) -> list[Path]:

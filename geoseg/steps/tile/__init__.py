@@ -108,11 +108,11 @@ def tile(
         ChipsError: nothing is labelled, or the chips cannot be split without a leak.
     """
     from geoseg import raster, style
+    from geoseg.chips.chip_set import FILES
     from geoseg.chips.export import export
-    from geoseg.chips.labels import LabelLayer
-    from geoseg.chips.store import FILES
     from geoseg.classes import ClassScheme
     from geoseg.job import open_run, spread, unrepeatable
+    from geoseg.labels.layers import LabelLayer
     from geoseg.steps.tile.ground import read_all
 
     options = options or TileOptions()
@@ -220,7 +220,7 @@ def _check_some_labels(sources: Sequence[RasterSource], layer: LabelLayer) -> No
 
 def _check_same_bands(sources: Sequence[RasterSource]) -> None:
     from geoseg import grid
-    from geoseg.models.spec import GSD_TOLERANCE
+    from geoseg.models.saved.spec import GSD_TOLERANCE
 
     wanted = [band.name for band in sources[0].bands]
     for source in sources[1:]:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from geoseg.chips.areas import read_areas
-from geoseg.chips.labels import LabelLayer
+from geoseg.chips.split_areas import read_areas
 from geoseg.errors import ConfigError
+from geoseg.labels.layers import LabelLayer
 from geoseg.raster import RasterSource
 from geoseg.vector import Polygons
 

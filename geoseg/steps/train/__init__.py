@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from geoseg.errors import ChipsError
-from geoseg.models.named import Loss, Schedule
+from geoseg.models.fit.names import Loss, Schedule
 from geoseg.options import Options
-from geoseg.steps.train.applies import require_applicable
+from geoseg.steps.train.applicable import require_applicable
 
 if TYPE_CHECKING:
     from geoseg.chips import ChipSet
@@ -157,7 +157,7 @@ def train(chips: str | Path, out: str | Path, *, options: TrainOptions | None = 
         ModelError: the backbone is unknown, or a file of weights is damaged.
     """
     from geoseg.chips import open_chips
-    from geoseg.models.folds import write_folds
+    from geoseg.models.saved.fold_models import write_folds
 
     options = options or TrainOptions()
     require_applicable(options)
@@ -177,9 +177,9 @@ def train(chips: str | Path, out: str | Path, *, options: TrainOptions | None = 
 
 
 def _train_one(chips: ChipSet, folder: Path, options: TrainOptions) -> None:
-    from geoseg.chips.store import FILES
+    from geoseg.chips.chip_set import FILES
     from geoseg.job import open_run
-    from geoseg.steps.train.unlabelled import open_unlabelled
+    from geoseg.steps.train.unlabelled_scenes import open_unlabelled
 
     _check(chips)
     scenes = open_unlabelled(chips, options.unlabelled)
@@ -200,11 +200,11 @@ def _fit(
     chips: ChipSet, scenes: Sequence[RasterSource], run: Run, options: TrainOptions
 ) -> dict[str, float | None]:
     if options.architecture in ("forest", "svm", "threshold"):
-        from geoseg.steps.train.pixelwise import fit_pixels
+        from geoseg.steps.train.fit_pixels import fit_pixels
 
         return {**fit_pixels(chips, run.folder, options)}
-    from geoseg.chips.unlabelled import free_ground
-    from geoseg.steps.train.network import fit_network
+    from geoseg.chips.unlabelled_areas import free_ground
+    from geoseg.steps.train.fit_network import fit_network
 
     ground = free_ground(chips, scenes) if scenes else None
     if ground:
@@ -220,7 +220,7 @@ def _outputs(options: TrainOptions) -> tuple[str, ...]:
 
 def _weights_files(options: TrainOptions) -> list[Path]:
     """Files of weights that belong to what made a model."""
-    from geoseg.models.start import file_of
+    from geoseg.models.fit.starting_point import file_of
 
     return [file_of(options.weights, options.weights_folder)] if options.weights else []
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from pyproj import CRS
 
-    from geoseg.boundaries import DouglasPeucker, Regions, Rules, Visvalingam
     from geoseg.classes import ClassScheme
+    from geoseg.polygonize import DouglasPeucker, Regions, Rules, Visvalingam
     from geoseg.raster import FileSource, RasterSource
 
 __all__ = ["VectorizeOptions", "vectorize"]
@@ -223,9 +223,9 @@ def _regions(
     source: RasterSource, confidence: RasterSource | None, options: VectorizeOptions
 ) -> Iterator[Regions]:
     """The regions, traced in threads of this process, or where the options say."""
-    from geoseg.boundaries import trace
     from geoseg.grid import crs_of
     from geoseg.job import elsewhere
+    from geoseg.polygonize import trace
     from geoseg.progress import track
 
     rules, spread = _rules(options, crs_of(source.geobox).proj), elsewhere(options, label="strips")
@@ -234,8 +234,8 @@ def _regions(
 
 
 def _rules(options: VectorizeOptions, crs: CRS) -> Rules:
-    from geoseg.boundaries import Rules
-    from geoseg.vector.project import metres_per_unit
+    from geoseg.polygonize import Rules
+    from geoseg.vector.reproject import metres_per_unit
 
     return Rules(
         connectivity=options.connectivity,
@@ -248,7 +248,7 @@ def _rules(options: VectorizeOptions, crs: CRS) -> Rules:
 
 
 def _simplify(text: str) -> DouglasPeucker | Visvalingam:
-    from geoseg.boundaries import DouglasPeucker, Visvalingam
+    from geoseg.polygonize import DouglasPeucker, Visvalingam
 
     amount = _amount(text)
     return DouglasPeucker(amount) if text.startswith("dp") else Visvalingam(amount)

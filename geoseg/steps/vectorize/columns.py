@@ -15,7 +15,7 @@ from geoseg import grid
 from geoseg.steps.vectorize.rows import Rows
 from geoseg.vector import Features, LayerPlan
 from geoseg.vector.measure import areas_m2, perimeters_m
-from geoseg.vector.zonal import means
+from geoseg.vector.zonal_means import means
 
 if TYPE_CHECKING:
     from geoseg.raster import RasterSource

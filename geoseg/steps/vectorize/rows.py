@@ -15,7 +15,7 @@ from geoseg.classes import ClassScheme
 from geoseg.errors import ClassError
 
 if TYPE_CHECKING:
-    from geoseg.boundaries import Regions
+    from geoseg.polygonize import Regions
 
 PORTION = 16_384
 

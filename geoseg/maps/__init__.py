@@ -1,0 +1,1 @@
+"""A finished map: its files, what belongs to them, and how they are read back."""

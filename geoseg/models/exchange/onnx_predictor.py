@@ -1,0 +1,149 @@
+"""A network in an ONNX file as a predictor."""
+
+from __future__ import annotations
+
+import time
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from geoseg.errors import ModelError
+from geoseg.models.exchange.contract import LEVELS
+from geoseg.models.exchange.onnx_file import OnnxFile, read_file
+from geoseg.models.exchange.onnx_graph import parse
+from geoseg.models.run import engines
+from geoseg.models.run.inference_settings import Engine, Recipe
+from geoseg.models.run.memory_cost import SIDE, Footprint
+from geoseg.models.run.network_predictors import NO_MEMORY, LogitsPredictor
+from geoseg.models.saved.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from geoseg.models.run.engines import Forward
+
+CPU = torch.device("cpu")
+
+
+class FilePredictor(LogitsPredictor):
+    """A network in an ONNX file as a predictor, on the CPU.
+
+    Args:
+        path: the file.
+        spec: what was read from it when the work began.
+        recipe: the engine, what is averaged, what is written.
+        slots: how many windows will be under way at once.
+
+    Raises:
+        ModelError: the file has changed since, or the engine cannot run the network.
+    """
+
+    def __init__(self, path: Path, spec: ModelSpec, recipe: Recipe, *, slots: int = 1) -> None:
+        file = read_file(path)
+        if file.spec != spec:
+            raise ModelError("has changed since the work began", where=path, fix="--overwrite")
+        forward = fitted(file, _network(path, file, recipe.engine, slots))
+        super().__init__(forward, spec, recipe, CPU)
+
+
+def fitted(file: OnnxFile, network: Forward) -> Forward:
+    """A file's network as every other: scaled pixels in, logits out.
+
+    The logarithm of probabilities stands for logits: it differs from them by one number a pixel,
+    which changes neither the largest nor the softmax.
+
+    Args:
+        file: what it takes and gives.
+        network: it.
+    """
+    spread = torch.tensor([each if each > 0 else 1.0 for each in file.spec.std])[:, None, None]
+    mean = torch.tensor(file.spec.mean)[:, None, None]
+
+    def forward(images: Tensor) -> Tensor:
+        height, width = images.shape[-2:]
+        images = _filled(images, file.ports.side)
+        answer = network((images * spread + mean) / LEVELS if file.own else images)
+        _require_map(file, answer, images)
+        return _logits(file, answer[..., :height, :width])
+
+    return forward
+
+
+def measure(path: Path) -> Footprint:
+    """How much memory and time the network of a file takes; as `footprint.measure`.
+
+    Raises:
+        ModelError: no engine can run it.
+    """
+    file = read_file(path)
+    side = file.ports.side or SIDE
+    engine = Engine(name="onnx" if engines.installed(Engine(name="onnx")) else "openvino")
+    network = fitted(file, _network(path, file, engine, 1))
+    start = time.perf_counter()
+    network(torch.zeros(1, file.ports.bands, side, side))
+    seconds = (time.perf_counter() - start) / side**2
+    return Footprint(_numbers(path, file, side) * 4 / side**2, seconds)
+
+
+def _filled(images: Tensor, side: int | None) -> Tensor:
+    """Images, and beyond them what stands for no data, up to the size that the network takes."""
+    if side is None:
+        return images
+    return nn.functional.pad(images, (0, side - images.shape[-1], 0, side - images.shape[-2]))
+
+
+def _require_map(file: OnnxFile, answer: Tensor, images: Tensor) -> None:
+    classes = 1 if file.answer == "one" else len(file.spec.scheme.classes)
+    wanted = (classes, *images.shape[-2:])
+    if tuple(answer.shape[1:]) != wanted:
+        raise ModelError(
+            "the network returned another map than one of its classes and the image's size",
+            where=file.spec.origin or None, got=tuple(answer.shape[1:]), wanted=wanted,
+        )  # fmt: skip
+
+
+def _logits(file: OnnxFile, answer: Tensor) -> Tensor:
+    if file.answer == "logits":
+        return answer
+    if file.answer == "one":
+        level = torch.logit(torch.tensor(file.threshold).clamp(1e-6, 1 - 1e-6))
+        ahead = torch.logit(answer.double(), eps=1e-7).float() - level
+        return torch.cat((torch.zeros_like(ahead), ahead), dim=1)
+    return torch.log(answer.clamp_min(torch.finfo(answer.dtype).tiny)) * file.spec.temperature
+
+
+def _network(path: Path, file: OnnxFile, engine: Engine, slots: int) -> Forward:
+    side = file.ports.side or -1
+    try:
+        run = engines.read(file.data, (1, file.ports.bands, side, side), engine, slots)
+    except ModelError as error:
+        raise ModelError(error.what, where=path, got=error.got) from error
+
+    def forward(images: Tensor) -> Tensor:
+        try:
+            return run(images)
+        except Exception as error:  # every engine has kinds of its own
+            if any(each in str(error) for each in NO_MEMORY):
+                raise MemoryError(f"a window does not fit the memory: {error}") from error
+            raise ModelError("the network fails", where=path, got=str(error)[:200]) from error
+
+    return forward
+
+
+def _numbers(path: Path, file: OnnxFile, side: int) -> int:
+    """How many numbers all operators put out together, as far as ONNX can infer it."""
+    from onnx import shape_inference
+
+    model = parse(file.data, path)
+    for dim, size in zip(
+        model.graph.input[0].type.tensor_type.shape.dim, (1, file.ports.bands, side, side),
+        strict=True,
+    ):  # fmt: skip
+        dim.dim_value = size
+    try:
+        found = shape_inference.infer_shapes(model, data_prop=True).graph
+    except shape_inference.InferenceError:
+        return 0
+    shapes = [each.type.tensor_type.shape.dim for each in (*found.value_info, *found.output)]
+    return sum(prod(dim.dim_value for dim in shape) for shape in shapes if shape)

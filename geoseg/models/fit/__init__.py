@@ -1,0 +1,1 @@
+"""Training: a network fitted to chips, calibrated, and resumable."""

@@ -1,0 +1,78 @@
+"""Losses by name; pixels that are 255 count in none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import segmentation_models_pytorch as smp
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from geoseg.classes import IGNORE
+from geoseg.models.fit.names import Loss
+
+MISSED = 0.7
+"""Weight of missed pixels in the Tversky loss against 0.3 of false ones (Salehi et al., 2017)."""
+
+
+class MapLoss(nn.Module):
+    """One loss or the sum of several.
+
+    Cross-entropy; Dice (Milletari et al., 2016); focal, each class against the rest (Lin et al.,
+    2017); Lovasz-Softmax (Berman
+    et al., 2018); Tversky (Salehi et al., 2017); Jaccard, which is 1 less a soft IoU. Classes that
+    a batch does not show count in none of the last four.
+
+    Args:
+        loss: names of losses, joined by "+".
+        class_weights: weight of each class in the cross-entropy and the focal loss.
+        label_smoothing: share of a pixel's label that the cross-entropy spreads over all classes.
+    """
+
+    def __init__(self, loss: Loss, class_weights: Sequence[float], label_smoothing: float) -> None:
+        super().__init__()
+        weights = torch.tensor(class_weights)
+        makers: dict[str, Callable[[], nn.Module]] = {
+            "ce": lambda: _CrossEntropy(weights, label_smoothing),
+            "focal": lambda: smp.losses.FocalLoss(
+                "multiclass", ignore_index=IGNORE, class_weights=list(class_weights)
+            ),
+            "dice": lambda: smp.losses.DiceLoss("multiclass", ignore_index=IGNORE),
+            "jaccard": lambda: smp.losses.JaccardLoss("multiclass", ignore_index=IGNORE),
+            "lovasz": lambda: smp.losses.LovaszLoss("multiclass", ignore_index=IGNORE),
+            "tversky": lambda: smp.losses.TverskyLoss(
+                "multiclass", ignore_index=IGNORE, alpha=1 - MISSED, beta=MISSED
+            ),
+        }
+        self.parts = nn.ModuleList(makers[name]() for name in loss.split("+"))
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The loss of a batch; 0 where no pixel of it is labelled.
+
+        Args:
+            logits: (images, classes, height, width).
+            labels: (images, height, width), 255 where unlabelled.
+        """
+        logits = logits.float()
+        total = torch.stack([part(logits, labels).sum() for part in self.parts]).sum()
+        return torch.where((labels != IGNORE).any(), total, 0 * logits.sum())
+
+
+class _CrossEntropy(nn.Module):
+    """As torch's, but 0 instead of NaN where all weights of a batch are."""
+
+    def __init__(self, weights: Tensor, label_smoothing: float) -> None:
+        super().__init__()
+        self.weights: Tensor
+        self.register_buffer("weights", weights, persistent=False)
+        self.label_smoothing = label_smoothing
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        total = functional.cross_entropy(
+            logits, labels, self.weights, ignore_index=IGNORE, reduction="sum",
+            label_smoothing=self.label_smoothing,
+        )  # fmt: skip
+        known = labels != IGNORE
+        weight = (self.weights[labels.where(known, 0)] * known).sum()
+        return total / weight.clamp_min(torch.finfo(weight.dtype).tiny)

@@ -1,0 +1,1 @@
+"""Inference: windows of pixels in, class ids and confidence out."""

@@ -1,0 +1,64 @@
+"""A directory with a model for each fold of its chips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean, stdev
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from geoseg import files
+from geoseg.errors import ModelError
+from geoseg.models.saved.spec import SPEC, read_spec
+
+FOLDS = "folds.json"
+
+
+class FoldScores(BaseModel):
+    """How well the model of each fold does on the blocks that it has not seen.
+
+    Attributes:
+        val_miou: validation mIoU of each fold, in order.
+        mean: of those.
+        sd: their standard deviation.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    val_miou: tuple[float, ...]
+    mean: float
+    sd: float
+
+
+def members(folder: Path) -> list[Path]:
+    """The models of a directory: itself, or its folds in order."""
+    folds = sorted(folder.glob("fold-*"), key=lambda fold: (len(fold.name), fold.name))
+    return [folder] if (folder / SPEC).exists() or not folds else folds
+
+
+def write_folds(folder: Path, folds: Sequence[Path]) -> FoldScores:
+    """Write folds.json from the specs of the folds; two or more."""
+    found = [float(read_spec(fold).metrics["val_miou"] or 0) for fold in folds]
+    scores = FoldScores(
+        val_miou=tuple(found), mean=round(mean(found), 6), sd=round(stdev(found), 6)
+    )
+    files.write_json(folder / FOLDS, scores.model_dump())
+    return scores
+
+
+def read_folds(folder: Path) -> FoldScores | None:
+    """The scores of a directory of folds; None where their training has not finished.
+
+    Raises:
+        ModelError: folds.json is not what `geoseg train --fold all` writes.
+    """
+    try:
+        return FoldScores.model_validate_json((folder / FOLDS).read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as error:
+        raise ModelError(
+            "does not say how well the folds do", where=folder / FOLDS, got=error,
+            fix="train again: geoseg train --fold all",
+        ) from error  # fmt: skip

@@ -1,0 +1,30 @@
+"""The shape of boundaries, changed once for both their sides."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from geoseg.polygonize.arcs import arcs_of, ring_points
+from geoseg.polygonize.band import Finished
+from geoseg.polygonize.metric import metric_of
+from geoseg.polygonize.rules import Rules
+from geoseg.polygonize.simplify import simplified
+from geoseg.polygonize.smooth import smoothed
+
+if TYPE_CHECKING:
+    from odc.geo.geobox import GeoBox
+
+
+def shaped(finished: Finished, rules: Rules, geobox: GeoBox) -> Finished:
+    """All regions of a raster, their boundaries simplified, then smoothed.
+
+    The whole network is in memory: this takes as much as there is boundary.
+    """
+    arcs = arcs_of(finished.corners, finished.starts)
+    if rules.simplify is not None:
+        arcs = simplified(arcs, rules.simplify, metric_of(geobox))
+    height, width = geobox.shape
+    arcs = smoothed(arcs, rules.smooth, (height, width))
+    points, starts = ring_points(arcs)
+    return replace(finished, corners=points, starts=starts)

@@ -1,0 +1,221 @@
+"""The regions of a raster as a graph: what each measures, and how much boundary they share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from geoseg.polygonize.metric import Metric, area_at
+from geoseg.polygonize.rings import offsets, renumbered
+from geoseg.polygonize.runs import Runs, united
+from geoseg.polygonize.strip_codes import Rows, Strip, label, read_rows, seam_rows
+
+EMPTY = -1
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+"""2 to the 64 over the golden ratio: hashing by multiplication, Knuth volume 3, 6.4."""
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Regions and what lies between them.
+
+    Attributes:
+        code: (n,) the class of each region, in the order of first pixels.
+        area: (n,) in the units of a `Metric`.
+        one: (m,) a region, for each stretch of boundary; -1 is outside.
+        other: (m,) the region on its other side.
+        length: (m,) how long it is; 0 where they meet in corners only.
+    """
+
+    code: NDArray[Any]
+    area: NDArray[np.int64]
+    one: NDArray[np.int32]
+    other: NDArray[np.int32]
+    length: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """The graph of some rows, and what it takes to join it with others.
+
+    Attributes:
+        graph: the regions.
+        top: the region of each run of the first row, -1 outside.
+        bottom: the same of the last row.
+        row: the raster's row that the first one is.
+        first: its codes.
+        last: the codes of the last row.
+    """
+
+    graph: Graph
+    top: NDArray[np.int32]
+    bottom: NDArray[np.int32]
+    row: int
+    first: NDArray[Any]
+    last: NDArray[Any]
+
+
+def survey(strip: Strip, metric: Metric) -> Survey:
+    """Measure the regions of a strip."""
+    return _survey(read_rows(strip), strip.connectivity, metric)
+
+
+def whole(
+    surveys: Iterable[Survey], height: int, connectivity: int, metric: Metric
+) -> tuple[Graph, list[NDArray[np.int32]]]:
+    """The graph of a raster from those of its strips, and the region of each of a strip's regions.
+
+    Between two strips lies the graph of their seam, whose two rows are theirs.
+    """
+    parts: list[Survey] = []
+    for each in surveys:
+        if parts:
+            rows = seam_rows(parts[-1].last, each.first, each.row, height)
+            parts.append(_survey(rows, connectivity, metric))
+        parts.append(each)
+    starts = offsets(np.array([len(part.graph.code) for part in parts]))
+    meets = [part.bottom >= 0 for part in parts[:-1]]
+    upper = [part.bottom[m] + at for part, m, at in zip(parts, meets, starts, strict=False)]
+    lower = [part.top[m] + at for part, m, at in zip(parts[1:], meets, starts[1:], strict=False)]
+    number, count = united(_joined(upper), _joined(lower), int(starts[-1]))
+    numbers = np.split(number, starts[1:-1])
+    code = np.empty(count, parts[0].graph.code.dtype)
+    area = np.zeros(count, np.int64)
+    for part, new in zip(parts, numbers, strict=True):
+        code[new] = part.graph.code
+        np.add.at(area, new, part.graph.area)
+    both = list(zip(numbers, (part.graph for part in parts), strict=True))
+    one = _joined([renumbered(new, graph.one) for new, graph in both])
+    other = _joined([renumbered(new, graph.other) for new, graph in both])
+    length = np.concatenate([graph.length for _, graph in both])
+    return Graph(code, area, one, other, length), numbers[::2]
+
+
+def _joined(arrays: list[NDArray[Any]]) -> NDArray[np.int32]:
+    return np.concatenate([np.empty(0, np.int32), *arrays]).astype(np.int32)
+
+
+def _survey(rows: Rows, connectivity: int, metric: Metric) -> Survey:
+    runs, code, group = label(rows.codes, connectivity)
+    region = renumbered(group, runs.face)
+    runs = Runs(runs.row, runs.start, region)
+    area, codes = _measure(runs, code, int(group.max(initial=-1)) + 1, rows[1:], metric.areas)
+    sides = metric.width, metric.height
+    one, other, length = _neighbours(runs, rows.start, rows.stop, sides, connectivity == 8)
+    return Survey(
+        Graph(codes, area, one, other, length),
+        region[: runs.row[1] - 1].copy(),
+        region[runs.row[-2] : runs.row[-1] - 1].copy(),
+        rows.first + rows.start,
+        rows.codes[rows.start].copy(),
+        rows.codes[rows.stop - 1].copy(),
+    )
+
+
+@njit(nogil=True, cache=True)
+def _measure(
+    runs: Runs,
+    code: NDArray[Any],
+    count: int,
+    place: tuple[int, int, int, int],
+    areas: NDArray[np.float64],
+) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """The area in counted rows, and the code, of each region."""
+    row, start, region = runs
+    first, own_start, own_stop, height = place
+    width = start[row[1] - 1] - 2
+    area = np.zeros(count, np.int64)
+    codes = np.empty(count, code.dtype)
+    for i in range(len(row) - 1):
+        for k in range(row[i], row[i + 1] - 1):
+            if region[k] < 0:
+                continue
+            codes[region[k]] = code[k]
+            if own_start <= i < own_stop:
+                length = start[k + 1] - start[k]
+                middle = start[k] - 1 + (length - 1) / 2
+                each = area_at(areas, first + i, middle, height, width)
+                area[region[k]] += np.int64(np.rint(length * each))
+    return area, codes
+
+
+@njit(nogil=True, cache=True)
+def _neighbours(
+    runs: Runs, own_start: int, own_stop: int, sides: tuple[int, int], corners: bool
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
+    """The pairs of regions that share boundary, each once, and how much.
+
+    Boundary across is counted between all rows, boundary down within counted rows only. With
+    ``corners`` pairs that meet in corners are there too.
+    """
+    row, start, region = runs
+    width, height = sides
+    keys = np.full(1 << 12, EMPTY, np.int64)
+    lengths = np.zeros(1 << 12, np.int64)
+    used = 0
+    reach = 1 if corners else 0
+    for i in range(len(row) - 1):
+        if 2 * (used + 4 * (row[i + 1] - row[i])) > len(keys):
+            keys, lengths = _grown(keys, lengths, used + 4 * (row[i + 1] - row[i]))
+        above, stop = (row[i - 1], row[i] - 1) if i else (0, 0)
+        for k in range(row[i], row[i + 1] - 1):
+            if own_start <= i < own_stop and start[k]:
+                used += _add(keys, lengths, region[k - 1], region[k], height)
+            while above < stop and start[above + 1] + reach <= start[k]:
+                above += 1
+            m = above
+            while m < stop and start[m] < start[k + 1] + reach:
+                shared = min(start[m + 1], start[k + 1]) - max(start[m], start[k])
+                if region[m] != region[k]:
+                    used += _add(keys, lengths, region[m], region[k], shared * width)
+                m += 1
+    found = np.flatnonzero(keys != EMPTY)
+    one = (keys[found] >> 32).astype(np.int32) - 1
+    other = (keys[found] & 0xFFFFFFFF).astype(np.int32) - 1
+    return one, other, lengths[found]
+
+
+@njit(nogil=True, cache=True)
+def _add(
+    keys: NDArray[np.int64], lengths: NDArray[np.int64], one: int, other: int, length: int
+) -> int:
+    """Add to the boundary of a pair; 1 if the pair is new."""
+    key = int((np.int64(min(one, other)) + 1) << 32 | (np.int64(max(one, other)) + 1))
+    slot = _slot(keys, key)
+    lengths[slot] += length
+    if keys[slot] == key:
+        return 0
+    keys[slot] = key
+    return 1
+
+
+@njit(nogil=True, cache=True)
+def _slot(keys: NDArray[np.int64], key: int) -> int:
+    """Where a key is, or would be."""
+    last = len(keys) - 1
+    slot = int((np.uint64(key) * GOLDEN) >> np.uint64(32)) & last
+    while keys[slot] not in (key, EMPTY):
+        slot = (slot + 1) & last
+    return slot
+
+
+@njit(nogil=True, cache=True)
+def _grown(
+    keys: NDArray[np.int64], lengths: NDArray[np.int64], least: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """A table with room for at least ``least`` pairs."""
+    size = len(keys)
+    while size < 2 * least:
+        size *= 2
+    new = np.full(2 * size, EMPTY, np.int64)
+    sums = np.zeros(2 * size, np.int64)
+    for k in range(len(keys)):
+        if keys[k] != EMPTY:
+            slot = _slot(new, int(keys[k]))
+            new[slot], sums[slot] = keys[k], lengths[k]
+    return new, sums

@@ -1,0 +1,1 @@
+"""QGIS projects, layer definitions and print layouts, written without QGIS."""

@@ -1,0 +1,181 @@
+"""The layers of a QGIS project or layer definition."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree.ElementTree import Element, SubElement, fromstring
+
+import numpy as np
+import rasterio
+
+from geoseg import style
+from geoseg.grid import crs_of
+from geoseg.maps.contents import CLASSES, CONFIDENCE, Contents
+from geoseg.raster.drivers import driver_of
+from geoseg.render import true_colour
+
+if TYPE_CHECKING:
+    import pyproj
+
+    from geoseg.raster import FileSource
+    from geoseg.vector.layer import Layer
+
+GROUPS = ("Labels", "Result", "Confidence", "Imagery")
+"""From the top down."""
+GLANCE_PX = 512
+"""Side of the picture of a scene from which its contrast is taken."""
+
+
+@dataclass(frozen=True)
+class ShownLayer:
+    """A layer as a project shows it.
+
+    Attributes:
+        group: where it stands.
+        name: what the legend calls it.
+        path: the file.
+        table: layer in the file; empty for a raster.
+        crs: of the file.
+        qml: how it is drawn.
+        visible: whether it is ticked.
+    """
+
+    group: str
+    name: str
+    path: Path
+    table: str
+    crs: pyproj.CRS
+    qml: str
+    visible: bool
+
+    @property
+    def id(self) -> str:
+        """What the project knows it by: the same for the same file, and for no other."""
+        key = uuid.uuid5(uuid.NAMESPACE_URL, f"{self.path.resolve().as_posix()}|{self.table}")
+        return f"{self.path.stem}_{key.hex}"
+
+    @property
+    def provider(self) -> str:
+        """QGIS's reader."""
+        return "ogr" if self.table else "gdal"
+
+    def source(self, folder: Path) -> str:
+        """Where it lies, seen from the folder of the project; absolute on another drive."""
+        try:
+            path = Path(os.path.relpath(self.path.resolve(), folder.resolve())).as_posix()
+            path = path if path.startswith("..") else f"./{path}"
+        except ValueError:
+            path = self.path.resolve().as_posix()
+        return f"{path}|layername={self.table}" if self.table else path
+
+
+def layers_of(contents: Contents) -> list[ShownLayer]:
+    """What a map's project shows, from the top down."""
+    return list(_layers(contents))
+
+
+def tree(layers: Sequence[ShownLayer], folder: Path) -> Element:
+    """The layers in their groups, as a project's legend has them."""
+    root = Element("layer-tree-group")
+    SubElement(root, "customproperties")
+    for name in GROUPS:
+        inside = [each for each in layers if each.group == name]
+        if inside:
+            ticked = "Qt::Checked" if any(each.visible for each in inside) else "Qt::Unchecked"
+            group = SubElement(root, "layer-tree-group", name=name, checked=ticked, expanded="1")
+            SubElement(group, "customproperties")
+            for each in inside:
+                group.append(leaf(each, folder))
+    return root
+
+
+def leaf(layer: ShownLayer, folder: Path) -> Element:
+    """A layer in a legend."""
+    node = Element(
+        "layer-tree-layer",
+        id=layer.id,
+        name=layer.name,
+        source=layer.source(folder),
+        providerKey=layer.provider,
+        checked="Qt::Checked" if layer.visible else "Qt::Unchecked",
+        expanded="1" if layer.visible else "0",
+    )
+    SubElement(node, "customproperties")
+    return node
+
+
+def definition(layer: ShownLayer, folder: Path) -> Element:
+    """A layer with its source and style."""
+    kind = "vector" if layer.table else "raster"
+    node = Element("maplayer", type=kind, styleCategories="AllStyleCategories")
+    if layer.table:
+        node.set("geometry", "Polygon")
+    SubElement(node, "id").text = layer.id
+    SubElement(node, "datasource").text = layer.source(folder)
+    SubElement(node, "layername").text = layer.name
+    SubElement(node, "srs").append(reference_system(layer.crs))
+    encoding = {"encoding": "UTF-8"} if layer.table else {}
+    SubElement(node, "provider", encoding).text = layer.provider
+    if not layer.table:
+        SubElement(SubElement(node, "noData"), "noDataList", bandNo="1", useSrcNoData="1")
+    for each in fromstring(layer.qml):  # noqa: S314  (our own)
+        node.append(each)
+    return node
+
+
+def reference_system(crs: pyproj.CRS) -> Element:
+    """A CRS by its code where it has one, and in full."""
+    node = Element("spatialrefsys", nativeFormat="Wkt")
+    authority = crs.to_authority(min_confidence=100)
+    SubElement(node, "wkt").text = crs.to_wkt()
+    SubElement(node, "authid").text = ":".join(authority) if authority else ""
+    SubElement(node, "description").text = crs.name
+    SubElement(node, "geographicflag").text = "true" if crs.is_geographic else "false"
+    return node
+
+
+def _layers(contents: Contents) -> Iterator[ShownLayer]:
+    scheme, folder = contents.scheme, contents.folder
+    crs = crs_of(contents.geobox).proj
+    if contents.labels is not None:
+        known = scheme.column in contents.labels.fields
+        qml = style.labels_qml(scheme, str(scheme.column)) if known else style.outlines_qml()
+        yield _polygons("Labels", "Labels", contents.labels, qml)
+    for each in contents.polygons[:1]:
+        yield _polygons("Result", "Polygons", each, style.polygons_qml(scheme))
+    path = folder / CLASSES
+    yield ShownLayer("Result", "Classes", path, "", crs, style.raster_qml(scheme), visible=True)
+    if CONFIDENCE in contents.rasters:
+        path, qml = folder / CONFIDENCE, style.confidence_qml()
+        yield ShownLayer("Confidence", "Confidence", path, "", crs, qml, visible=False)
+    if contents.imagery is not None and isinstance(contents.imagery.path, Path):
+        path, crs = contents.imagery.path, crs_of(contents.imagery.geobox).proj
+        qml = _image_style(contents.imagery, path)
+        yield ShownLayer("Imagery", path.stem, path, "", crs, qml, visible=True)
+
+
+def _polygons(group: str, name: str, layer: Layer, qml: str) -> ShownLayer:
+    table = layer.name or layer.path.stem
+    return ShownLayer(group, name, layer.path, table, layer.crs, qml, visible=False)
+
+
+def _image_style(source: FileSource, path: Path) -> str:
+    """Three bands, from the 2nd to the 98th percentile of their valid pixels."""
+    red, green, blue = source.take(true_colour([band.name for band in source.bands])).select
+    with rasterio.open(path.absolute(), driver=driver_of(path)) as dataset:
+        step = max(1, *(side // GLANCE_PX for side in dataset.shape))
+        shape = tuple(max(1, side // step) for side in dataset.shape)
+        pixels = dataset.read([red, green, blue], out_shape=(3, *shape), masked=True)
+    return style.imagery_qml((red, green, blue), [_range(band) for band in pixels])
+
+
+def _range(band: np.ma.MaskedArray[Any, Any]) -> tuple[float, float]:
+    values = band.compressed()
+    values = values[np.isfinite(values)]
+    low, high = np.percentile(values, (2, 98)) if len(values) else (0, 1)
+    return float(low), float(high)

@@ -1,0 +1,249 @@
+"""A page to print: the map with title, legend, scale bar, north arrow and credits."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from dataclasses import dataclass
+from xml.etree.ElementTree import Element, SubElement
+
+import pyproj
+from odc.geo.crs import CRS
+
+from geoseg import grid
+from geoseg.maps.contents import Contents
+from geoseg.qgis.layers import ShownLayer, reference_system
+
+type View = tuple[pyproj.CRS, tuple[float, float, float, float]]
+"""What the page shows: a CRS, and west, south, east and north in it."""
+
+NAME = "Map"
+PAGE, MAP, PICTURE, LABEL, LEGEND, SCALE_BAR = 65638, 65639, 65640, 65641, 65642, 65646
+"""Kinds of items, QGIS's QgsLayoutItemRegistry::ItemType."""
+LONG_MM, SHORT_MM = 297.0, 210.0
+"""Sides of A4."""
+EDGE_MM, GAP_MM, HEAD_MM, FOOT_MM, LEGEND_MM = 12.0, 6.0, 14.0, 20.0, 58.0
+ROOM = 1.04
+"""How much more than the map the page shows."""
+MOST_DEG, MOST_NORTH_DEG = 6.0, 84.0
+"""How wide and how far from the equator UTM is used; it ends at 84 degrees."""
+NORTH_ARROW = ":/images/north_arrows/layout_default_north_arrow.svg"
+FONT = "Sans Serif"
+BOLD, NORMAL = 75, 50
+"""Weights of Qt 5 fonts, which newer versions read."""
+CLASSES_IN_A_COLUMN = 24
+LETTERS_IN_A_ROW = 26
+"""Of a class's name at 10 points, in one column."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """Where something stands on the page, in millimetres from its upper left corner."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+def layout_of(contents: Contents, classes: ShownLayer) -> Element:
+    """The page of a map.
+
+    Args:
+        contents: the map.
+        classes: the layer whose classes are the legend.
+    """
+    crs, (west, south, east, north) = view = _view(contents)
+    page, frame = _arranged((east - west) / (north - south))
+    column = Box(frame.x + frame.width + GAP_MM, frame.y, LEGEND_MM, frame.height)
+    below = frame.y + frame.height + 3
+    root = Element("Layout", name=NAME, units="mm", printResolution="300", worldFileMap="")
+    SubElement(root, "Snapper", snapToGrid="0", snapToItems="1", snapToGuides="1", tolerance="5")
+    SubElement(root, "Grid", resolution="10", resUnits="mm", offsetX="0", offsetY="0")
+    pages = SubElement(root, "PageCollection")
+    pages.append(_item(PAGE, "page", page, background="true"))
+    shown = _map(view, frame)
+    root.append(shown)
+    map_id = shown.attrib["uuid"]
+    head = Box(EDGE_MM, EDGE_MM, page.width - 2 * EDGE_MM, HEAD_MM - 2)
+    root.append(_label("title", head, contents.title, size=18, weight=BOLD))
+    root.append(_legend(contents, classes, column, map_id))
+    root.append(_north_arrow(frame, below, map_id))
+    metres = _metres_across(view)
+    if metres:
+        bar = Box(frame.x, below, frame.width / 2, 12)
+        root.append(_scale_bar(bar, frame.width / metres, metres, map_id))
+    foot = Box(EDGE_MM, page.height - EDGE_MM - 5, page.width - 2 * EDGE_MM, 6)
+    root.append(_label("credits", foot, _credits(contents, crs), size=7, weight=NORMAL))
+    return root
+
+
+def _arranged(aspect: float) -> tuple[Box, Box]:
+    """The page, and on it the frame of a map that is so many times as wide as it is high."""
+    best = None
+    for width, height in ((LONG_MM, SHORT_MM), (SHORT_MM, LONG_MM)):
+        across = width - 2 * EDGE_MM - GAP_MM - LEGEND_MM
+        down = height - 2 * EDGE_MM - HEAD_MM - FOOT_MM
+        high = min(down, across / aspect)
+        frame = Box(EDGE_MM, EDGE_MM + HEAD_MM, high * aspect, high)
+        if best is None or frame.height > 1.2 * best[1].height:
+            best = Box(0, 0, width, height), frame
+    assert best is not None, "there are two pages to try"
+    return best
+
+
+def _view(contents: Contents) -> View:
+    """The map in its own CRS; degrees of a small area in UTM, where squares are square."""
+    crs, box = grid.crs_of(contents.geobox), grid.bounds(contents.geobox)
+    west, south, east, north = box
+    if not crs.proj.is_geographic or east - west > MOST_DEG or max(-south, north) > MOST_NORTH_DEG:
+        return crs.proj, box
+    utm = CRS.utm(contents.geobox.extent).proj
+    moved = pyproj.Transformer.from_crs(crs.proj, utm, always_xy=True).transform_bounds(*box)
+    return utm, moved
+
+
+def _metres_across(view: View) -> float | None:
+    """What the page shows from left to right, on the ellipsoid; None without one."""
+    crs, (west, south, east, north) = view
+    geod = crs.get_geod()
+    if geod is None or crs.geodetic_crs is None:
+        return None
+    to_lonlat = pyproj.Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
+    middle = (south + north) / 2
+    (lon, lon2), (lat, lat2) = to_lonlat.transform([west, east], [middle, middle])
+    return ROOM * float(geod.inv(lon, lat, lon2, lat2)[2])
+
+
+def _map(view: View, frame: Box) -> Element:
+    crs, (west, south, east, north) = view
+    x, y = (west + east) / 2, (south + north) / 2
+    half_x, half_y = ROOM * (east - west) / 2, ROOM * (north - south) / 2
+    node = _item(
+        MAP, "map", frame, frame="true", background="true", keepLayerSet="false",
+        followPreset="false", drawCanvasItems="true", mapRotation="0",
+    )  # fmt: skip
+    SubElement(
+        node, "Extent", xmin=repr(x - half_x), xmax=repr(x + half_x), ymin=repr(y - half_y),
+        ymax=repr(y + half_y),
+    )  # fmt: skip
+    SubElement(node, "crs").append(reference_system(crs))
+    return node
+
+
+def _legend(contents: Contents, classes: ShownLayer, column: Box, map_id: str) -> Element:
+    """The classes alone, without the name of their band; they shrink until they fit."""
+    count = len(contents.scheme.classes)
+    columns = 1 if count <= CLASSES_IN_A_COLUMN else 2
+    rows = math.ceil(count / columns)
+    step = min(7.0, (column.height - 12) / rows)
+    node = _item(
+        LEGEND, "legend", column, title="Classes", map_uuid=map_id, resizeToContents="1",
+        columnCount=str(columns), splitLayer="1", boxSpace="0", columnSpace="3",
+        symbolWidth=f"{step:.3g}", symbolHeight=f"{0.6 * step:.3g}", fontColor="#1f2933",
+        rasterBorder="1", rasterBorderColor="31,41,51,255", rasterBorderWidth="0.1",
+        wrapChar="", lineSpacing="1", symbolAlignment="1", titleAlignment="1",
+    )  # fmt: skip
+    styles = SubElement(node, "styles")
+    longest = columns * max(map(len, contents.scheme.names))
+    size = min(10 * step / 7, max(4, 10 * LETTERS_IN_A_ROW / longest))
+    for name, points, weight, space in (
+        ("title", 11, BOLD, {"marginBottom": "2"}),
+        ("group", size, NORMAL, {"marginTop": "0"}),
+        ("subgroup", size, NORMAL, {"marginTop": "0"}),
+        ("symbol", size, NORMAL, {"marginTop": f"{0.4 * step:.3g}"}),
+        ("symbolLabel", size, NORMAL, {"marginTop": "0", "marginLeft": "2"}),
+    ):
+        each = SubElement(styles, "style", {"name": name, "alignment": "1", "indent": "0", **space})
+        SubElement(each, "styleFont", description=_font(points, weight), style="")
+    tree = SubElement(node, "layer-tree-group")
+    leaf = SubElement(
+        tree, "layer-tree-layer", id=classes.id, name=classes.name, providerKey=classes.provider,
+        source=classes.source(contents.folder), checked="Qt::Checked", expanded="1",
+    )  # fmt: skip
+    properties = SubElement(SubElement(leaf, "customproperties"), "Option", type="Map")
+    order = ",".join(str(1 + i) for i in range(count))
+    for name, value in (("legend/title-style", "hidden"), ("legend/node-order", order)):
+        SubElement(properties, "Option", name=name, type="QString", value=value)
+    return node
+
+
+def _north_arrow(frame: Box, below: float, map_id: str) -> Element:
+    """Under the lower right corner of the map."""
+    place = Box(frame.x + frame.width - 12, below, 12, 13)
+    return _item(
+        PICTURE, "north", place, file=NORTH_ARROW, mapUuid=map_id, northMode="1", mode="0",
+        resizeMode="0", anchorPoint="1", svgFillColor="255,255,255,255",
+        svgBorderColor="31,41,51,255", svgBorderWidth="0.2",
+    )  # fmt: skip
+
+
+def _scale_bar(place: Box, mm_per_metre: float, metres: float, map_id: str) -> Element:
+    """Two segments of a round length, together about a third of what the page shows."""
+    segment = _round(metres / 6)
+    unit, label, one = ("km", "km", 1000.0) if segment >= 1000 else ("meters", "m", 1.0)
+    node = _item(
+        SCALE_BAR, "scale bar", place, mapUuid=map_id, style="Single Box", unitType=unit,
+        unitLabel=label, numMapUnitsPerScaleBarUnit="1", numSegments="2", numSegmentsLeft="0",
+        numUnitsPerSegment=f"{segment / one:g}", segmentSizeMode="0", height="2",
+        segmentMillimeters=f"{mm_per_metre * segment:.6g}", labelBarSpace="1.5",
+        boxContentSpace="0", outlineWidth="0.2", minBarWidth="20", maxBarWidth="100",
+        alignment="0", labelVerticalPlacement="0", labelHorizontalPlacement="0",
+    )  # fmt: skip
+    SubElement(
+        node, "text-style", fontFamily=FONT, fontSize="8", fontSizeUnit="Point", textOpacity="1",
+        textColor="31,41,51,255", fontWeight="50",
+    )  # fmt: skip
+    for name, level in (("strokeColor", "31"), ("fillColor", "31"), ("fillColor2", "255")):
+        SubElement(node, name, red=level, green=level, blue=level, alpha="255")
+    return node
+
+
+def _label(name: str, place: Box, text: str, *, size: float, weight: int) -> Element:
+    """A line of text; QGIS would work out what stands between [% and %]."""
+    node = _item(
+        LABEL, name, place, labelText=text.replace("[%", "[ %"), htmlState="0", halign="1",
+        valign="128", marginX="0", marginY="0",
+    )  # fmt: skip
+    SubElement(node, "LabelFont", description=_font(size, weight), style="")
+    SubElement(node, "FontColor", red="31", green="41", blue="51", alpha="255")
+    return node
+
+
+def _item(kind: int, name: str, place: Box, **attributes: str) -> Element:
+    own = f"{{{uuid.uuid5(uuid.NAMESPACE_OID, f'geoseg {name}')}}}"
+    position = f"{place.x:.6g},{place.y:.6g},mm"
+    standing = {
+        "type": str(kind), "uuid": own, "templateUuid": own, "id": "" if kind == PAGE else name,
+        "position": position, "positionOnPage": position, "referencePoint": "0",
+        "size": f"{place.width:.6g},{place.height:.6g},mm", "visibility": "1", "opacity": "1",
+        "frame": "false", "background": "false", "outlineWidthM": "0.2,mm", "zValue": "1",
+        "excludeFromExports": "0",
+    }  # fmt: skip
+    node = Element("LayoutItem", standing | attributes)
+    SubElement(node, "FrameColor", red="31", green="41", blue="51", alpha="255")
+    SubElement(node, "BackgroundColor", red="255", green="255", blue="255", alpha="255")
+    return node
+
+
+def _font(points: float, weight: int) -> str:
+    """A font as QFont::toString of Qt 5 has it, which Qt 6 reads too."""
+    return f"{FONT},{points:.3g},-1,5,{weight},0,0,0,0,0"
+
+
+def _round(length: float) -> float:
+    """The largest of 1, 2 and 5 times a power of ten that is not longer."""
+    power = 10.0 ** math.floor(math.log10(length))
+    return power * max(step for step in (1, 2, 5) if step * power <= length)
+
+
+def _credits(contents: Contents, crs: pyproj.CRS) -> str:
+    """Who, with what, when, and in which CRS."""
+    record = contents.record
+    parts = [contents.options.credits]
+    parts += [
+        " ".join(filter(None, (m.get("architecture"), m.get("backbone")))) for m in contents.models
+    ]
+    if record is not None:
+        parts += [f"geoseg {record.versions.get('geoseg', '')}".strip(), record.finished[:10]]
+    return "  |  ".join(filter(None, [*parts, crs.name]))

@@ -1,0 +1,1 @@
+"""Everything about a raster file that could spoil a result, found without mapping it."""

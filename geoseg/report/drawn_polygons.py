@@ -1,0 +1,147 @@
+"""The polygons of a map as the page holds them: simpler, and not more than a browser draws."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyogrio
+import shapely
+from numpy.typing import NDArray
+
+from geoseg.report.mercator_frame import Frame
+from geoseg.vector.layer import named_errors
+from geoseg.vector.reproject import reproject
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+
+    from geoseg.vector.layer import Layer
+
+MOST_POLYGONS = 20_000
+MOST_BYTES = 2 << 20
+TOLERANCES_PX = (1.5, 3.0, 6.0)
+"""How much simpler outlines may become, until they have room; then the smallest are left out."""
+COLUMNS = ("class_id", "area_m2", "confidence")
+"""What is said about a polygon, where the file has it."""
+KEYS = ("c", "a", "p")
+"""The same in the page, where every byte stands thousands of times."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Polygons that are drawn.
+
+    Attributes:
+        text: GeoJSON, with longitudes that go on beyond 180 where the frame does.
+        count: how many.
+        of: how many the file has.
+        tolerance_px: how much simpler their outlines are, in pixels of the frame.
+    """
+
+    text: str
+    count: int
+    of: int
+    tolerance_px: float
+
+
+def draw(layer: Layer, frame: Frame) -> Drawn:
+    """Read the largest polygons of a layer, simplified to what a pixel of the frame shows.
+
+    Neighbours keep their shared edges.
+
+    Raises:
+        VectorError: the file cannot be read.
+    """
+    rows = _largest(layer)
+    plane = reproject(np.asarray(rows.geometry.values), layer.crs, frame.crs)
+    there = np.isfinite(shapely.bounds(plane)).all(axis=1)
+    rows, plane = rows[there], plane[there]
+    for tolerance in TOLERANCES_PX:
+        features = _features(rows, _simpler(plane, tolerance, frame))
+        if len(features) == len(rows):
+            break
+    return Drawn(_collection(features), len(features), layer.features, tolerance)
+
+
+def _simpler(plane: NDArray[Any], tolerance_px: float, frame: Frame) -> NDArray[Any]:
+    """Longitudes and latitudes of polygons with fewer corners.
+
+    A corner goes where the triangle that it spans is smaller than the square of the tolerance
+    (Visvalingam and Whyatt 1993).
+    """
+    simple = shapely.coverage_simplify(plane, tolerance_px * frame.resolution_m)
+    decimals = _decimals(frame)
+    found: NDArray[Any] = shapely.transform(
+        simple, lambda points: np.round(frame.lonlat(points), decimals)
+    )
+    return found
+
+
+def _largest(layer: Layer) -> gpd.GeoDataFrame:
+    """The rows of the largest polygons, the largest first."""
+    import geopandas as gpd
+
+    columns = [name for name in COLUMNS if name in layer.fields]
+    with named_errors(layer.path):
+        if layer.driver == "Parquet":
+            rows = gpd.read_parquet(layer.path, columns=[*columns, _geometry(layer)])
+        else:
+            where = _where(layer) if layer.features > MOST_POLYGONS else None
+            rows = pyogrio.read_dataframe(
+                layer.path, layer=layer.name, columns=columns, where=where, force_2d=True
+            )
+    rows = rows[rows.geometry.notna() & ~rows.geometry.is_empty]
+    size = rows["area_m2"] if "area_m2" in columns else rows.geometry.area
+    order = np.argsort(-np.nan_to_num(np.asarray(size, dtype=float)), kind="stable")
+    return rows.iloc[order[:MOST_POLYGONS]]
+
+
+def _geometry(layer: Layer) -> str:
+    import json
+
+    import pyarrow.parquet
+
+    schema = pyarrow.parquet.read_schema(layer.path)
+    return str(json.loads(schema.metadata[b"geo"])["primary_column"])
+
+
+def _where(layer: Layer) -> str | None:
+    """Which rows to read of a large file, so that the others never stand in memory."""
+    if "area_m2" not in layer.fields:
+        return None
+    *_, (areas,) = pyogrio.raw.read(
+        layer.path, layer=layer.name, columns=["area_m2"], read_geometry=False
+    )
+    least = np.partition(np.nan_to_num(areas), -MOST_POLYGONS)[-MOST_POLYGONS]
+    return f"area_m2 >= {float(least)!r}"
+
+
+def _decimals(frame: Frame) -> int:
+    """Of degrees: a quarter of a pixel."""
+    step = frame.resolution_m / 111_320 / 4
+    return int(np.clip(np.ceil(-np.log10(step)), 4, 9))
+
+
+def _features(rows: gpd.GeoDataFrame, geometries: NDArray[Any]) -> list[str]:
+    """As many features as there is room for."""
+    shapes = shapely.to_geojson(geometries)
+    columns = [
+        (key, np.asarray(rows[name], dtype=float))
+        for key, name in zip(KEYS, COLUMNS, strict=True)
+        if name in rows
+    ]
+    features, room = [], MOST_BYTES
+    for i, shape in enumerate(shapes):
+        facts = ",".join(f'"{key}":{values[i]:.6g}' for key, values in columns if values[i] >= 0)
+        text = f'{{"type":"Feature","id":{i},"properties":{{{facts}}},"geometry":{shape}}}'
+        room -= len(text)
+        if room < 0:
+            break
+        features.append(text)
+    return features
+
+
+def _collection(features: list[str]) -> str:
+    return f'{{"type":"FeatureCollection","features":[{",".join(features)}]}}'

@@ -1,0 +1,1 @@
+"""Validation samples: pixels drawn from maps, looked up by people, and read back."""
