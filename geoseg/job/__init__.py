@@ -5,6 +5,7 @@ from geoseg.job.ledger import Ledger
 from geoseg.job.once import once
 from geoseg.job.ordered import elsewhere, in_order
 from geoseg.job.pool import WorkerOptions, spread
+from geoseg.job.raster_parts import part_name
 from geoseg.job.record import (
     Record,
     describe_inputs,
@@ -14,12 +15,14 @@ from geoseg.job.record import (
     write_record,
 )
 from geoseg.job.run_directory import Run, RunOptions, open_run
+from geoseg.job.run_view import RunView, view_run
 
 __all__ = [
     "Ledger",
     "Record",
     "Run",
     "RunOptions",
+    "RunView",
     "WorkerOptions",
     "alone",
     "describe_inputs",
@@ -27,9 +30,11 @@ __all__ = [
     "in_order",
     "once",
     "open_run",
+    "part_name",
     "read_record",
     "spread",
     "step_key",
     "unrepeatable",
+    "view_run",
     "write_record",
 ]

@@ -15,7 +15,9 @@ from typing import Any
 from geoseg import files
 from geoseg.errors import RetryError
 
+LEDGER = "ledger.jsonl"
 HASHED_TOGETHER = 64
+"""Parts per task of a hashing thread: alone they are too small to be worth one."""
 
 
 class Ledger:
@@ -30,7 +32,7 @@ class Ledger:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._path = folder / "ledger.jsonl"
+        self._path = folder / LEDGER
         self._digests: dict[str, str] = {}
         self._read = False
         with files.disk_errors(self._path):
@@ -70,14 +72,10 @@ class Ledger:
 
     def _entries(self) -> Iterator[dict[str, Any]]:
         self._digests.clear()
-        with self._path.open("rb") as stream:
-            for line in stream:
-                checksum, _, text = line.rstrip(b"\n").partition(b" ")
-                if checksum == f"{zlib.crc32(text):08x}".encode():
-                    entry = json.loads(text)
-                    self._digests.setdefault(entry["name"], entry["sha256"])
-                    self._check(entry["name"], entry["sha256"])
-                    yield entry
+        for entry in entries(self._path):
+            self._digests.setdefault(entry["name"], entry["sha256"])
+            self._check(entry["name"], entry["sha256"])
+            yield entry
         self._read = True
 
     def _check(self, name: str, sha256: str) -> None:
@@ -113,3 +111,18 @@ class Ledger:
                 where=self.folder,
                 fix="run the same command again",
             ) from error
+
+
+def entries(path: Path) -> Iterator[dict[str, Any]]:
+    """The entries of a ledger file whose checksum is right: ``name``, ``sha256`` and ``facts``.
+
+    Only reads, so it may look at a ledger that another process is writing.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as stream:
+        for line in stream:
+            checksum, _, text = line.rstrip(b"\n").partition(b" ")
+            if checksum == f"{zlib.crc32(text):08x}".encode():
+                yield json.loads(text)

@@ -10,6 +10,7 @@ import os
 import socket
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -102,6 +103,18 @@ def lock(folder: Path, name: str = LOCK) -> Iterator[Lock]:
         beat.join()
         if held.stands():
             held.path.unlink(missing_ok=True)
+
+
+def has_heartbeat(folder: Path) -> bool:
+    """Whether a run holds ``folder`` and has kept its heartbeat within the last minute.
+
+    Only looks at the time of the lock file, so it works for runs on other machines too, as far as
+    their clocks agree.
+    """
+    try:
+        return time.time() - (folder / LOCK).stat().st_mtime < QUIET_S
+    except OSError:
+        return False
 
 
 def _take(held: Lock) -> None:

@@ -19,9 +19,9 @@ from geoseg.models.run.memory_cost import Footprint, measure
 from geoseg.models.saved.model_files import load_network
 from geoseg.models.saved.saved_model import is_file
 from geoseg.raster import Block
-from geoseg.steps.predict.choice import DEFAULT_WINDOW, Choice, ChoiceTask, Trial
+from geoseg.steps.predict.engine_choice import DEFAULT_WINDOW, Choice, ChoiceTask, Trial
+from geoseg.steps.predict.engine_trials import TrialSetup, try_engines
 from geoseg.steps.predict.predictor_cache import hold
-from geoseg.steps.predict.trials import Stand, compete
 
 GPU_WINDOW, SMALLEST_WINDOW = 2048, 256
 MEMORY_SHARE = 0.5
@@ -78,8 +78,8 @@ def _choose(task: ChoiceTask) -> Choice:
     block = _typical(task, _trial_side(task, window))
     while True:
         try:
-            stand = Stand(task.model, block, task.slots, _pixels(task, window) / _slots(task))
-            trials, model, predictor = compete(stand, engines)
+            setup = TrialSetup(task.model, block, task.slots, _pixels(task, window) / _slots(task))
+            trials, model, predictor = try_engines(setup, engines)
             hold(model, task.slots, predictor)
             return Choice(engine=model.recipe.engine, window=window, trials=tuple(trials))
         except MemoryError as error:

@@ -1,4 +1,4 @@
-"""What a job runs on: values, written into the job when it starts."""
+"""The engine choice of a job: what was considered, what was chosen, and from what."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from geoseg.models.saved.saved_model import SavedModel
 from geoseg.raster import RasterSource
 
 DEFAULT_WINDOW = 1024
-"""On CPUs: larger ones pay less for the halo, but take more memory than that is worth."""
+"""In pixels, on CPUs: with larger windows the halo costs less, but memory grows faster."""
 
 
 class Trial(BaseModel):
     """An engine that was considered.
 
     Attributes:
-        engine: which.
+        engine: the engine.
         mpx_s: million pixels per second and thread; None if it was not tried.
-        agreement: share of pixels with the same class as torch in float32.
-        note: what became of it.
+        agreement: share of pixels that get the same class as with torch in float32.
+        note: why it was chosen or not.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,12 +34,12 @@ class Trial(BaseModel):
 
 
 class Choice(BaseModel):
-    """What a job uses from its first window to its last, on every worker.
+    """The engine and the window that a job uses from its first region to its last, on all workers.
 
     Attributes:
-        engine: what runs the network; None where the predictor is not one of geoseg's networks.
-        window: side of what is mapped at once.
-        trials: what was considered.
+        engine: the engine; None where the predictor is not one of geoseg's networks.
+        window: side of a window in pixels.
+        trials: the engines that were considered.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,7 +49,7 @@ class Choice(BaseModel):
     trials: tuple[Trial, ...] = ()
 
     def explain(self) -> str:
-        """A table of what was considered and why."""
+        """The choice, and a line for each engine that was considered."""
         lines = [f"engine {self.engine}, window {self.window} px"]
         for each in self.trials:
             rate = f"{each.mpx_s:6.2f} Mpx/s per thread" if each.mpx_s else ""
@@ -60,17 +60,17 @@ class Choice(BaseModel):
 
 @dataclass(frozen=True)
 class ChoiceTask:
-    """What a choice is made from; it travels to a worker of a cluster.
+    """What a choice is made from; it is pickled for a worker of a cluster.
 
     Attributes:
         source: the scene, with the model's bands.
-        scenes: how many there are like it.
+        scenes: number of scenes of the call, taken to be as large as this one.
         model: the model.
         engine: the engine asked for, or "auto".
         precision: the precision asked for, or "auto".
-        window: the window asked for; None chooses one.
-        halo: pixels of context.
-        slots: how many regions of a process compute at once.
+        window: side of a window in pixels, if one was asked for.
+        halo: pixels of context around a window.
+        slots: how many regions a process computes at once.
         processes: how many processes share the work.
     """
 

@@ -9,46 +9,47 @@ from typing import Any
 
 import numpy as np
 
-from geoseg import files, grid
+from geoseg import grid
 from geoseg.classes import IGNORE
 from geoseg.grid import Window
+from geoseg.job import part_name
+from geoseg.maps.map_parts import write_part
 from geoseg.models.run.predictor import Layers, Predictor
 from geoseg.models.saved.saved_model import SavedModel
 from geoseg.raster import RasterSource
-from geoseg.raster.cog import encode_part
-from geoseg.steps.predict.core_windows import map_owned
+from geoseg.steps.predict.map_cores import map_cores
 from geoseg.steps.predict.predictor_cache import predictor_of
-from geoseg.steps.predict.previous_map import Before
-from geoseg.steps.predict.region_view import View, Windows, look
+from geoseg.steps.predict.previous_map import PreviousRegion
+from geoseg.steps.predict.region_pixels import RegionPixels, Windowing, read_region
 from geoseg.steps.predict.slots import Slots
 from geoseg.vector import Polygons
 
 
 @dataclass(frozen=True)
 class RegionTask:
-    """A region to map.
+    """A region to map; it is pickled, so it holds where things are and no pixels of files.
 
     Attributes:
         source: the scene, with the model's bands.
         model: the predictor, or where it is saved.
         area: the pixels to map.
-        windows: how.
-        layers: how many layers the map has.
-        folder: where the part goes.
-        slots: how many regions of a process compute at once, while others read and write.
+        windowing: how the predictor goes over the region.
+        layers: number of layers of the map.
+        folder: the directory to write the part into.
+        slots: how many regions a process computes at once, while others are read and written.
         aoi: polygons outside of which nothing is mapped; None maps everything.
-        before: the same region of an earlier run's map.
+        previous: the same region of the previous map.
     """
 
     source: RasterSource
     model: SavedModel | Predictor
     area: Window
-    windows: Windows
+    windowing: Windowing
     layers: int
     folder: Path
     slots: int = 1
     aoi: Polygons | None = None
-    before: Before | None = None
+    previous: PreviousRegion | None = None
 
     @property
     def name(self) -> str:
@@ -61,49 +62,45 @@ class RegionTask:
         return f"{self.source.name}, {rows}, {cols}"
 
 
-def part_name(area: Window) -> str:
-    """File name of the part of an area."""
-    return f"{area.row}-{area.col}-{area.height}x{area.width}.tif"
-
-
 def map_region(task: RegionTask) -> tuple[str, dict[str, Any]]:
     """Map a region and write its part.
 
     Returns:
-        The part's sha256; and how many windows were mapped, skipped and taken over, how many
-        pixels each value has, and the hash of what was read.
+        The part's sha256, and its facts for the ledger.
+
+    Raises:
+        MemoryError: a window does not fit the memory even alone.
+        ModelError: the predictor fails on a window.
+        RasterError: the scene cannot be read.
+        RetryError: the disk is full.
     """
     predictor = predictor_of(task.model, task.slots)
-    view = look(task.source, task.area, task.windows, predictor.stride, task.aoi)
+    view = read_region(task.source, task.area, task.windowing, predictor.stride, task.aoi)
     content = view.content()
     mapped = unchanged = 0
     if not view.wanted.any():
         values = np.full((task.layers, *task.area.shape), IGNORE, dtype=np.uint8)
-    elif task.before and task.before.content == content:
-        values, unchanged = task.before.take(task.area), len(view.tiles)
+    elif task.previous and task.previous.content == content:
+        values, unchanged = task.previous.read(task.area), len(view.tiles)
     else:
         values, mapped = _slots(task.slots).run(partial(_map, view, predictor, task))
-    pixels = np.bincount(values[0].ravel(), minlength=256)
-    data = encode_part(values, grid.crop(task.source.geobox, task.area))
-    return files.write_bytes(task.folder / task.name, data), {
-        "mapped": mapped,
-        "skipped": len(view.tiles) - mapped - unchanged,
-        "unchanged": unchanged,
-        "pixels": {int(value): int(pixels[value]) for value in np.flatnonzero(pixels)},
-        "content": content,
-    }
+    return write_part(
+        task.folder / task.name, values, grid.crop(task.source.geobox, task.area), mapped=mapped,
+        skipped=len(view.tiles) - mapped - unchanged, unchanged=unchanged, content=content,
+    )  # fmt: skip
 
 
-def _map(view: View, predictor: Predictor, task: RegionTask) -> tuple[Layers, int]:
-    if not task.windows.blend:
-        return map_owned(view, predictor, task.layers)
+def _map(view: RegionPixels, predictor: Predictor, task: RegionTask) -> tuple[Layers, int]:
+    if not task.windowing.blend:
+        return map_cores(view, predictor, task.layers)
     from geoseg.models.run.network_predictors import Ensemble, LogitsPredictor
-    from geoseg.steps.predict.blend import map_blended
+    from geoseg.steps.predict.map_blended import map_blended
 
-    assert isinstance(predictor, LogitsPredictor | Ensemble), "checked before the work began"
+    assert isinstance(predictor, LogitsPredictor | Ensemble), "the options were checked"
     return map_blended(view, predictor)
 
 
 @cache
 def _slots(count: int) -> Slots:
+    """The slots of this process: its threads have to share one semaphore."""
     return Slots(count)

@@ -1,11 +1,9 @@
-"""The regions of a scene: how large, which of them, in what order."""
+"""The regions of a scene: how large they are, which are mapped, and in what order."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from math import lcm
-from pathlib import Path
+from math import ceil, lcm
 
 import shapely
 from odc.geo.geobox import GeoBox
@@ -13,57 +11,71 @@ from odc.geo.geobox import GeoBox
 from geoseg import grid
 from geoseg.errors import GridError
 from geoseg.grid import Window
+from geoseg.models.run.predictor import Predictor
 from geoseg.models.saved.saved_model import SavedModel
 from geoseg.raster import FileSource, RasterSource, XarraySource
 from geoseg.raster.cog import BLOCK
-from geoseg.steps.predict.choice import Choice
+from geoseg.steps.predict.engine_choice import DEFAULT_WINDOW, Choice
+from geoseg.steps.predict.map_region import RegionTask
 from geoseg.steps.predict.plan import Plan
-from geoseg.steps.predict.region import RegionTask
-from geoseg.steps.predict.region_view import Windows
-from geoseg.steps.predict.scene_job import before
+from geoseg.steps.predict.region_pixels import Windowing
+from geoseg.steps.predict.scene_job import SceneJob
 from geoseg.vector import Polygons
 
 BLENDED_WINDOWS = 4
-"""Windows along a region's side when they blend: those around it are computed as well."""
+"""Windows along a region's side when they blend: the windows around it are computed as well, so
+small regions would compute many windows twice."""
+
 BAND = 4096
 """Columns that are mapped from top to bottom before those beside them."""
 
 
-def tasks_of(
-    plan: Plan, number: int, choice: Choice, slots: int, work: Path, contents: Mapping[str, str]
-) -> list[RegionTask]:
-    """The regions of a scene that an area of interest meets.
+def regions_of(job: SceneJob, choice: Choice, slots: int) -> list[RegionTask]:
+    """The regions of a scene that its area of interest meets.
 
     Args:
-        plan: what is to be mapped.
-        number: of the scene in it.
+        job: the scene.
         choice: the engine and the window.
-        slots: how many regions of a process compute at once.
-        work: where parts go.
-        contents: what each region of the map that stands there was made from.
+        slots: how many regions a process computes at once.
+
+    Raises:
+        GridError: the region asked for is not made of whole windows and blocks.
     """
-    source, options = plan.sources[number], plan.options
-    windows = Windows(choice.window, plan.halo, options.blend)
-    model = plan.model
-    if isinstance(model, SavedModel) and choice.engine:
-        model = replace(model, recipe=model.recipe.model_copy(update={"engine": choice.engine}))
+    scene, previous = job.scene, job.previous
+    method, source = scene.method, scene.source
+    windowing = Windowing(choice.window, method.halo, method.options.blend)
+    model = _on_engine(method.model, choice)
     return [
         RegionTask(
-            _cut(source, each, windows), model, each, windows, plan.layers, work, slots,
-            aoi, before(plan.folders[number], contents, each, probabilities=options.probabilities),
+            _cut(source, area, windowing), model, area, windowing, method.layer_count,
+            job.run.work, slots, aoi, previous.region(area) if previous else None,
         )
-        for each in areas(source, _side(plan, choice.window))
-        for meets, aoi in [_meeting(plan.areas[number], source.geobox, each)]
+        for area in areas(source, _side(method.options.region, windowing))
+        for meets, aoi in [_meeting(scene.aoi, source.geobox, area)]
         if meets
     ]  # fmt: skip
+
+
+def about_how_many(plan: Plan) -> int:
+    """About how many regions a plan has, for the progress bar; known before engines are tried."""
+    options = plan.method.options
+    side = options.region or lcm(options.window or DEFAULT_WINDOW, BLOCK)
+    shapes = [scene.source.geobox.shape for scene in plan.scenes]
+    return sum(ceil(height / side) * ceil(width / side) for height, width in shapes)
+
+
+def _on_engine(model: SavedModel | Predictor, choice: Choice) -> SavedModel | Predictor:
+    if not isinstance(model, SavedModel) or choice.engine is None:
+        return model
+    return replace(model, recipe=model.recipe.model_copy(update={"engine": choice.engine}))
 
 
 def areas(source: RasterSource, side: int) -> list[Window]:
     """Squares that cover a scene, in an order in which its blocks are decoded once.
 
-    A region shares blocks with those beside and below it. The blocks that a row of regions of a
-    wide scene shares with the next row are more than GDAL's cache holds, those of a narrow band are
-    not. Files whose blocks are as wide as they are would be decoded once for every band.
+    A region shares blocks with its neighbours beside and below. In a wide scene, a whole row of
+    regions shares more blocks with the next row than GDAL's cache holds; a band of a few columns
+    does not. Files in strips go row by row: each strip would be decoded once for every band.
     """
     areas = list(grid.split(grid.whole(source.geobox.shape), side))
     if isinstance(source, FileSource) and source.tiled:
@@ -71,30 +83,31 @@ def areas(source: RasterSource, side: int) -> list[Window]:
     return areas
 
 
-def _side(plan: Plan, window: int) -> int:
+def _side(asked: int | None, windowing: Windowing) -> int:
     """Side of a region; by default small, so that little is lost by a kill."""
-    side = plan.options.region
-    if side is None:
-        return lcm(window, BLOCK) * (BLENDED_WINDOWS if plan.options.blend else 1)
-    if side % BLOCK or side % window:
+    window = windowing.side
+    if asked is None:
+        return lcm(window, BLOCK) * (BLENDED_WINDOWS if windowing.blend else 1)
+    if asked % BLOCK or asked % window:
         raise GridError(
             "a region must be made of whole windows and of whole blocks of the map",
             where="--region",
-            got=side,
+            got=asked,
             wanted=f"a multiple of {window} and {BLOCK}",
         )
-    return side
+    return asked
 
 
-def _cut(source: RasterSource, area: Window, windows: Windows) -> RasterSource:
-    """What a region reads of an array, which travels to the workers with the task."""
+def _cut(source: RasterSource, area: Window, windowing: Windowing) -> RasterSource:
+    """The part of an array that a region reads; it is pickled with the task."""
     if not isinstance(source, XarraySource):
         return source
-    return source.cut(area.expand(2 * windows.halo + (2 if windows.blend else 1) * windows.side))
+    reach = 2 * windowing.halo + (2 if windowing.blend else 1) * windowing.side
+    return source.cut(area.expand(reach))
 
 
 def _meeting(area: Polygons | None, geobox: GeoBox, window: Window) -> tuple[bool, Polygons | None]:
-    """Whether a region meets the area of interest, and the polygons that it meets."""
+    """Whether a region meets the area of interest, and the polygons whose bounds it meets."""
     if area is None:
         return True, None
     near = area.tree.query(shapely.box(*grid.bounds(grid.crop(geobox, window))))

@@ -17,6 +17,7 @@ from typing import BinaryIO
 from urllib.parse import quote, unquote, urlsplit
 
 from geoseg.errors import OutputError, RasterError
+from geoseg.job import view_run
 from geoseg.maps.contents import CLASSES, RECORD, SCHEME, contents_of
 from geoseg.maps.imagery import ARRANGED
 from geoseg.report import Subject, page_of
@@ -24,7 +25,7 @@ from geoseg.report.map_tiles import TileFile
 from geoseg.steps.publish import PublishOptions
 from geoseg.steps.publish.page import TILES, subject_of
 from geoseg.steps.view import ViewOptions
-from geoseg.steps.view.live_run import Landing, is_going, scheme_of, work_of
+from geoseg.steps.view.live_run import Landing, scheme_of
 
 logger = logging.getLogger(__name__)
 HOST = "127.0.0.1"
@@ -107,7 +108,8 @@ class Shown:
     def _stamp(self) -> object:
         """Tells maps apart; None where a run is still going, or has left parts and no map."""
         there = all((self.folder / name).is_file() for name in (CLASSES, SCHEME))
-        if not there or (work_of(self.folder) and is_going(self.folder)):
+        run = view_run(self.folder)
+        if not there or (run.work and run.held):
             return None
         record = self.folder / RECORD
         return record.stat().st_mtime_ns if record.is_file() else "no record"
@@ -136,7 +138,8 @@ class Shown:
         return TileFile(path) if there else None
 
     def _unfinished(self) -> Subject:
-        if work_of(self.folder) is None and not is_going(self.folder):
+        run = view_run(self.folder)
+        if run.work is None and not run.held:
             raise RasterError(
                 "is neither a map nor a run",
                 where=self.folder,
