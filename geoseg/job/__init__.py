@@ -1,4 +1,4 @@
-"""Work that lasts: a run directory that survives kills, and one way to spread work over Dask."""
+"""Long work: run directories that survive kills, and one function that spreads work over Dask."""
 
 from geoseg.job.exclusive import alone
 from geoseg.job.ledger import Ledger

@@ -80,7 +80,7 @@ class RegionPixels:
             raise ModelError(
                 f"{error.what} in rows {row}-{stop_row}, columns {col}-{stop_col}",
                 where=self.name,
-                fix="check the scene there: its values may differ from those the model was trained on",
+                fix="check the scene there; the model may not have seen such values in training",
             ) from error
 
 
