@@ -17,7 +17,7 @@ ROOT = Path(geoseg.__file__).parent
 FLOORS = (
     {"errors"},
     {"files", "gdal", "grid", "allocator", "options", "remote", "yamlfile", "accuracy", "progress"},
-    {"classes"},
+    {"classes", "layout"},
     {"raster", "vector", "polygonize", "style", "render", "job", "catalog"},
     {"labels"},
     {"chips", "maps"},
