@@ -2,10 +2,11 @@
 PYTHON = .venv/bin/python
 PYTEST = $(PYTHON) -m pytest
 # parallel tests, each with one thread: more would compete for the cores
-PARALLEL = OMP_NUM_THREADS=1 $(PYTEST) -n auto --maxprocesses 4 --dist worksteal
+PARALLEL = OMP_NUM_THREADS=1 $(PYTEST) -n auto --maxprocesses 4 --dist loadgroup \
+	--no-loadscope-reorder
 unexport CI
 
-.PHONY: env demo test test-browser test-qgis qgis chromium viewers quick check lint docs bench lock clean
+.PHONY: env demo test test-browser test-qgis qgis chromium viewers quick check types lint docs bench lock clean
 
 env:                     ## create .venv with exactly what requirements.lock lists, plus this checkout
 	@sh scripts/env.sh
@@ -13,10 +14,8 @@ env:                     ## create .venv with exactly what requirements.lock lis
 demo: env                ## generated scene -> chips -> model -> map -> polygons -> report
 	@$(PYTHON) -m geoseg demo demo
 
-test: env $(if $(CI),viewers) check    ## run everything CI runs, quick tests first
-	$(PARALLEL) -m "not slow"
-	$(PARALLEL) -m "slow and not alone"
-	$(PYTEST) -m alone
+test: env $(if $(CI),viewers) lint types ## run everything CI runs
+	$(PARALLEL)
 
 test-qgis: env qgis      ## open the outputs in QGIS; installs Debian's QGIS (root or sudo)
 	$(PYTEST) tests/qgis -rs
@@ -37,9 +36,11 @@ viewers:                 ## install QGIS and Chromium if possible; otherwise the
 quick: env               ## run the tests that take seconds
 	$(PARALLEL) -m "not slow"
 
-check: env lint          ## check format, lint, strict types, doctests, architecture
-	$(PYTHON) -m mypy
+check: lint types        ## check format, lint, strict types, doctests, architecture
 	$(PYTEST) -q geoseg tests/test_architecture.py
+
+types: env               ## check strict types
+	$(PYTHON) -m mypy
 
 lint: env                ## check format and lint
 	$(PYTHON) -m ruff format --check .
