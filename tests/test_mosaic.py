@@ -175,7 +175,7 @@ def test_all_layers_come_from_the_same_pixel_of_the_same_map(tmp_path: Path) -> 
         bands = share.argmax(axis=0).astype(np.uint8), share.max(axis=0)
         folders.append(write_map(tmp_path / name, box, *bands, *share))
     geobox = mosaic_grid("EPSG:3035@20", [WEST, EAST])
-    layers = (*LAYERS, *["probabilities"] * 4)
+    layers = (*LAYERS, *["probabilities.tif"] * 4)
     classes, confidence, *share = fill(folders, geobox, tmp_path, layers=layers)
     mapped = classes != 255
     assert mapped.mean() > 0.5
@@ -269,7 +269,7 @@ class TestPlan:
     def test_maps_with_other_layers_are_named(self, maps: list[Path], tmp_path: Path) -> None:
         share = [constant(WEST, 50)] * 2
         folder = write_map(tmp_path / "two", WEST, landscape(WEST), constant(WEST, 9), *share)
-        layers = (*LAYERS, *["probabilities"] * 3)
+        layers = (*LAYERS, *["probabilities.tif"] * 3)
         with pytest.raises(RasterError, match=r"has another number of bands.*got 2; wan"):
             fill_part(mosaic_tasks([folder], WEST, 512, tmp_path, layers)[0])
 

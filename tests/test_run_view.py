@@ -10,8 +10,8 @@ import pytest
 
 from geoseg import files
 from geoseg.grid import Window
-from geoseg.job import Ledger, RunView, open_run, part_name, view_run
-from geoseg.job.raster_parts import part_window
+from geoseg.job import Ledger, RunView, open_run, view_run
+from geoseg.layout import map_part
 
 LEFT, RIGHT = Window(0, 0, 512, 512), Window(0, 512, 512, 88)
 
@@ -19,7 +19,7 @@ LEFT, RIGHT = Window(0, 0, 512, 512), Window(0, 512, 512, 88)
 def land(ledger: Ledger, *windows: Window) -> None:
     """Parts with one byte each."""
     for window in windows:
-        name = part_name(window)
+        name = map_part(window)
         ledger.add(name, files.write_bytes(ledger.folder / name, b"p"), {})
 
 
@@ -35,12 +35,6 @@ def views(folder: Path) -> list[RunView]:
         files.write_bytes(folder / "classes.tif", b"map")
         run.finish()
     return [*seen, view_run(folder)]
-
-
-def test_the_name_of_a_part_states_its_pixels() -> None:
-    assert part_name(RIGHT) == "0-512-512x88.tif"
-    assert part_window("0-512-512x88.tif") == RIGHT
-    assert part_window("classes.tif") is part_window("0-512-512x88.tif.aux.xml") is None
 
 
 def test_a_run_is_seen_from_its_begin_to_its_end(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from geoseg.job.ledger import Ledger
 from geoseg.job.once import once
 from geoseg.job.ordered import elsewhere, in_order
 from geoseg.job.pool import WorkerOptions, spread
-from geoseg.job.raster_parts import part_name
 from geoseg.job.record import (
     Record,
     describe_inputs,
@@ -30,7 +29,6 @@ __all__ = [
     "in_order",
     "once",
     "open_run",
-    "part_name",
     "read_record",
     "spread",
     "step_key",

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from geoseg import files
-from geoseg.job.lock import LOCK, lock
+from geoseg.job.lock import lock
+from geoseg.layout import LOCK
 
 
 @contextmanager

@@ -14,8 +14,8 @@ from typing import Any
 
 from geoseg import files
 from geoseg.errors import RetryError
+from geoseg.layout import LEDGER
 
-LEDGER = "ledger.jsonl"
 HASHED_TOGETHER = 64
 """Parts that one thread hashes in a row: parts are small, and threads have to be woken."""
 

@@ -27,9 +27,9 @@ import psutil
 
 from geoseg import files
 from geoseg.errors import OutputError
+from geoseg.layout import LOCK
 
 logger = logging.getLogger(__name__)
-LOCK = ".lock"
 TRIES = 5
 """Attempts to take the lock while other processes take it over and give it back."""
 

@@ -24,12 +24,11 @@ from geoseg.job.record import (
     versions,
     write_record,
 )
+from geoseg.layout import RECORD, work_folder, work_folders
 from geoseg.options import Options
 from geoseg.remote import Place
 
 logger = logging.getLogger(__name__)
-RECORD = "run.json"
-WORK = ".work-"
 SPARE = 1.3
 """The disk must have this many times the room that a run needs: estimates err, and others write."""
 
@@ -69,7 +68,7 @@ class Run:
     @property
     def work(self) -> Path:
         """The directory for parts with this key; removed when the run is finished."""
-        return self.folder / f"{WORK}{self.key[:16]}"
+        return work_folder(self.folder, self.key)
 
     def ledger(self) -> Ledger:
         """The ledger of the parts with this key; opening it makes the directory."""
@@ -182,5 +181,5 @@ def open_run(
 
 
 def _remove_parts(folder: Path) -> None:
-    for leftover in folder.glob(f"{WORK}*"):
+    for leftover in work_folders(folder):
         files.remove(leftover)

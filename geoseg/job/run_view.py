@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from geoseg.grid import Window
-from geoseg.job.ledger import LEDGER, entries
+from geoseg.job.ledger import entries
 from geoseg.job.lock import has_heartbeat
-from geoseg.job.raster_parts import part_window
-from geoseg.job.run_directory import RECORD, WORK
+from geoseg.layout import LEDGER, RECORD, map_part_area, work_folders
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class RunView:
     @property
     def key(self) -> str:
         """The first 16 digits of the unfinished run's key; empty where there is none."""
-        return self.work.name.removeprefix(WORK) if self.work else ""
+        return self.work.name.rpartition("-")[2] if self.work else ""
 
     @property
     def finished(self) -> bool:
@@ -62,7 +61,7 @@ def view_run(folder: Path) -> RunView:
 def _latest_work(folder: Path) -> Path | None:
     """Runs of other keys may have been interrupted too; the latest is the one to watch."""
     written: dict[Path, float] = {}
-    for work in folder.glob(f"{WORK}*"):
+    for work in work_folders(folder):
         try:
             written[work] = (work / LEDGER).stat().st_mtime
         except OSError:  # it has no ledger yet, or the run has just finished and removed it
@@ -72,7 +71,7 @@ def _latest_work(folder: Path) -> Path | None:
 
 def _parts(work: Path) -> dict[str, Window]:
     try:
-        found = [(entry["name"], part_window(entry["name"])) for entry in entries(work / LEDGER)]
+        found = [(entry["name"], map_part_area(entry["name"])) for entry in entries(work / LEDGER)]
     except OSError:
         return {}
     return {name: window for name, window in found if window}

@@ -12,17 +12,16 @@ from odc.geo.geobox import GeoBox
 from geoseg import files, style
 from geoseg.classes import IGNORE, ClassScheme
 from geoseg.grid import Window
-from geoseg.maps.open_map import CLASSES, CONFIDENCE, PROBABILITIES, SCHEME
+from geoseg.layout import CLASS_FILE, CLASSES, CONFIDENCE, PROBABILITIES, gdal_sidecar
 from geoseg.raster.cog import CogSettings, write_cog, write_vrt
 
-PAM = f"{CLASSES}.tif.aux.xml"
+PAM = gdal_sidecar(Path(CLASSES)).name
 """GDAL's sidecar (Persistent Auxiliary Metadata): names, colours and histogram of the classes."""
 
 
 def rasters(*, probabilities: bool) -> tuple[str, ...]:
     """File names of a map's rasters, in the order of the layers in its parts."""
-    layers = (CLASSES, CONFIDENCE, *([PROBABILITIES] if probabilities else []))
-    return tuple(f"{name}.tif" for name in layers)
+    return (CLASSES, CONFIDENCE, PROBABILITIES) if probabilities else (CLASSES, CONFIDENCE)
 
 
 def write_map(
@@ -75,8 +74,8 @@ def write_map(
     height, width = geobox.shape
     pixels[IGNORE] += height * width - pixels.total()
     files.write_bytes(work / PAM, style.raster_pam(scheme, pixels).encode())
-    files.write_bytes(work / SCHEME, scheme.to_yaml().encode())
-    for name in (*names, PAM, SCHEME):
+    files.write_bytes(work / CLASS_FILE, scheme.to_yaml().encode())
+    for name in (*names, PAM, CLASS_FILE):
         (work / name).replace(folder / name)
     files.sync(folder)
     return {

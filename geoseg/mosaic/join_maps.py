@@ -10,9 +10,9 @@ from odc.geo.geobox import GeoBox
 
 from geoseg.classes import ClassScheme
 from geoseg.job import WorkerOptions, open_run, spread
+from geoseg.layout import CLASS_FILE
 from geoseg.maps.map_files import PAM, rasters
 from geoseg.maps.map_job import CONTENTS, MapJob, needed_bytes
-from geoseg.maps.open_map import SCHEME
 from geoseg.mosaic.mosaic_parts import LAYERS, fill_part, mosaic_tasks
 
 ATTEMPTS = 3
@@ -45,8 +45,8 @@ class Mosaic:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """For each band of a part, the name of the file that holds it, without ``.tif``."""
-        by_class = [Path(name).stem for name in self.rasters[len(LAYERS) :]]
+        """For each band of a part, the name of the file that holds it."""
+        by_class = self.rasters[len(LAYERS) :]
         return (*LAYERS, *(name for name in by_class for _ in self.scheme.classes))
 
 
@@ -77,7 +77,7 @@ def join_maps(
         "mosaic", out,
         inputs=[folder / name for folder in mosaic.maps for name in mosaic.rasters],
         options={"grid": mosaic.target},
-        outputs=(*mosaic.rasters, PAM, SCHEME, CONTENTS), overwrite=overwrite,
+        outputs=(*mosaic.rasters, PAM, CLASS_FILE, CONTENTS), overwrite=overwrite,
     ) as run:  # fmt: skip
         if run.done:
             return

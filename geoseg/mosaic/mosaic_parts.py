@@ -18,15 +18,14 @@ from geoseg import grid
 from geoseg.classes import IGNORE
 from geoseg.errors import GridError, RasterError
 from geoseg.grid import Window
-from geoseg.job import part_name
+from geoseg.layout import CLASSES, CONFIDENCE, map_part
 from geoseg.maps.map_parts import write_part
-from geoseg.maps.open_map import CLASSES, CONFIDENCE
 from geoseg.mosaic.mosaic_grid import frame_in
 from geoseg.raster import FileSource, RasterSource, StackSource, WarpSource
 from geoseg.raster.cog import BLOCK
 
 LAYERS = (CLASSES, CONFIDENCE)
-"""Of every map, in this order."""
+"""The files that every map has, in the order of the bands of a part."""
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +38,8 @@ class MosaicTask:
         maps: the map directories that reach it; where two are equally confident, the first wins.
         geobox: the grid of the whole mosaic.
         area: the pixels to fill.
-        layers: for each band of the part, the name of the map's file that holds it, without
-            ``.tif``; repeated for a file of several bands.
+        layers: for each band of the part, the name of the map's file that holds it; repeated for
+            a file of several bands.
         folder: the directory to write the part into.
     """
 
@@ -53,7 +52,7 @@ class MosaicTask:
     @property
     def name(self) -> str:
         """File name of the part."""
-        return part_name(self.area)
+        return map_part(self.area)
 
 
 def mosaic_tasks(
@@ -82,7 +81,7 @@ def mosaic_tasks(
     reach: dict[tuple[int, int], list[Path]] = defaultdict(list)
     whole = grid.whole(geobox.shape)
     for path in maps:
-        source = FileSource(path / f"{CLASSES}.tif").geobox
+        source = FileSource(path / CLASSES).geobox
         names = grid.crs_of(source).proj.name, grid.crs_of(geobox).proj.name
         logger.info("%s is warped with nearest: %s to %s", path, *names)
         seen = _reach(source, geobox).intersect(whole)
@@ -143,7 +142,7 @@ def _stack(folder: Path, layers: tuple[str, ...]) -> StackSource:
     """The layers of a map as the bands of one source, so that all come from the same pixel."""
     sources = []
     for layer in dict.fromkeys(layers):
-        path, count = folder / f"{layer}.tif", layers.count(layer)
+        path, count = folder / layer, layers.count(layer)
         bands = len(FileSource(path).bands)
         if bands != count:
             raise RasterError(

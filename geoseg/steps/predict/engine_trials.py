@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
 from geoseg import allocator, grid
-from geoseg.errors import ConfigError, GeosegError
+from geoseg.errors import ConfigError, GeosegError, ModelError
 from geoseg.models.run.inference_settings import Engine
 from geoseg.models.run.predictor import Layers, Predictor
 from geoseg.models.saved.saved_model import SavedModel
@@ -84,6 +85,26 @@ def try_engines(
     chosen = best.trial.model_copy(update={"note": "chosen"})
     done[done.index(best.trial)] = chosen
     return done, _on(setup.model, chosen.engine), best.predictor
+
+
+def try_only_engine(setup: TrialSetup, engine: Engine) -> tuple[SavedModel, Predictor]:
+    """Map one window with the only engine left, to see whether the window fits the memory.
+
+    Pixels that the network cannot map do not matter here: the region they lie in reports them.
+
+    Returns:
+        The model with that engine; and the same, loaded.
+
+    Raises:
+        MemoryError: the window does not fit the memory.
+        ModelError: the engine cannot run the network.
+    """
+    allocator.keep(freed=engine.makes_arrays)
+    model, block = _on(setup.model, engine), setup.block
+    predictor = model.load(slots=setup.slots)
+    with suppress(ModelError):
+        predictor(block.pixels, block.valid, grid.whole(block.valid.shape))
+    return model, predictor
 
 
 @dataclass(frozen=True)

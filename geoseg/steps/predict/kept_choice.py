@@ -8,14 +8,13 @@ from pathlib import Path
 
 from geoseg import files
 from geoseg.job import spread, step_key
+from geoseg.layout import CHOICE, SHARED_CHOICE
 from geoseg.models.saved.saved_model import SavedModel
 from geoseg.steps.predict.engine_choice import DEFAULT_WINDOW, Choice, ChoiceTask
 from geoseg.steps.predict.plan import Plan, PlannedScene
 from geoseg.steps.predict.predictor_cache import release
 from geoseg.steps.predict.scene_job import SceneJob
 from geoseg.steps.predict.workers import Workers
-
-OWN, SHARED = "choice.json", ".choice.json"
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class SharedChoice:
 def shared_choice(plan: Plan) -> SharedChoice:
     """The choice that the scenes of a plan share."""
     key = step_key("choice", [], plan.method.settings)
-    return SharedChoice(plan.out / SHARED, key, len(plan.scenes))
+    return SharedChoice(plan.out / SHARED_CHOICE, key, len(plan.scenes))
 
 
 def choice_of(job: SceneJob, shared: SharedChoice, workers: Workers) -> Choice:
@@ -67,7 +66,7 @@ def choice_of(job: SceneJob, shared: SharedChoice, workers: Workers) -> Choice:
         ConfigError: no engine can do what was asked for.
         RetryError: not even the smallest window fits the memory.
     """
-    own = job.run.work / OWN
+    own = job.run.work / CHOICE
     if own.exists():
         return Choice.model_validate_json(own.read_bytes())
     choice = job.previous.choice if job.previous else shared.read()

@@ -12,7 +12,7 @@ import numpy as np
 from geoseg import grid
 from geoseg.classes import IGNORE
 from geoseg.grid import Window
-from geoseg.job import part_name
+from geoseg.layout import map_part
 from geoseg.maps.map_parts import write_part
 from geoseg.models.run.predictor import Layers, Predictor
 from geoseg.models.saved.saved_model import SavedModel
@@ -22,6 +22,7 @@ from geoseg.steps.predict.predictor_cache import predictor_of
 from geoseg.steps.predict.previous_map import PreviousRegion
 from geoseg.steps.predict.region_pixels import RegionPixels, Windowing, read_region
 from geoseg.steps.predict.slots import Slots
+from geoseg.steps.predict.window_memory import WindowMemoryError, does_not_fit
 from geoseg.vector import Polygons
 
 
@@ -54,7 +55,7 @@ class RegionTask:
     @property
     def name(self) -> str:
         """File name of the part."""
-        return part_name(self.area)
+        return map_part(self.area)
 
     def __str__(self) -> str:
         stop_row, stop_col = self.area.stop
@@ -69,10 +70,10 @@ def map_region(task: RegionTask) -> tuple[str, dict[str, Any]]:
         The part's sha256, and its facts for the ledger.
 
     Raises:
-        MemoryError: a window does not fit the memory even alone.
         ModelError: the predictor fails on a window.
         RasterError: the scene cannot be read.
         RetryError: the disk is full.
+        WindowMemoryError: a window does not fit the memory, even alone.
     """
     predictor = predictor_of(task.model, task.slots)
     view = read_region(task.source, task.area, task.windowing, predictor.stride, task.aoi)
@@ -83,11 +84,18 @@ def map_region(task: RegionTask) -> tuple[str, dict[str, Any]]:
     elif task.previous and task.previous.content == content:
         values, unchanged = task.previous.read(task.area), len(view.tiles)
     else:
-        values, mapped = _slots(task.slots).run(partial(_map, view, predictor, task))
+        values, mapped = _map_in_slot(view, predictor, task)
     return write_part(
         task.folder / task.name, values, grid.crop(task.source.geobox, task.area), mapped=mapped,
         skipped=len(view.tiles) - mapped - unchanged, unchanged=unchanged, content=content,
     )  # fmt: skip
+
+
+def _map_in_slot(view: RegionPixels, predictor: Predictor, task: RegionTask) -> tuple[Layers, int]:
+    try:
+        return _slots(task.slots).run(partial(_map, view, predictor, task))
+    except MemoryError as error:
+        raise WindowMemoryError(str(does_not_fit(task.windowing.side))) from error
 
 
 def _map(view: RegionPixels, predictor: Predictor, task: RegionTask) -> tuple[Layers, int]:

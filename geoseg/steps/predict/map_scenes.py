@@ -9,12 +9,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from geoseg import files
-from geoseg.errors import PartialError
+from geoseg.errors import PartialError, RetryError
 from geoseg.job import spread
-from geoseg.job.run_directory import RECORD
+from geoseg.layout import CLASS_FILE, FAILED, RECORD
 from geoseg.maps.map_files import PAM
 from geoseg.maps.map_job import MapJob, needed_bytes
-from geoseg.maps.open_map import SCHEME
 from geoseg.mosaic import join_maps
 from geoseg.remote import upload
 from geoseg.steps.predict.engine_choice import Choice
@@ -23,10 +22,10 @@ from geoseg.steps.predict.map_region import RegionTask, map_region
 from geoseg.steps.predict.plan import Plan
 from geoseg.steps.predict.scene_job import SceneJob, open_scene
 from geoseg.steps.predict.scene_regions import about_how_many, regions_of
+from geoseg.steps.predict.window_memory import WindowMemoryError
 from geoseg.steps.predict.workers import Workers, workers_of
 
 logger = logging.getLogger(__name__)
-FAILED = "failed.json"
 ATTEMPTS = 3
 
 
@@ -100,6 +99,8 @@ def _map_scenes(plan: Plan) -> None:
             failures = [{"region": name, "reason": reason} for name, reason in error.failures]
             files.write_json(plan.out / FAILED, failures)
             raise
+        except WindowMemoryError as error:
+            raise RetryError(str(error)) from error
     for each in finishing:
         each.result()
 
@@ -122,7 +123,7 @@ def _finish(job: MapJob[RegionTask], held: ExitStack) -> None:
 def _upload(plan: Plan, folders: Sequence[Path]) -> None:
     """Upload finished maps, each with its record last: a map with a record is complete."""
     for folder in folders:
-        names = (*plan.method.rasters, PAM, SCHEME, RECORD)
+        names = (*plan.method.rasters, PAM, CLASS_FILE, RECORD)
         below = folder.relative_to(plan.out).as_posix()
         address = plan.address if below == "." else f"{plan.address}/{below}"
         for each in upload([folder / name for name in names], address):

@@ -16,9 +16,9 @@ import rasterio
 from rasterio.windows import Window as RasterioWindow
 
 from geoseg.grid import Window
-from geoseg.job import Run, part_name, read_record
+from geoseg.job import Run, read_record
 from geoseg.job.record import versions
-from geoseg.job.run_directory import RECORD
+from geoseg.layout import RECORD, map_part
 from geoseg.maps.map_job import CONTENTS
 from geoseg.models.run.predictor import Layers
 from geoseg.steps.predict.engine_choice import Choice
@@ -63,7 +63,7 @@ class PreviousMap:
 
     def region(self, area: Window) -> PreviousRegion | None:
         """The region of these pixels; None where the map was made from other regions."""
-        content = self.contents.get(part_name(area))
+        content = self.contents.get(map_part(area))
         return PreviousRegion(self.rasters, content) if content else None
 
 

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from geoseg.job import Run, open_run, unrepeatable
+from geoseg.layout import CLASS_FILE
 from geoseg.maps.map_files import PAM
 from geoseg.maps.map_job import CONTENTS
-from geoseg.maps.open_map import SCHEME
 from geoseg.raster import XarraySource
 from geoseg.steps.predict.plan import PlannedScene
 from geoseg.steps.predict.previous_map import PreviousMap, find_previous_map
@@ -48,7 +48,7 @@ def open_scene(scene: PlannedScene) -> Iterator[SceneJob]:
     aoi = [method.options.aoi] if method.options.aoi else []
     with open_run(
         "predict", scene.folder, inputs=[*source.paths, *method.weight_files, *aoi],
-        options=settings, outputs=(*method.rasters, PAM, SCHEME, CONTENTS),
+        options=settings, outputs=(*method.rasters, PAM, CLASS_FILE, CONTENTS),
         overwrite=method.options.overwrite,
     ) as run:  # fmt: skip
         yield SceneJob(scene, run, None if run.done else find_previous_map(run, method))
