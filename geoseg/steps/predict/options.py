@@ -16,44 +16,46 @@ class PredictOptions(ReadOptions, WorkerOptions, RunOptions):
     """Options of `predict`."""
 
     window: int | None = Field(None, ge=32)
-    """Side in pixels of what the model maps at once, a multiple of its stride; by default as much
-    as memory and caches favour."""
+    """Side in pixels of the windows that the model maps, a multiple of its stride; by default as
+    large as memory allows."""
 
     halo: int | None = Field(None, ge=0)
-    """Pixels of context around a window; what the model asks for by default."""
+    """Pixels of context around a window; by default the model's own."""
 
     region: int | None = Field(None, ge=512)
-    """Side in pixels of a unit of work: a multiple of 512 and of the window, the smallest by
-    default."""
+    """Side in pixels of a unit of work, a multiple of 512 and of the window; by default the
+    smallest."""
 
     gsd: Literal["model", "scene"] | None = None
-    """When pixel sizes differ: resample the scene to the model's, or take it as it is."""
+    """If pixel sizes differ: resample the scene to the model's, or map it as it is."""
 
     aoi: Path | None = None
-    """Polygons of the area to map; what lies outside is not computed."""
+    """Polygons of the area to map; pixels outside are not computed."""
 
     engine: Literal["auto", "torch", "onnx", "openvino"] = "auto"
-    """What runs the network; auto tries what is installed on the first windows of long jobs."""
+    """Runs the network; for long jobs auto tries the installed engines on one window."""
 
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Of the computation; auto takes bf16 where the processor has it and the classes stay."""
+    """Number format of the computation; auto uses bf16 if the processor computes in it and the
+    classes stay the same."""
 
     tta: Literal["none", "flips", "turns"] = "none"
-    """Average the window with its 3 mirror images, or all its 8 symmetries."""
+    """Test-time augmentation: average each window with its 3 mirror images, or over all 8 turns and
+    mirror images."""
 
     passes: int = Field(0, ge=0)
-    """Average so many passes with the network's dropout left on; 0 for one without."""
+    """Average this many passes with the network's dropout left on; 0 for one pass without."""
 
     confidence: Literal["probability", "margin", "entropy"] = "probability"
-    """What confidence.tif holds, in percent: the likeliest class's probability, its lead over the
-    second, or how far the entropy is from its maximum."""
+    """What confidence.tif holds, in percent: the probability of the likeliest class, its lead over
+    the second, or how far the entropy is below its maximum."""
 
     probabilities: bool = False
-    """Write probabilities.tif too: the percent of every class, a band each."""
+    """Also write probabilities.tif: the percent of each class, one band each."""
 
     blend: bool = False
-    """Let windows fade into each other where they overlap; costs more, see the benchmarks."""
+    """Average windows where they overlap, weighted by the distance to their edges; takes longer."""
 
     grid: str | None = None
-    """Bring the maps of all scenes into one: EPSG:3035, EPSG:3035@10 (pixel size), or a raster
-    whose grid is taken."""
+    """Join the maps of all scenes on one grid: EPSG:3035, EPSG:3035@10 (with a pixel size), or a
+    raster whose grid is used."""
