@@ -24,6 +24,7 @@ def alone(final: Path) -> Iterator[None]:
     """
     with files.disk_errors(final):
         final.parent.mkdir(parents=True, exist_ok=True)
+    # A lock per file: other files of the folder may be written at the same time.
     with lock(final.parent, f".{final.name}{LOCK}"):
         files.clear_leftovers(final)
         yield

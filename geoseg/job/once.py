@@ -53,7 +53,7 @@ def once(
         logger.info("%s: unchanged, skipped", ", ".join(map(str, outputs)))
         return
     started = time.monotonic()
-    work()
+    work()  # the record is written after it, so an interrupted step is done again
     seconds = round(time.monotonic() - started, 2)
     logger.info("%s: done in %.1f s", ", ".join(map(str, outputs)), seconds)
     write_record(

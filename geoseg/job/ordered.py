@@ -29,7 +29,7 @@ def in_order[T, R](
         RetryError: an item raised it, killed its workers, or the cluster is gone.
     """
     numbered = (_Numbered(number, item) for number, item in enumerate(items))
-    early: dict[int, R] = {}
+    early: dict[int, R] = {}  # results that came before their turn
     turn = 0
     for item, result in spread(
         _Unwrapped(function), numbered, options, label=label, waiting=lambda: len(early)

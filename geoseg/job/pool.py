@@ -100,7 +100,7 @@ def spread[T, R](
     """
     left = iter(items)
     first = list(islice(left, 1))
-    if not first:
+    if not first:  # starting a cluster takes a second
         return
     with _cluster(options, threads, readers) as client:
         picklable = _PicklableErrors(function)
@@ -233,6 +233,7 @@ def _outcomes[T, R](
 
     def fill() -> None:
         for item in islice(waiting, max(0, slots() - len(item_of))):
+            # Not pure: equal items are separate work. No retries: they are counted here.
             future = client.submit(function, item, pure=False, retries=0)
             item_of[future.key] = item
             future.add_done_callback(finished.put)
@@ -249,7 +250,7 @@ def _outcomes[T, R](
         outcome = _outcome(future, item, watch)
         future.release()
         watch.rest()
-        fill()
+        fill()  # the cluster works on while the caller uses the result
         yield item, outcome
         fill()  # the caller may have used results that waited
 

@@ -28,6 +28,17 @@ class MapPart(Protocol):
         ...
 
 
+def rows_and_columns(area: Window) -> str:
+    """Where an area lies, for people.
+
+    Example:
+        >>> rows_and_columns(Window(0, 512, 512, 88))
+        'rows 0-512, columns 512-600'
+    """
+    stop_row, stop_col = area.stop
+    return f"rows {area.row}-{stop_row}, columns {area.col}-{stop_col}"
+
+
 def write_part(
     path: Path,
     values: NDArray[np.uint8],

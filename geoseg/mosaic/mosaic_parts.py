@@ -19,7 +19,7 @@ from geoseg.classes import IGNORE
 from geoseg.errors import GridError, RasterError
 from geoseg.grid import Window
 from geoseg.layout import CLASSES, CONFIDENCE, map_part
-from geoseg.maps.map_parts import write_part
+from geoseg.maps.map_parts import rows_and_columns, write_part
 from geoseg.mosaic.mosaic_grid import frame_in
 from geoseg.raster import FileSource, RasterSource, StackSource, WarpSource
 from geoseg.raster.cog import BLOCK
@@ -53,6 +53,9 @@ class MosaicTask:
     def name(self) -> str:
         """File name of the part."""
         return map_part(self.area)
+
+    def __str__(self) -> str:
+        return f"mosaic, {rows_and_columns(self.area)}"
 
 
 def mosaic_tasks(
@@ -110,6 +113,7 @@ def fill_part(task: MosaicTask) -> tuple[str, dict[str, Any]]:
     Raises:
         RasterError: a map has other layers than the mosaic.
     """
+    # Nearest: class ids cannot be interpolated, and confidence belongs to the class of its pixel.
     maps = [WarpSource(_stack(path, task.layers), task.geobox, "nearest") for path in task.maps]
     values = np.full((len(task.layers), *task.area.shape), IGNORE, dtype=np.uint8)
     filled = 0
@@ -128,11 +132,11 @@ def _fill(
     values: NDArray[np.uint8], maps: Sequence[RasterSource], area: Window, confidence: int
 ) -> bool:
     """Fill (layers, height, width) of an area; return whether any map has a pixel there."""
-    best = np.full(area.shape, -1, dtype=np.int16)
+    best = np.full(area.shape, -1, dtype=np.int16)  # below a confidence of 0 %
     for each in maps:
         block = each.read(area)
         sure = block.pixels[confidence].astype(np.int16)
-        wins = block.valid & (sure > best)
+        wins = block.valid & (sure > best)  # not >=: of equals the first stays
         values[:, wins] = block.pixels[:, wins]
         best[wins] = sure[wins]
     return bool((best >= 0).any())

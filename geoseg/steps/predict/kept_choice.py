@@ -93,7 +93,7 @@ def _choose(scene: PlannedScene, scenes: int, workers: Workers) -> Choice:
         scene.source, scenes, model, options.engine, options.precision,
         options.window, method.halo, workers.slots, workers.processes,
     )  # fmt: skip
-    if options.cluster:
+    if options.cluster:  # the workers' processors decide, not this machine's
         ((_, choice),) = spread(choose, [task], options, label="choosing an engine", total=1)
         return choice
     choice = choose(task)

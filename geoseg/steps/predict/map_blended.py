@@ -66,6 +66,7 @@ def map_blended(view: RegionPixels, predictor: SoftPredictor) -> tuple[Layers, i
         total[:, *here] += found[:, *there] * share
         weight[here] += share
     assert total is not None, "regions without a pixel to map are skipped"
+    # Where all windows were skipped the weight is 0; those pixels are set to nodata below.
     total /= weight.clamp_min(torch.finfo(weight.dtype).tiny)
     values = layers(total, predictor.recipe).numpy()
     values[:, ~view.wanted] = IGNORE

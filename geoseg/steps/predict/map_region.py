@@ -13,7 +13,7 @@ from geoseg import grid
 from geoseg.classes import IGNORE
 from geoseg.grid import Window
 from geoseg.layout import map_part
-from geoseg.maps.map_parts import write_part
+from geoseg.maps.map_parts import rows_and_columns, write_part
 from geoseg.models.run.predictor import Layers, Predictor
 from geoseg.models.saved.saved_model import SavedModel
 from geoseg.raster import RasterSource
@@ -58,9 +58,7 @@ class RegionTask:
         return map_part(self.area)
 
     def __str__(self) -> str:
-        stop_row, stop_col = self.area.stop
-        rows, cols = f"rows {self.area.row}-{stop_row}", f"columns {self.area.col}-{stop_col}"
-        return f"{self.source.name}, {rows}, {cols}"
+        return f"{self.source.name}, {rows_and_columns(self.area)}"
 
 
 def map_region(task: RegionTask) -> tuple[str, dict[str, Any]]:

@@ -68,7 +68,9 @@ def _map_scenes(plan: Plan) -> None:
         shared.forget()
     maps: dict[Path, tuple[MapJob[RegionTask], ExitStack]] = {}
     finishing: list[Future[None]] = []
-    files.remove(plan.out / FAILED)
+    files.remove(plan.out / FAILED)  # of an earlier call
+    # One thread finishes maps: GDAL compresses each COG on all cores. Leaving the pool waits for it,
+    # and only then are the remaining runs closed and their locks released.
     with ExitStack() as runs, ThreadPoolExecutor(max_workers=1) as finisher:
 
         def finish_if_complete(folder: Path) -> None:
@@ -76,6 +78,8 @@ def _map_scenes(plan: Plan) -> None:
                 finishing.append(finisher.submit(_finish, *maps.pop(folder)))
 
         def regions() -> Iterator[RegionTask]:
+            # Taken as workers become free, so a scene is opened when the one before is nearly done:
+            # ten thousand scenes hold neither locks nor file handles from the start.
             for scene in plan.scenes:
                 held = runs.enter_context(ExitStack())
                 job = held.enter_context(open_scene(scene))
@@ -102,7 +106,7 @@ def _map_scenes(plan: Plan) -> None:
         except WindowMemoryError as error:
             raise RetryError(str(error)) from error
     for each in finishing:
-        each.result()
+        each.result()  # raises what went wrong in the thread
 
 
 def _map_job(job: SceneJob, shared: SharedChoice, workers: Workers) -> MapJob[RegionTask]:

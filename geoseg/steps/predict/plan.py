@@ -111,6 +111,7 @@ def _fit(source: RasterSource, method: Method) -> RasterSource:
 
 def _resampled(source: RasterSource, gsd_m: float, options: PredictOptions) -> RasterSource:
     zoom = gsd_m / grid.gsd_m(source.geobox)
+    # Whole pixels over the same extent: their size may differ from the model's by a fraction.
     height, width = (max(1, round(side / zoom)) for side in source.geobox.shape)
     return on_grid(source, source.geobox.zoom_to((height, width)), options.resampling)
 
@@ -127,7 +128,7 @@ def _areas(
             crs, bounds = grid.crs_of(source.geobox), grid.bounds(source.geobox)
             found.append((source, read_polygons(aoi, AREA, crs=crs, bounds=bounds)))
         except ApartError:
-            if len(sources) == 1:
+            if len(sources) == 1:  # the error itself says more than that all lie outside
                 raise
             logger.warning("%s: lies outside %s, not mapped", source.name, aoi)
     if not found:

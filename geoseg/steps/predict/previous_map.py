@@ -78,6 +78,7 @@ def find_previous_map(run: Run, method: Method) -> PreviousMap | None:
         return None
     used = {each["sha256"] for each in record.inputs}
     same = record.versions == versions() and used.issuperset(method.weight_hashes)
+    # Outputs are hashed last: of a large map that takes a minute.
     if not same or not record.stands(run.folder, record.key):
         return None
     contents = json.loads((run.folder / CONTENTS).read_text(encoding="utf-8"))

@@ -15,6 +15,7 @@ from geoseg import grid
 from geoseg.classes import IGNORE
 from geoseg.errors import ModelError
 from geoseg.grid import Tile, Window
+from geoseg.maps.map_parts import rows_and_columns
 from geoseg.raster import Block, RasterSource
 from geoseg.raster.block import Mask, Pixels
 from geoseg.vector import Polygons, rasterize
@@ -76,9 +77,8 @@ class RegionPixels:
         try:
             yield
         except ModelError as error:
-            (row, col), (stop_row, stop_col) = (tile.core.row, tile.core.col), tile.core.stop
             raise ModelError(
-                f"{error.what} in rows {row}-{stop_row}, columns {col}-{stop_col}",
+                f"{error.what} in {rows_and_columns(tile.core)}",
                 where=self.name,
                 fix="check the scene there; the model may not have seen such values in training",
             ) from error

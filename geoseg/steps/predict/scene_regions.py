@@ -86,6 +86,8 @@ def areas(source: RasterSource, side: int) -> list[Window]:
 def _side(asked: int | None, windowing: Windowing) -> int:
     """Side of a region; by default small, so that little is lost by a kill."""
     window = windowing.side
+    # Whole windows, so that the window grid is that of the scene; whole blocks, so that parts fit
+    # the blocks of the COG.
     if asked is None:
         return lcm(window, BLOCK) * (BLENDED_WINDOWS if windowing.blend else 1)
     if asked % BLOCK or asked % window:
@@ -110,6 +112,7 @@ def _meeting(area: Polygons | None, geobox: GeoBox, window: Window) -> tuple[boo
     """Whether a region meets the area of interest, and the polygons whose bounds it meets."""
     if area is None:
         return True, None
+    # Only the polygons nearby travel with a task; those whose bounds alone meet it burn no pixel.
     near = area.tree.query(shapely.box(*grid.bounds(grid.crop(geobox, window))))
     chosen = replace(area, geometries=area.geometries[near], ids=area.ids[near])
     return len(near) > 0, chosen

@@ -49,5 +49,6 @@ def workers_of(method: Method) -> Workers:
         options = options.model_copy(update={"workers": gpus})
     if gpus:
         return Workers(options, GPU_SLOTS, GPU_READERS)
+    # Worker processes share the cores, so each computes one region at a time.
     slots = 1 if options.workers or options.cluster else CPU_COUNT
     return Workers(options, slots, max(1, slots // SLOTS_PER_READER))
