@@ -69,8 +69,8 @@ def _map_scenes(plan: Plan) -> None:
     maps: dict[Path, tuple[MapJob[RegionTask], ExitStack]] = {}
     finishing: list[Future[None]] = []
     files.remove(plan.out / FAILED)  # of an earlier call
-    # One thread finishes maps: GDAL compresses each COG on all cores. Leaving the pool waits for it,
-    # and only then are the remaining runs closed and their locks released.
+    # One thread finishes maps: GDAL compresses each COG on all cores. The pool is left before the
+    # runs are, so locks are released when all maps are finished.
     with ExitStack() as runs, ThreadPoolExecutor(max_workers=1) as finisher:
 
         def finish_if_complete(folder: Path) -> None:
