@@ -1,9 +1,9 @@
 """Long work: run directories that survive kills, and one function that spreads work over Dask."""
 
-from geoseg.job.exclusive import alone
+from geoseg.job.file_lock import hold_file
 from geoseg.job.ledger import Ledger
 from geoseg.job.once import once
-from geoseg.job.ordered import elsewhere, in_order
+from geoseg.job.ordered import in_order, on_workers
 from geoseg.job.pool import WorkerOptions, spread
 from geoseg.job.record import (
     Record,
@@ -23,10 +23,10 @@ __all__ = [
     "RunOptions",
     "RunView",
     "WorkerOptions",
-    "alone",
     "describe_inputs",
-    "elsewhere",
+    "hold_file",
     "in_order",
+    "on_workers",
     "once",
     "open_run",
     "read_record",

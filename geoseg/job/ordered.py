@@ -40,7 +40,7 @@ def in_order[T, R](
             turn += 1
 
 
-def elsewhere(
+def on_workers(
     options: WorkerOptions, *, label: str
 ) -> Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]] | None:
     """`in_order` on the workers that the user asked for; None where none were.

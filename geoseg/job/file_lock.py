@@ -12,7 +12,7 @@ from geoseg.layout import LOCK
 
 
 @contextmanager
-def alone(final: Path) -> Iterator[None]:
+def hold_file(final: Path) -> Iterator[None]:
     """Hold the name of a file while it is written; leftovers of killed runs are removed first.
 
     Args:
