@@ -324,7 +324,7 @@ class TestOurFiles:
         capsys: pytest.CaptureFixture[str],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("geoseg.steps.predict.choose.SHORT_S", 3600.0)  # no trials
+        monkeypatch.setattr("geoseg.steps.predict.choose_engine.SHORT_S", 3600.0)  # no trials
         file = tmp_path / "model.onnx"
         assert _main(["models", "export", str(model), str(file), "--tile", "64"]) == 0
         assert capsys.readouterr().out.splitlines() == [str(file)]

@@ -262,6 +262,10 @@ class TestPlan:
             mosaic_tasks(maps, mosaic_grid("EPSG:3035", [WEST, EAST]), 512, Path("work"))
         assert "west is warped with nearest: WGS 84 / UTM zone 32N to ETRS89" in caplog.text
 
+    def test_a_region_is_named_by_its_rows_and_columns(self, maps: list[Path]) -> None:
+        last = mosaic_tasks(maps, BOTH, 512, Path("work"))[-1]
+        assert str(last) == "mosaic, rows 512-600, columns 1024-1300"
+
     def test_a_region_is_made_of_whole_blocks(self, maps: list[Path]) -> None:
         with pytest.raises(GridError, match="whole blocks; got 700; wanted a multiple of 512"):
             mosaic_tasks(maps, WEST, 700, Path("work"))
