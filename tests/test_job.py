@@ -421,7 +421,7 @@ class TestLock:
     def test_a_lock_nobody_can_read_is_respected(self, work: Work, text: str) -> None:
         work.out.mkdir()
         work.lock.write_text(text)
-        message = r"another run holds.*\.lock if it is gone"
+        message = r"another run holds.*\.lock if that run is dead"
         with pytest.raises(OutputError, match=message), work.open():
             pytest.fail("the folder was opened")
         assert work.lock.exists()
