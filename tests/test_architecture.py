@@ -16,7 +16,18 @@ import geoseg
 ROOT = Path(geoseg.__file__).parent
 FLOORS = (
     {"errors"},
-    {"files", "gdal", "grid", "allocator", "options", "remote", "yamlfile", "accuracy", "progress"},
+    {
+        "files",
+        "gdal",
+        "grid",
+        "allocator",
+        "options",
+        "remote",
+        "yamlfile",
+        "xmlfile",
+        "accuracy",
+        "progress",
+    },
     {"classes"},
     {"raster", "vector", "polygonize", "style", "render", "job", "catalog"},
     {"labels"},

@@ -1,4 +1,4 @@
-"""How much ground each class has."""
+"""Area of each class."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from geoseg import grid
 from geoseg.classes import IGNORE
 from geoseg.polygonize.metric import metric_of
 from geoseg.raster import RasterSource
+from geoseg.report.page_content import PageContent
 from geoseg.report.pictures import shrunk
-from geoseg.report.subject import Subject
 
 GLANCE_PX = 1024
 """Longest side of the picture in which it is looked up where a class lies."""
@@ -24,14 +24,14 @@ WINDOW_PX = 2048
 
 @dataclass(frozen=True)
 class ClassArea:
-    """How much of a map a class has.
+    """Area of a class.
 
     Attributes:
-        name: of the class.
-        color: of the class.
-        pixels: how many.
-        share: of all pixels with a class; NaN where there are none.
-        area_m2: on the ground; NaN where the CRS is not tied to it.
+        name: name of the class.
+        color: its colour.
+        pixels: its pixels.
+        share: share of all pixels with a class; NaN without any.
+        area_m2: its area; NaN where the CRS is not tied to the ground.
     """
 
     name: str
@@ -43,10 +43,10 @@ class ClassArea:
 
 @dataclass(frozen=True)
 class Areas:
-    """How much of a map each class has, and what has none.
+    """Areas of all classes, and the pixels without one.
 
     Attributes:
-        rows: by class id.
+        rows: areas by class id.
         nothing: pixels without a class.
     """
 
@@ -60,7 +60,7 @@ class Areas:
 
     @property
     def area_m2(self) -> float:
-        """Of all classes together."""
+        """Area of all classes together."""
         return sum(row.area_m2 for row in self.rows)
 
     @property
@@ -69,16 +69,16 @@ class Areas:
         return self.pixels / max(self.pixels + self.nothing, 1)
 
 
-def areas_of(subject: Subject) -> Areas | None:
+def areas_of(content: PageContent) -> Areas | None:
     """Pixels as the run has counted them, or else counted now, and their areas.
 
     The area of a class is its number of pixels times the mean size of such pixels, which is
     looked up where the class lies: in degrees, pixels get smaller towards the poles.
     """
-    source, scheme = subject.classes, subject.scheme
+    source, scheme = content.classes, content.scheme
     if source is None:
         return None
-    counted = _said(subject)
+    counted = _recorded(content)
     counts = _counted(source) if counted is None else counted
     sizes = _sizes_m2(source, len(scheme.classes))
     total = counts[: len(scheme.classes)].sum()
@@ -91,14 +91,14 @@ def areas_of(subject: Subject) -> Areas | None:
     return Areas(rows, int(counts.sum() - total))
 
 
-def _said(subject: Subject) -> NDArray[np.int64] | None:
+def _recorded(content: PageContent) -> NDArray[np.int64] | None:
     """Pixels by value, as the record has them."""
-    counts = subject.record.counts if subject.record else {}
+    counts = content.record.counts if content.record else {}
     pixels = counts.get("pixels")
-    if not isinstance(pixels, dict) or set(pixels) != set(subject.scheme.names):
+    if not isinstance(pixels, dict) or set(pixels) != set(content.scheme.names):
         return None
     found = np.zeros(256, np.int64)
-    found[: len(pixels)] = [pixels[name] for name in subject.scheme.names]
+    found[: len(pixels)] = [pixels[name] for name in content.scheme.names]
     found[IGNORE] += counts.get("nodata_pixels", 0)
     return found
 

@@ -1,4 +1,4 @@
-"""A run that is still going: which of its parts have landed, and how they look. Only reads."""
+"""A live run: a picture of its finished parts, and its progress. Nothing is written."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ from rasterio.errors import RasterioError
 from geoseg.classes import IGNORE, ClassScheme, parse
 from geoseg.errors import ConfigError
 from geoseg.grid import Window
-from geoseg.maps.contents import RECORD, SCHEME
+from geoseg.maps.file_names import RECORD, SCHEME
 from geoseg.raster import Band, Block
+from geoseg.report.block_source import BlockSource
 from geoseg.report.mercator_frame import frame_of
-from geoseg.report.pictures import HeldSource, class_ids, class_picture
+from geoseg.report.pictures import class_ids, class_picture
 from geoseg.style.read_styles import load_scheme
 
 WORK, LEDGER, LOCK = ".work-*", "ledger.jsonl", ".lock"
@@ -37,7 +38,7 @@ MOST_PX = 2048
 
 
 @dataclass
-class Landing:
+class LiveRun:
     """A run that is still going, or was interrupted.
 
     Attributes:
@@ -87,7 +88,7 @@ class Landing:
                 self._drawn = len(names), frame.corners(), picture.data
         return self._drawn
 
-    def _held(self, work: Path, names: list[str]) -> HeldSource:
+    def _held(self, work: Path, names: list[str]) -> BlockSource:
         """All parts together, each pixel of the picture a power of two of theirs."""
         windows = {name: _window(name) for name in names}
         row, col = min(w.row for w in windows.values()), min(w.col for w in windows.values())
@@ -102,7 +103,7 @@ class Landing:
         affine, crs = _corner(work / names[0], windows[names[0]])
         affine = affine @ Affine.translation(col, row) @ Affine.scale(step)
         block = Block(ids[None], ids != IGNORE, GeoBox(ids.shape, affine, crs))
-        return HeldSource(block, (Band("class", IGNORE),), str(self.folder))
+        return BlockSource(block, (Band("class", IGNORE),), str(self.folder))
 
     def _part(self, path: Path, step: int) -> NDArray[np.uint8]:
         key = path.name, step
@@ -136,7 +137,7 @@ def parts_of(work: Path) -> list[str]:
     return list(dict.fromkeys(name for name in _names(lines) if PART.fullmatch(name)))
 
 
-def scheme_of(folder: Path, given: Path | None) -> ClassScheme:
+def scheme_of_run(folder: Path, given: Path | None) -> ClassScheme:
     """The classes of a run that is not finished.
 
     Raises:
