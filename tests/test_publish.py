@@ -326,7 +326,7 @@ class TestStac:
         assert stac_of(moved, "item.json")["properties"]["datetime"] == "2023-07-09T10:11:12Z"
 
     def test_a_date_that_is_none_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="write 2024-05-31"):
+        with pytest.raises(ValueError, match="as in 2024-05-31"):
             geoseg.PublishOptions(date="last summer")
 
 

@@ -402,14 +402,14 @@ class TestPolygons:
         frame = frame_of(FileSource(made / "classes.tif").geobox, 4096)
         assert frame is not None
         monkeypatch.setattr(drawn_polygons, "MOST_BYTES", 450)
-        drawn = drawn_polygons.draw(layer, frame)
+        drawn = drawn_polygons.draw_polygons(layer, frame)
         assert (drawn.count, drawn.of, drawn.tolerance_px) == (1, 3, 6.0)
 
     def test_a_geoparquet_file_is_drawn_too(self, made: Path, tmp_path: Path) -> None:
         path = geoseg.vectorize(made / "classes.tif", tmp_path / "land.parquet")
         frame = frame_of(FileSource(made / "classes.tif").geobox, 4096)
         assert frame is not None
-        assert drawn_polygons.draw(open_layer(path, None), frame).count == 3
+        assert drawn_polygons.draw_polygons(open_layer(path, None), frame).count == 3
 
 
 class TestWhoseAccuracy:
