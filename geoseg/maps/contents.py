@@ -13,7 +13,7 @@ import pyogrio
 from geoseg.classes import ClassScheme, load_yaml
 from geoseg.errors import GeosegError, InputError, RasterError
 from geoseg.job import Record, read_record
-from geoseg.maps.file_names import CLASSES, CONFIDENCE, PROBABILITIES, RECORD, SCHEME
+from geoseg.layout import CLASS_FILE, CLASSES, CONFIDENCE, PROBABILITIES, RECORD
 from geoseg.maps.imagery import open_imagery
 from geoseg.raster import FileSource
 from geoseg.style.qml import COLUMN
@@ -108,7 +108,7 @@ def contents_of(
         InputError: the polygons were not made by geoseg vectorize.
     """
     folder = land_map.parent if land_map.name == CLASSES else land_map
-    missing = [name for name in (CLASSES, SCHEME) if not (folder / name).is_file()]
+    missing = [name for name in (CLASSES, CLASS_FILE) if not (folder / name).is_file()]
     if missing:
         raise RasterError(
             "is not a finished map",
@@ -120,7 +120,7 @@ def contents_of(
     names = (CLASSES, CONFIDENCE, PROBABILITIES)
     return Contents(
         folder,
-        load_yaml(folder / SCHEME),
+        load_yaml(folder / CLASS_FILE),
         FileSource(folder / CLASSES).geobox,
         tuple(name for name in names if (folder / name).is_file()),
         record,

@@ -13,7 +13,7 @@ from affine import Affine
 from geoseg import files, grid
 from geoseg.errors import GeosegError
 from geoseg.job import Record
-from geoseg.maps.file_names import IMAGERY_VRT
+from geoseg.layout import ARRANGED_IMAGERY
 from geoseg.raster import FileSource
 from geoseg.raster.drivers import SUFFIXES
 from geoseg.render import true_colour
@@ -88,7 +88,7 @@ def write_vrt(folder: Path, sources: Sequence[FileSource], nodata: float | None)
     )
     height, width = finest.shape
     transform = ", ".join(repr(float(value)) for value in finest.affine.to_gdal())
-    path = folder / IMAGERY_VRT
+    path = folder / ARRANGED_IMAGERY
     files.write_bytes(
         path,
         f'<VRTDataset rasterXSize="{width}" rasterYSize="{height}">'

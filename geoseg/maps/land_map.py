@@ -16,7 +16,7 @@ from geoseg.errors import ConfigError, InputError
 from geoseg.grid import Window
 from geoseg.job import read_record
 from geoseg.labels.layers import Labels, PolygonLabels
-from geoseg.maps.file_names import CLASSES, CONFIDENCE, RECORD
+from geoseg.layout import CLASSES, CONFIDENCE, RECORD
 from geoseg.raster import FileSource, open_scene
 from geoseg.raster.drivers import SUFFIXES
 from geoseg.vector import read_polygons

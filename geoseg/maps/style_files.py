@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from geoseg import files, style
+from geoseg.layout import CLASSES, CONFIDENCE, gdal_sidecar
 from geoseg.maps.contents import Contents
-from geoseg.maps.file_names import CLASSES, CONFIDENCE
 
 
 def write_styles(contents: Contents) -> list[Path]:
@@ -34,7 +34,7 @@ def _styles(contents: Contents) -> Iterator[tuple[Path, str]]:
     folder, scheme = contents.folder, contents.scheme
     yield folder / "classes.qml", style.raster_qml(scheme)
     yield folder / "classes.sld", style.raster_sld(scheme, "classes")
-    table = folder / f"{CLASSES}.aux.xml"
+    table = gdal_sidecar(folder / CLASSES)
     if not table.is_file():  # GDAL keeps statistics there too, which are not to be lost
         yield table, style.raster_pam(scheme, _pixel_counts(contents))
     if CONFIDENCE in contents.rasters:

@@ -8,8 +8,8 @@ from xml.etree.ElementTree import Element
 
 from geoseg import files, grid
 from geoseg.classes import IGNORE
+from geoseg.layout import CLASSES, CONFIDENCE, ISO_RECORD
 from geoseg.maps.contents import Contents
-from geoseg.maps.file_names import CLASSES, CONFIDENCE, ISO_RECORD
 from geoseg.maps.links import href
 from geoseg.metadata.iso_elements import SPACES, UNKNOWN, coded, day, node, second, text
 from geoseg.metadata.iso_identification import identification, party

@@ -16,8 +16,8 @@ from pystac.extensions.classification import Classification
 
 from geoseg import grid
 from geoseg.classes import IGNORE, ClassScheme
+from geoseg.layout import CLASS_FILE, CLASSES, LAYER_DEFINITION, PROJECT, RECORD
 from geoseg.maps.contents import Contents, model_name
-from geoseg.maps.file_names import CLASSES, LAYER_DEFINITION, PROJECT, RECORD, SCHEME
 from geoseg.raster.drivers import driver_of
 from geoseg.vector.lonlat import rounded, to_lonlat
 
@@ -131,7 +131,7 @@ def listed_files(contents: Contents) -> Iterator[ListedFile]:
     for key, name, title, role in (
         ("project", PROJECT, "QGIS project", "visual"),
         ("layers", LAYER_DEFINITION, "QGIS layer definition", "visual"),
-        ("scheme", SCHEME, "Class file", "metadata"),
+        ("scheme", CLASS_FILE, "Class file", "metadata"),
         ("run", RECORD, "Record of the run", "metadata"),
     ):
         if (folder / name).is_file():

@@ -30,8 +30,8 @@ from pystac.extensions.raster import DataType, RasterBand, RasterExtension, Samp
 
 from geoseg import files, grid
 from geoseg.classes import IGNORE
+from geoseg.layout import CLASSES, CONFIDENCE, STAC_COLLECTION, STAC_ITEM
 from geoseg.maps.contents import Contents
-from geoseg.maps.file_names import CLASSES, COLLECTION, CONFIDENCE, ITEM
 from geoseg.maps.links import href
 from geoseg.metadata.record_fields import (
     acquired_at,
@@ -62,15 +62,15 @@ def write_stac(contents: Contents) -> list[Path]:
     """
     item, models = _item(contents), model_items(contents, record_id(contents))
     collection = _collection(contents, item)
-    for name in (ITEM, *models):
+    for name in (STAC_ITEM, *models):
         collection.add_link(Link("item", f"./{name}", MediaType.GEOJSON))
     for described in (item, *models.values()):
         described.collection_id = collection.id
         for relation in ("root", "parent", "collection"):
-            described.add_link(Link(relation, f"./{COLLECTION}", MediaType.JSON))
+            described.add_link(Link(relation, f"./{STAC_COLLECTION}", MediaType.JSON))
     for name in models:
         item.add_link(Link("derived_from", f"./{name}", MediaType.GEOJSON))
-    written: dict[str, STACObject] = {ITEM: item, COLLECTION: collection, **models}
+    written: dict[str, STACObject] = {STAC_ITEM: item, STAC_COLLECTION: collection, **models}
     for name, each in written.items():
         content = each.to_dict(include_self_link=False, transform_hrefs=False)
         files.write_json(contents.folder / name, content)
@@ -163,7 +163,7 @@ def _collection(contents: Contents, item: Item) -> Collection:
         )
         for key, asset in item.assets.items()
     }
-    collection.add_link(Link("root", f"./{COLLECTION}", MediaType.JSON))
+    collection.add_link(Link("root", f"./{STAC_COLLECTION}", MediaType.JSON))
     return collection
 
 

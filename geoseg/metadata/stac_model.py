@@ -21,8 +21,8 @@ from pystac.extensions.mlm import (
 from pystac.extensions.raster import DataType
 
 from geoseg.classes import ClassScheme
+from geoseg.layout import RECORD, stac_models
 from geoseg.maps.contents import Contents, model_name
-from geoseg.maps.file_names import RECORD
 from geoseg.maps.links import href
 from geoseg.metadata.record_fields import classification, finished_at
 
@@ -37,12 +37,10 @@ def model_items(contents: Contents, name: str) -> dict[str, Item]:
         contents: the map.
         name: id of the map's item, which ids of its models begin with.
     """
-    found = contents.models
+    files = stac_models(len(contents.models))
     return {
-        "model.json" if len(found) == 1 else f"model-{i}.json": _item(
-            contents, spec, f"{name}-m{i}"
-        )
-        for i, spec in enumerate(found, start=1)
+        file: _item(contents, spec, f"{name}-m{number}")
+        for number, (file, spec) in enumerate(zip(files, contents.models, strict=True), start=1)
     }
 
 

@@ -13,8 +13,8 @@ from pyproj.crs import Ellipsoid  # type: ignore[attr-defined]
 from pyproj.exceptions import CRSError
 
 from geoseg import files, grid
+from geoseg.layout import LAYER_DEFINITION, PROJECT
 from geoseg.maps.contents import Contents
-from geoseg.maps.file_names import LAYER_DEFINITION, PROJECT
 from geoseg.qgis.print_layout import print_layout
 from geoseg.qgis.project_layers import (
     ProjectLayer,

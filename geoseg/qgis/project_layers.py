@@ -15,8 +15,8 @@ import rasterio
 
 from geoseg import style
 from geoseg.grid import crs_of
+from geoseg.layout import CLASSES, CONFIDENCE
 from geoseg.maps.contents import Contents
-from geoseg.maps.file_names import CLASSES, CONFIDENCE
 from geoseg.raster.drivers import driver_of
 from geoseg.render import true_colour
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from geoseg.errors import InputError
+from geoseg.layout import ACCURACY_REPORT
 from geoseg.maps.contents import Contents
-from geoseg.maps.file_names import ACCURACY_REPORT
 
 logger = logging.getLogger(__name__)
 

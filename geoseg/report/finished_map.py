@@ -6,18 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from geoseg import files
-from geoseg.maps.contents import Contents
-from geoseg.maps.file_names import (
+from geoseg.layout import (
     CLASSES,
     CONFIDENCE,
     FAILED,
-    ITEM,
-    PAGE,
     PROBABILITIES,
     PROJECT,
     RECORD,
+    REPORT_PAGE,
+    STAC_ITEM,
     TILES,
 )
+from geoseg.maps.contents import Contents
 from geoseg.maps.links import href
 from geoseg.raster import FileSource
 from geoseg.report.accuracy_file import read_accuracy
@@ -31,7 +31,7 @@ DESCRIPTIONS = {
     CLASSES: "class raster", CONFIDENCE: "confidence, in percent",
     PROBABILITIES: "probability of each class, in percent", TILES: "class raster, for web maps",
     PROJECT: "QGIS project",
-    ITEM: "STAC item", RECORD: "record of the run",
+    STAC_ITEM: "STAC item", RECORD: "record of the run",
 }  # fmt: skip
 
 
@@ -51,7 +51,7 @@ def write_page(contents: Contents, accuracy: Path | None, *, tiles: bool) -> lis
         OutputError: the folder cannot be written to.
         RetryError: the disk is full.
     """
-    page, pmtiles = contents.folder / PAGE, contents.folder / TILES
+    page, pmtiles = contents.folder / REPORT_PAGE, contents.folder / TILES
     written = [page]
     frame = frame_of(contents.geobox, MOST_PX)
     if tiles and frame is not None and frame.shrunk > 1:

@@ -36,8 +36,8 @@ def publish(land_map: str | Path, *, options: PublishOptions | None = None) -> l
         >>> publish("demo/map")[0].name  # doctest: +SKIP
         'map.qgz'
     """
+    from geoseg.layout import ARRANGED_IMAGERY
     from geoseg.maps.contents import Description, contents_of
-    from geoseg.maps.file_names import IMAGERY_VRT
     from geoseg.maps.style_files import write_styles
     from geoseg.metadata.iso import write_iso
     from geoseg.metadata.stac import write_stac
@@ -58,6 +58,6 @@ def publish(land_map: str | Path, *, options: PublishOptions | None = None) -> l
     records = write_stac(contents) if options.records != "iso19139" else []
     records += write_iso(contents) if options.records != "stac" else []
     page = write_page(contents, options.accuracy, tiles=options.tiles)
-    vrt = contents.folder / IMAGERY_VRT
+    vrt = contents.folder / ARRANGED_IMAGERY
     joined = [vrt] if contents.imagery and contents.imagery.path == vrt else []
     return [*project, *page, *records, *styles, *joined]

@@ -22,7 +22,7 @@ from rasterio.errors import RasterioError
 from geoseg.classes import IGNORE, ClassScheme, parse
 from geoseg.errors import ConfigError
 from geoseg.grid import Window
-from geoseg.maps.file_names import RECORD, SCHEME
+from geoseg.layout import CLASS_FILE, MODEL_SPEC, RECORD
 from geoseg.raster import Band, Block
 from geoseg.report.block_source import BlockSource
 from geoseg.report.mercator_frame import frame_of
@@ -145,8 +145,8 @@ def scheme_of_run(folder: Path, given: Path | None) -> ClassScheme:
         ClassError: what was given is no class file.
     """
     beside = folder.resolve().parent / "model"
-    for path in [given] if given else [folder / SCHEME, beside]:
-        spec = path / "spec.json"
+    for path in [given] if given else [folder / CLASS_FILE, beside]:
+        spec = path / MODEL_SPEC
         if spec.is_file():
             return parse(json.loads(spec.read_text(encoding="utf-8"))["scheme"], where=spec)
         if path.is_file():

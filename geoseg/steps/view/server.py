@@ -17,8 +17,8 @@ from typing import BinaryIO
 from urllib.parse import quote, unquote, urlsplit
 
 from geoseg.errors import OutputError, RasterError
+from geoseg.layout import ARRANGED_IMAGERY, CLASS_FILE, CLASSES, RECORD, REPORT_PAGE, TILES
 from geoseg.maps.contents import Description, contents_of
-from geoseg.maps.file_names import CLASSES, IMAGERY_VRT, PAGE, RECORD, SCHEME, TILES
 from geoseg.report import PageContent, render_page
 from geoseg.report.finished_map import page_content
 from geoseg.report.map_tiles import TileFile
@@ -107,7 +107,7 @@ class ServedMap:
 
     def _stamp(self) -> object:
         """A value that changes with the finished map; None for a live run or an unfinished one."""
-        complete = all((self.folder / name).is_file() for name in (CLASSES, SCHEME))
+        complete = all((self.folder / name).is_file() for name in (CLASSES, CLASS_FILE))
         if not complete or (work_of(self.folder) and is_going(self.folder)):
             return None
         record = self.folder / RECORD
@@ -119,7 +119,7 @@ class ServedMap:
         Files lie beside and above the map, but are all served from the root.
         """
         self._live, self._tiles, options = None, self._open_tiles(), self.options
-        vrt = self.folder / IMAGERY_VRT
+        vrt = self.folder / ARRANGED_IMAGERY
         contents = contents_of(
             self.folder,
             Description(title=options.title),
@@ -214,7 +214,7 @@ def _answer(request: BaseHTTPRequestHandler, served: ServedMap, *, body: bool) -
     if request.headers.get("Host") not in (f"{HOST}:{port}", f"localhost:{port}"):
         return _send(request, b"", "text/plain", HTTPStatus.MISDIRECTED_REQUEST, body=body)
     path = unquote(urlsplit(request.path).path)
-    if path in ("/", f"/{PAGE}"):
+    if path in ("/", f"/{REPORT_PAGE}"):
         return _send(request, served.page(), "text/html; charset=utf-8", body=body)
     if path == f"/{STATE}":
         return _send(request, served.state(), "application/json", body=body)
