@@ -25,7 +25,7 @@ FLOORS = (
     {"raster", "vector", "polygonize", "style", "render", "job", "catalog"},
     {"labels"},
     {"chips", "maps"},
-    {"models", "report", "samples"},
+    {"models", "report", "samples", "mosaic"},
     {"qgis", "metadata"},
     {"steps"},
     {"overview", "config"},
@@ -177,14 +177,14 @@ def test_the_rules_see_what_they_are_for() -> None:
 
     assert allowed("raster/cog", "files")
     assert allowed("raster/cog", "raster.block")
-    assert allowed("steps/predict/region", "steps.predict.map_files")
+    assert allowed("steps/predict/map_region", "steps.predict.plan")
     assert allowed("options", "raster", typing_only=True)
     assert not allowed("raster/cog", "vector")
     assert not allowed("raster/cog", "vector", typing_only=True)
     assert not allowed("chips/cut", "models.saved.spec")
     assert not allowed("grid", "raster")
     assert not allowed("steps/train", "steps.tile")
-    assert not allowed("steps/predict/region", "steps.tile")
+    assert not allowed("steps/predict/map_region", "steps.tile")
     assert not allowed("steps/train", "cli")
     assert not allowed("cli", "__init__")
 

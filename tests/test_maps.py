@@ -207,7 +207,9 @@ class TestRefusals:
             geoseg.open_map(tmp_path)
         write_map(tmp_path)
         (tmp_path / "classes.yaml").unlink()
-        with pytest.raises(RasterError, match=r"got no classes\.yaml in it.* Next: give the folder of its -o"):
+        with pytest.raises(
+            RasterError, match=r"no classes\.yaml in it.* Next: give the folder of its -o"
+        ):
             geoseg.open_map(tmp_path)
 
     def test_a_place_without_a_folder_is_named(self, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Work that lasts: a run directory that survives kills, and one way to spread work over Dask."""
+"""Long work: run directories that survive kills, and one function that spreads work over Dask."""
 
 from geoseg.job.exclusive import alone
 from geoseg.job.ledger import Ledger
@@ -14,12 +14,14 @@ from geoseg.job.record import (
     write_record,
 )
 from geoseg.job.run_directory import Run, RunOptions, open_run
+from geoseg.job.run_view import RunView, view_run
 
 __all__ = [
     "Ledger",
     "Record",
     "Run",
     "RunOptions",
+    "RunView",
     "WorkerOptions",
     "alone",
     "describe_inputs",
@@ -31,5 +33,6 @@ __all__ = [
     "spread",
     "step_key",
     "unrepeatable",
+    "view_run",
     "write_record",
 ]

@@ -1,4 +1,4 @@
-"""Files that one run at a time writes."""
+"""Files that one run at a time may write."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from geoseg import files
-from geoseg.job.lock import LOCK, lock
+from geoseg.job.lock import lock
+from geoseg.layout import LOCK
 
 
 @contextmanager
 def alone(final: Path) -> Iterator[None]:
-    """Hold the name of a file while it is made; what killed runs left of it goes first.
+    """Hold the name of a file while it is written; leftovers of killed runs are removed first.
 
     Args:
         final: the file that will be written, whole or not at all.

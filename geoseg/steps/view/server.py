@@ -17,17 +17,18 @@ from typing import BinaryIO
 from urllib.parse import quote, unquote, urlsplit
 
 from geoseg.errors import OutputError, RasterError
+from geoseg.job import view_run
 from geoseg.layout import ARRANGED_IMAGERY, CLASS_FILE, CLASSES, RECORD, REPORT_PAGE, TILES
 from geoseg.maps.contents import Description, contents_of
 from geoseg.report import PageContent, render_page
 from geoseg.report.finished_map import page_content
 from geoseg.report.map_tiles import TileFile
-from geoseg.steps.view.live_run import LiveRun, is_going, scheme_of_run, work_of
+from geoseg.steps.view.live_run import PICTURE, LiveRun, scheme_of_run
 from geoseg.steps.view.options import ViewOptions
 
 logger = logging.getLogger(__name__)
 HOST = "127.0.0.1"
-STATE, PICTURE = "state.json", "classes.png"
+STATE = "state.json"
 TILE_URL = re.compile(r"/tiles/(\d{1,2})/(\d{1,8})/(\d{1,8})\.png")
 CHUNK_BYTES = 1 << 20
 HEADERS = {  # no page of another site may frame the map, load it, or learn its address
@@ -108,7 +109,8 @@ class ServedMap:
     def _stamp(self) -> object:
         """A value that changes with the finished map; None for a live run or an unfinished one."""
         complete = all((self.folder / name).is_file() for name in (CLASSES, CLASS_FILE))
-        if not complete or (work_of(self.folder) and is_going(self.folder)):
+        run = view_run(self.folder)
+        if not complete or (run.work and run.held):
             return None
         record = self.folder / RECORD
         return record.stat().st_mtime_ns if record.is_file() else "no record"
@@ -141,7 +143,8 @@ class ServedMap:
         return TileFile(path) if current else None
 
     def _unfinished(self) -> PageContent:
-        if work_of(self.folder) is None and not is_going(self.folder):
+        run = view_run(self.folder)
+        if run.work is None and not run.held:
             raise RasterError(
                 "is neither a map nor a run",
                 where=self.folder,

@@ -1,4 +1,4 @@
-"""Windows that own their pixels: each answers for its core alone."""
+"""Windows that own their pixels: each gives the map its core and nothing else."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import numpy as np
 
 from geoseg.classes import IGNORE
 from geoseg.models.run.predictor import Layers, Predictor
-from geoseg.steps.predict.region_view import View
+from geoseg.steps.predict.region_pixels import RegionPixels
 
 
-def map_owned(view: View, predictor: Predictor, layers: int = 2) -> tuple[Layers, int]:
-    """Map what was read; windows without a pixel to map never reach the predictor.
+def map_cores(view: RegionPixels, predictor: Predictor, layers: int = 2) -> tuple[Layers, int]:
+    """Map a region window by window; windows without a pixel to map never reach the predictor.
 
     Args:
-        view: what was read.
+        view: the pixels of the region.
         predictor: the model.
-        layers: how many layers it gives.
+        layers: number of layers that it gives.
 
     Returns:
-        (layers, height, width): class ids, confidence in percent and so on, 255 where nothing was
-        to be mapped; and how many windows were mapped.
+        (layers, height, width): class ids, confidence in percent and so on, 255 where there was
+        nothing to map; and the number of windows that were mapped.
 
     Raises:
         ModelError: the predictor fails on a window; names the window.

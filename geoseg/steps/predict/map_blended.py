@@ -1,4 +1,4 @@
-"""Windows that fade into each other: their probabilities are averaged where they overlap."""
+"""Windows that blend: their probabilities are averaged where they overlap."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from geoseg.models.run.decide import layers
 from geoseg.models.run.inference_settings import Recipe
 from geoseg.models.run.predictor import Layers
 from geoseg.raster.block import Mask, Pixels
-from geoseg.steps.predict.region_view import View
+from geoseg.steps.predict.region_pixels import RegionPixels
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 class SoftPredictor(Protocol):
-    """A predictor that also tells its probabilities."""
+    """A predictor that also gives the probabilities of the classes."""
 
     @property
     def recipe(self) -> Recipe:
-        """What is written."""
+        """How probabilities become layers."""
         ...
 
     def probabilities(self, pixels: Pixels, valid: Mask) -> Tensor:
@@ -33,12 +33,22 @@ class SoftPredictor(Protocol):
         ...
 
 
-def map_blended(view: View, predictor: SoftPredictor) -> tuple[Layers, int]:
-    """Map what was read; as `map_owned`, but no pixel belongs to one window alone.
+def map_blended(view: RegionPixels, predictor: SoftPredictor) -> tuple[Layers, int]:
+    """Map a region as `map_cores` does, but average windows where they overlap.
 
-    A window's weight rises linearly from its edge over twice the halo, so that it is 1/2 where its
-    core ends. Windows are added row by row, so that every pixel sees them in the same order
-    whatever region it is in.
+    A window's weight rises linearly from its edge over twice the halo, so it is 1/2 where its core
+    ends and the weights of two neighbours add up to 1. Windows are added row by row: float sums
+    depend on their order, and it must be the same whatever region a pixel is in.
+
+    Args:
+        view: the pixels of the region.
+        predictor: the network.
+
+    Returns:
+        As `map_cores`.
+
+    Raises:
+        ModelError: the predictor fails on a window; names the window.
     """
     total: Tensor | None = None
     weight = torch.zeros(view.area.shape)
@@ -55,7 +65,7 @@ def map_blended(view: View, predictor: SoftPredictor) -> tuple[Layers, int]:
         total = torch.zeros((len(found), *view.area.shape)) if total is None else total
         total[:, *here] += found[:, *there] * share
         weight[here] += share
-    assert total is not None, "something was to be mapped"
+    assert total is not None, "regions without a pixel to map are skipped"
     total /= weight.clamp_min(torch.finfo(weight.dtype).tiny)
     values = layers(total, predictor.recipe).numpy()
     values[:, ~view.wanted] = IGNORE
@@ -63,7 +73,7 @@ def map_blended(view: View, predictor: SoftPredictor) -> tuple[Layers, int]:
 
 
 def weights(tile: Tile) -> NDArray[np.float32]:
-    """(height, width) of the tile's read: 1 in the middle, falling towards what others own."""
+    """Weights (height, width) of a window with its context: 1 in the middle, falling outwards."""
     rows = _ramp(
         tile.core.row - tile.read.row, tile.read.height, tile.read.stop[0], tile.core.stop[0]
     )
@@ -74,7 +84,7 @@ def weights(tile: Tile) -> NDArray[np.float32]:
 
 
 def _ramp(before: int, side: int, read_stop: int, core_stop: int) -> NDArray[np.float32]:
-    """Weights along one side, rising over twice the context there is at either end."""
+    """Weights along one side; without context, as at the edge of a scene, there is no ramp."""
     at = np.arange(side, dtype=np.float32) + 0.5
     ramp = np.ones(side, dtype=np.float32)
     for context, distance in ((before, at), (read_stop - core_stop, side - at)):

@@ -1,4 +1,4 @@
-"""What a region sees: the pixels of all its windows, read at once."""
+"""The pixels of a region and the context around it, read at once."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from geoseg.vector import Polygons, rasterize
 
 
 @dataclass(frozen=True)
-class Windows:
+class Windowing:
     """How a predictor goes over a scene.
 
     Attributes:
-        side: of what it maps at once, a multiple of its stride.
-        halo: pixels of context around that, a multiple of its stride.
+        side: pixels along a side of a window, a multiple of the predictor's stride.
+        halo: pixels of context around a window.
         blend: whether windows fade into each other instead of owning their pixels.
     """
 
@@ -36,16 +36,16 @@ class Windows:
 
 
 @dataclass(frozen=True)
-class View:
-    """What a region sees.
+class RegionPixels:
+    """A region of a scene, as its windows are cut from it.
 
     Attributes:
-        name: of the scene.
+        name: the scene's name.
         area: the pixels to map.
-        tiles: the windows it takes, row by row.
-        block: the pixels of all of them, read at once so that each stored block is decoded once.
+        tiles: the windows that cover it, row by row.
+        block: the pixels of all windows, read at once so that each stored block is decoded once.
         at: where the block lies in the scene.
-        wanted: (height, width) of the area: what is to be mapped.
+        wanted: (height, width) of the area: the pixels that are valid and in the area of interest.
     """
 
     name: str
@@ -56,20 +56,23 @@ class View:
     wanted: Mask
 
     def content(self) -> str:
-        """A hash of everything that makes the region's layers, the predictor apart."""
+        """Hash of everything but the predictor that the region's layers depend on.
+
+        Masks that hold everywhere, which most do, are not packed and hashed bit by bit.
+        """
         digest = hashlib.sha256(np.ascontiguousarray(self.block.pixels))
         for mask in (self.block.valid, self.wanted):
             digest.update(b"all" if mask.all() else np.packbits(mask))
         return digest.hexdigest()[:32]
 
     def pixels_of(self, tile: Tile) -> tuple[Pixels, Mask]:
-        """(bands, height, width) and (height, width) of what a window reads."""
+        """Pixels (bands, height, width) and validity (height, width) of a window with context."""
         rows, cols = tile.read.relative_to(self.at).slices
         return self.block.pixels[:, rows, cols], self.block.valid[rows, cols]
 
     @contextmanager
     def naming(self, tile: Tile) -> Iterator[None]:
-        """Say in which window a predictor failed."""
+        """Name the window in which a predictor failed."""
         try:
             yield
         except ModelError as error:
@@ -77,39 +80,46 @@ class View:
             raise ModelError(
                 f"{error.what} in rows {row}-{stop_row}, columns {col}-{stop_col}",
                 where=self.name,
-                fix="look at the scene there; the model may have been trained on another range",
+                fix="check the scene there; the model may not have seen such values in training",
             ) from error
 
 
-def look(
-    source: RasterSource, area: Window, windows: Windows, stride: int, aoi: Polygons | None = None
-) -> View:
-    """Read what a predictor has to see to map part of a scene.
+def read_region(
+    source: RasterSource,
+    area: Window,
+    windowing: Windowing,
+    stride: int,
+    aoi: Polygons | None = None,
+) -> RegionPixels:
+    """Read what a predictor needs to map part of a scene.
 
     Args:
         source: the scene.
         area: the pixels to map; its corner lies on the window grid.
-        windows: how the predictor goes over the scene.
-        stride: the predictor's.
+        windowing: how the predictor goes over the scene.
+        stride: the predictor's stride in pixels.
         aoi: polygons outside of which nothing is mapped.
+
+    Raises:
+        RasterError: the scene cannot be read.
     """
-    tiles = _tiles(source, area, windows, stride)
+    tiles = _tiles(source, area, windowing, stride)
     row, col = min(t.read.row for t in tiles), min(t.read.col for t in tiles)
     stop_row, stop_col = max(t.read.stop[0] for t in tiles), max(t.read.stop[1] for t in tiles)
     at = Window(row, col, stop_row - row, stop_col - col)
-    with _turn(source):
+    with _reading_turn(source):
         block = source.read(at)
     wanted = block.valid[area.relative_to(at).slices]
     if aoi is not None:
         wanted = wanted & (rasterize(aoi, grid.crop(source.geobox, area)) != IGNORE)
-    return View(source.name, area, tiles, block, at, wanted)
+    return RegionPixels(source.name, area, tiles, block, at, wanted)
 
 
-def _turn(source: RasterSource) -> AbstractContextManager[object]:
+def _reading_turn(source: RasterSource) -> AbstractContextManager[object]:
     """Local files are read by one thread at a time, which decodes on all cores.
 
-    Neighbours share blocks: those that one region has decoded are in the cache of the handle that
-    the next one gets. Servers and arrays answer several at once.
+    Neighbouring regions share blocks: those decoded for one are still in the handle's cache for
+    the next. Servers and arrays answer several readers at once.
     """
     local = source.paths and all(isinstance(path, Path) for path in source.paths)
     return _reading if local else nullcontext()
@@ -118,10 +128,10 @@ def _turn(source: RasterSource) -> AbstractContextManager[object]:
 _reading = threading.Lock()
 
 
-def _tiles(source: RasterSource, area: Window, windows: Windows, stride: int) -> list[Tile]:
-    """The windows of an area; with blending also those beside it that reach into it."""
+def _tiles(source: RasterSource, area: Window, windowing: Windowing, stride: int) -> list[Tile]:
+    """The windows of an area; when they blend, also those around it that reach into it."""
     shape = tuple(source.geobox.shape)
-    reach = grid.round_up(windows.halo, windows.side) if windows.blend else 0
+    reach = grid.round_up(windowing.halo, windowing.side) if windowing.blend else 0
     around = area.expand(reach).intersect(grid.whole(shape))
-    found = grid.tiles(shape, windows.side, windows.halo, multiple_of=stride, area=around)
+    found = grid.tiles(shape, windowing.side, windowing.halo, multiple_of=stride, area=around)
     return [tile for tile in found if tile.read.intersect(area)]

@@ -1,4 +1,4 @@
-"""Parts of a run to the files of a map."""
+"""The files of a finished map, made from its parts."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from odc.geo.geobox import GeoBox
 from geoseg import files, style
 from geoseg.classes import IGNORE, ClassScheme
 from geoseg.grid import Window
-from geoseg.maps.open_map import CLASSES, CONFIDENCE, PROBABILITIES, SCHEME
+from geoseg.layout import CLASS_FILE, CLASSES, CONFIDENCE, PROBABILITIES, gdal_sidecar
 from geoseg.raster.cog import CogSettings, write_cog, write_vrt
 
-PAM = f"{CLASSES}.tif.aux.xml"
+PAM = gdal_sidecar(Path(CLASSES)).name
+"""GDAL's sidecar (Persistent Auxiliary Metadata): names, colours and histogram of the classes."""
 
 
 def rasters(*, probabilities: bool) -> tuple[str, ...]:
-    """The rasters of a map, in the order of the layers."""
-    layers = (CLASSES, CONFIDENCE, *([PROBABILITIES] if probabilities else []))
-    return tuple(f"{name}.tif" for name in layers)
+    """File names of a map's rasters, in the order of the layers in its parts."""
+    return (CLASSES, CONFIDENCE, PROBABILITIES) if probabilities else (CLASSES, CONFIDENCE)
 
 
-def finish(
+def write_map(
     folder: Path,
     work: Path,
     parts: Mapping[Window, Path],
@@ -34,24 +34,29 @@ def finish(
     *,
     probabilities: bool,
 ) -> dict[str, Any]:
-    """Write the rasters of a map from all parts, and the scheme; they appear together and checked.
+    """Write the rasters of a map from all its parts, and the class scheme.
 
-    They are made beside the parts, so that a map that stood there before stays until the disk has
-    proved large enough for all of the new one.
+    Each raster is a COG, compared with the parts once it is written. All files are made beside the
+    parts and renamed together, so an earlier map stays in place until the disk has proved large
+    enough for the new one.
 
     Args:
         folder: the map directory.
-        work: the folder below it in which the parts lie.
-        parts: the part of each area; there are none where an area of interest meets no region.
+        work: the folder below it that holds the parts.
+        parts: the part of each window; none where the area of interest meets no region.
         geobox: the grid of the map.
         scheme: the classes.
-        facts: pixels by value, of each part.
+        facts: pixels by class id, of each part.
         probabilities: whether each class has a layer.
 
     Returns:
-        Pixels without data and by class name.
+        Pixels without data, and pixels by class name.
+
+    Raises:
+        RetryError: the disk is full, or returned other bytes than were written.
     """
     colours = {index: each.rgba for index, each in enumerate(scheme.classes)}
+    # Overviews of class ids take the commonest id: an average of ids 1 and 3 is no class.
     settings = (CogSettings("MODE", colours), CogSettings("AVERAGE"), CogSettings("AVERAGE"))
     bands = (
         {1: "class"},
@@ -69,8 +74,8 @@ def finish(
     height, width = geobox.shape
     pixels[IGNORE] += height * width - pixels.total()
     files.write_bytes(work / PAM, style.raster_pam(scheme, pixels).encode())
-    files.write_bytes(work / SCHEME, scheme.to_yaml().encode())
-    for name in (*names, PAM, SCHEME):
+    files.write_bytes(work / CLASS_FILE, scheme.to_yaml().encode())
+    for name in (*names, PAM, CLASS_FILE):
         (work / name).replace(folder / name)
     files.sync(folder)
     return {

@@ -1,4 +1,4 @@
-"""Engines tried one after the other on the same window."""
+"""Engines tried one after the other on the same pixels."""
 
 from __future__ import annotations
 
@@ -15,34 +15,38 @@ from geoseg.models.run.inference_settings import Engine
 from geoseg.models.run.predictor import Layers, Predictor
 from geoseg.models.saved.saved_model import SavedModel
 from geoseg.raster import Block
-from geoseg.steps.predict.choice import Trial
+from geoseg.steps.predict.engine_choice import Trial
 
 SPEED = {
     ("torch", "fp32"): 1.0, ("onnx", "fp32"): 1.0, ("openvino", "fp32"): 1.0,
     ("torch", "bf16"): 2.0, ("openvino", "bf16"): 2.1,
 }  # fmt: skip
+"""Speed relative to torch in float32, as measured with a U-Net on one CPU."""
+
 COMPILED_SPEED = 1.2
-"""Rates as measured with a U-Net on one CPU: what a trial may be expected to show."""
 SURPRISE = 1.25
-"""How much better than that an engine may turn out."""
+"""An engine may turn out this much faster than the table says."""
+
 SETUP_S = {"torch": 0.5, "onnx": 2.0, "openvino": 2.5}
 COMPILE_S = 60.0
-"""About what it takes to make an engine ready; a trial has to be worth it."""
+"""Seconds until an engine is ready; a trial has to save more."""
+
 LEAD = 1.15
-"""An engine has to be so much faster than the best before it, so that noise does not choose."""
+"""An engine must be this much faster than the best before it, so that noise does not choose."""
+
 AGREEMENT = 0.998
 """Share of pixels that must get the same class as with torch in float32."""
 
 
 @dataclass(frozen=True)
-class Stand:
-    """What engines are tried with.
+class TrialSetup:
+    """The model and the pixels that engines are tried with.
 
     Attributes:
         model: the model.
         block: the pixels.
-        slots: how many windows are under way at once in a process.
-        pixels: what the job will show the network on each thread.
+        slots: how many windows a process computes at once.
+        pixels: how many pixels the network sees in the job, context included, on each thread.
     """
 
     model: SavedModel
@@ -51,25 +55,27 @@ class Stand:
     pixels: float
 
 
-def compete(stand: Stand, engines: Sequence[Engine]) -> tuple[list[Trial], SavedModel, Predictor]:
-    """Try engines in order, as long as a trial is worth its time.
+def try_engines(
+    setup: TrialSetup, engines: Sequence[Engine]
+) -> tuple[list[Trial], SavedModel, Predictor]:
+    """Try engines in order, skipping those whose trial would take longer than it could save.
 
     Returns:
-        What came of each; the model on the engine that was chosen, and that loaded.
+        A trial for each engine; the model with the chosen engine; and the same, loaded.
 
     Raises:
         ConfigError: none can run the model.
     """
     done: list[Trial] = []
     best: _Tried | None = None
-    reference = stand.model.reference
-    truth = None if engines[0] == reference else _try(stand, reference, None).layers
+    reference = setup.model.reference
+    truth = None if engines[0] == reference else _try(setup, reference, None).layers
     for engine in engines:
-        if best and not _pays(stand, best, engine):
+        if best and not _pays(setup, best, engine):
             note = "not tried: it would take longer than it could save"
             done.append(Trial(engine=engine, note=note))
             continue
-        tried = _try(stand, engine, truth)
+        tried = _try(setup, engine, truth)
         done.append(tried.trial)
         truth = tried.layers if engine == reference else truth
         if tried.fits and (best is None or tried.rate > LEAD * best.rate):
@@ -78,24 +84,24 @@ def compete(stand: Stand, engines: Sequence[Engine]) -> tuple[list[Trial], Saved
         raise ConfigError("no engine can run this model", got=done[0].note)
     chosen = best.trial.model_copy(update={"note": "chosen"})
     done[done.index(best.trial)] = chosen
-    return done, _on(stand.model, chosen.engine), best.predictor
+    return done, _on(setup.model, chosen.engine), best.predictor
 
 
-def prove(stand: Stand, engine: Engine) -> tuple[SavedModel, Predictor]:
-    """Map one window with an engine that has no competitor.
+def try_only_engine(setup: TrialSetup, engine: Engine) -> tuple[SavedModel, Predictor]:
+    """Map one window with the only engine left, to see whether the window fits the memory.
 
-    Pixels that the network cannot map are no concern here: the region they lie in reports them.
+    Pixels that the network cannot map do not matter here: the region they lie in reports them.
 
     Returns:
-        The model on that engine, and the predictor that it loaded.
+        The model with that engine; and the same, loaded.
 
     Raises:
         MemoryError: the window does not fit the memory.
         ModelError: the engine cannot run the network.
     """
     allocator.keep(freed=engine.makes_arrays)
-    model, block = _on(stand.model, engine), stand.block
-    predictor = model.load(slots=stand.slots)
+    model, block = _on(setup.model, engine), setup.block
+    predictor = model.load(slots=setup.slots)
     with suppress(ModelError):
         predictor(block.pixels, block.valid, grid.whole(block.valid.shape))
     return model, predictor
@@ -117,12 +123,12 @@ class _Tried:
         return self.predictor is not None and (agreement is None or agreement >= AGREEMENT)
 
 
-def _pays(stand: Stand, best: _Tried, engine: Engine) -> bool:
-    """Whether an engine may save more time than it takes to try it."""
+def _pays(setup: TrialSetup, best: _Tried, engine: Engine) -> bool:
+    """Whether an engine may save more time than its trial takes: to get ready, and two windows."""
     expected = best.rate * SURPRISE * _speed(engine) / _speed(best.trial.engine)
-    setup = COMPILE_S if engine.compiled else SETUP_S[engine.name]
-    cost = setup + 2 * stand.block.valid.size / 1e6 / expected
-    left = stand.pixels / 1e6 / best.rate
+    ready_s = COMPILE_S if engine.compiled else SETUP_S[engine.name]
+    cost = ready_s + 2 * setup.block.valid.size / 1e6 / expected
+    left = setup.pixels / 1e6 / best.rate
     return left * (1 - best.rate / expected) > cost
 
 
@@ -130,11 +136,12 @@ def _speed(engine: Engine) -> float:
     return SPEED[engine.name, engine.precision] * (COMPILED_SPEED if engine.compiled else 1)
 
 
-def _try(stand: Stand, engine: Engine, truth: Layers | None) -> _Tried:
-    block, core = stand.block, grid.whole(stand.block.valid.shape)
+def _try(setup: TrialSetup, engine: Engine, truth: Layers | None) -> _Tried:
+    block, core = setup.block, grid.whole(setup.block.valid.shape)
     allocator.keep(freed=engine.makes_arrays)
     try:
-        predictor = _on(stand.model, engine).load(slots=stand.slots)
+        predictor = _on(setup.model, engine).load(slots=setup.slots)
+        # The first window pays for buffers, kernels and compilation, so the second one is timed.
         layers = predictor(block.pixels, block.valid, core)
         start = time.perf_counter()
         predictor(block.pixels, block.valid, core)
