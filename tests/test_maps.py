@@ -218,7 +218,7 @@ class TestRefusals:
 
     def test_a_run_that_has_not_finished_is_told_to_go_on(self, tmp_path: Path) -> None:
         (tmp_path / ".work-predict").mkdir()
-        with pytest.raises(RasterError, match="an unfinished map. Next: run the same geoseg predict"):
+        with pytest.raises(RasterError, match="unfinished map. Next: run the same geoseg"):
             geoseg.open_map(tmp_path)
 
     def test_a_layer_on_another_grid_is_named(self, tmp_path: Path) -> None:

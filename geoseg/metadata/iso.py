@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from geoseg import files, grid
+from geoseg import files, grid, ground
 from geoseg.classes import IGNORE
 from geoseg.layout import CLASSES, CONFIDENCE, ISO_RECORD
 from geoseg.maps.contents import Contents
@@ -66,7 +66,7 @@ def _record(contents: Contents) -> Element:
 
 def _grid(contents: Contents) -> Element:
     """Rows and columns, and the size of a pixel in metres."""
-    size = f"{grid.gsd_m(contents.geobox):.6g}"
+    size = f"{ground.gsd_m(contents.geobox):.6g}"
     axes = (
         node(
             "gmd:axisDimensionProperties",

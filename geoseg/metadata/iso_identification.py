@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from xml.etree.ElementTree import Element
 
-from geoseg import grid
+from geoseg import ground
 from geoseg.maps.contents import Contents
 from geoseg.metadata.iso_elements import UNKNOWN, coded, node, second, text
 from geoseg.metadata.record_fields import (
@@ -28,7 +28,7 @@ def identification(contents: Contents) -> Element:
     made = finished_at(contents)
     abstract = f"A map of {', '.join(names)}. {lineage(contents)}"
     credit = contents.description.credits
-    resolution = node("gco:Distance", f"{grid.gsd_m(contents.geobox):.6g}", uom="m")
+    resolution = node("gco:Distance", f"{ground.gsd_m(contents.geobox):.6g}", uom="m")
     return node(
         "gmd:MD_DataIdentification",
         node("gmd:citation", _citation(contents.title, made, record_id(contents))),

@@ -10,7 +10,8 @@ from xml.etree.ElementTree import Element, SubElement
 import pyproj
 from odc.geo.crs import CRS
 
-from geoseg import grid
+from geoseg import grid, ground
+from geoseg.errors import GridError
 from geoseg.maps.contents import Contents, model_name
 from geoseg.qgis.project_layers import ProjectLayer, spatial_ref_sys
 
@@ -110,13 +111,11 @@ def _view(contents: Contents) -> View:
 def _metres_across(view: View) -> float | None:
     """Width of the map item on the ellipsoid in metres; None without an ellipsoid."""
     crs, (west, south, east, north) = view
-    geod = crs.get_geod()
-    if geod is None or crs.geodetic_crs is None:
-        return None
-    to_lonlat = pyproj.Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
     middle = (south + north) / 2
-    (lon, lon2), (lat, lat2) = to_lonlat.transform([west, east], [middle, middle])
-    return MARGIN * float(geod.inv(lon, lat, lon2, lat2)[2])
+    try:
+        return MARGIN * ground.distance_m(crs, (west, middle), (east, middle))
+    except GridError:
+        return None
 
 
 def _map(view: View, frame: Box) -> Element:

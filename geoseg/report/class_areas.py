@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from odc.geo.geobox import GeoBox
-from pyproj.exceptions import ProjError
-from scipy.ndimage import map_coordinates
 
-from geoseg import grid
+from geoseg import grid, ground
 from geoseg.classes import IGNORE
-from geoseg.polygonize.metric import metric_of
+from geoseg.errors import GridError
 from geoseg.raster import RasterSource
 from geoseg.report.page_content import PageContent
-from geoseg.report.pictures import shrunk
 
-GLANCE_PX = 1024
-"""Longest side of the picture in which it is looked up where a class lies."""
+logger = logging.getLogger(__name__)
 WINDOW_PX = 2048
 
 
@@ -70,29 +66,26 @@ class Areas:
 
 
 def areas_of(content: PageContent) -> Areas | None:
-    """Pixels as the run has counted them, or else counted now, and their areas.
+    """Measure the area of each class; None without a map.
 
-    The area of a class is its number of pixels times the mean size of such pixels, which is
-    looked up where the class lies: in degrees, pixels get smaller towards the poles.
+    Where all pixels have one size, the counts in the run's record are enough. Elsewhere every
+    pixel is read: in degrees, for instance, pixels get smaller towards the poles.
     """
     source, scheme = content.classes, content.scheme
     if source is None:
         return None
-    counted = _recorded(content)
-    counts = _counted(source) if counted is None else counted
-    sizes = _sizes_m2(source, len(scheme.classes))
-    total = counts[: len(scheme.classes)].sum()
+    count = len(scheme.classes)
+    counts, area_m2 = _measured(source, count, _recorded(content))
+    total = counts[:count].sum()
     rows = tuple(
-        ClassArea(each.name, each.color, int(count), float(count / total) if total else np.nan, a)
-        for each, count, a in zip(
-            scheme.classes, counts, (counts[: len(sizes)] * sizes), strict=False
-        )
+        ClassArea(each.name, each.color, int(pixels), float(pixels / total) if total else np.nan, a)
+        for each, pixels, a in zip(scheme.classes, counts, area_m2.tolist(), strict=False)
     )
     return Areas(rows, int(counts.sum() - total))
 
 
 def _recorded(content: PageContent) -> NDArray[np.int64] | None:
-    """Pixels by value, as the record has them."""
+    """(256,) pixels by value, from the run's record; None where it does not fit the classes."""
     counts = content.record.counts if content.record else {}
     pixels = counts.get("pixels")
     if not isinstance(pixels, dict) or set(pixels) != set(content.scheme.names):
@@ -103,36 +96,30 @@ def _recorded(content: PageContent) -> NDArray[np.int64] | None:
     return found
 
 
-def _counted(source: RasterSource) -> NDArray[np.int64]:
-    found = np.zeros(256, np.int64)
-    for window in grid.split(grid.whole(source.geobox.shape), WINDOW_PX):
+def _measured(
+    source: RasterSource, classes: int, counted: NDArray[np.int64] | None
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """(256,) pixels by value, and (classes,) areas; NaN where the CRS is not tied to the ground.
+
+    Args:
+        source: class ids.
+        classes: number of classes.
+        counted: (256,) pixels by value, where they are known.
+    """
+    geobox = source.geobox
+    try:
+        size = ground.pixel_area_m2(geobox)
+    except GridError as error:
+        logger.warning("areas are left out: %s", error)
+        size = np.nan
+    if counted is not None and size is not None:
+        return counted, (counted[:classes] * size).astype(np.float64)
+    counts, area_m2 = np.zeros(256, np.int64), np.zeros(classes)
+    for window in grid.split(grid.whole(geobox.shape), WINDOW_PX):
         block = source.read(window)
         ids = np.where(block.valid, block.pixels[0], IGNORE).astype(np.uint8)
-        found += np.bincount(ids.ravel(), minlength=256)
-    return found
-
-
-def _sizes_m2(source: RasterSource, classes: int) -> NDArray[np.float64]:
-    """Mean area of the pixels of each class, 0 where a class has none; NaN without a ground."""
-    small = shrunk(source, GLANCE_PX)
-    try:
-        sizes = _pixel_areas(source.geobox, tuple(small.geobox.shape))
-    except ProjError:
-        return np.full(classes, np.nan)
-    block = small.read(grid.whole(small.geobox.shape))
-    ids = np.where(block.valid, block.pixels[0], IGNORE).astype(np.uint8).ravel()
-    seen = np.bincount(ids, minlength=256)[:classes]
-    total = np.bincount(ids, weights=sizes.ravel(), minlength=256)[:classes]
-    everywhere = np.full(classes, sizes.mean())
-    return np.divide(total, seen, out=everywhere, where=seen > 0)
-
-
-def _pixel_areas(geobox: GeoBox, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Square metres of the geobox's pixels, at (height, width) places spread evenly over it."""
-    metric = metric_of(geobox)
-    places = np.meshgrid(
-        *(np.linspace(0, n - 1, side) for n, side in zip(metric.areas.shape, shape, strict=True)),
-        indexing="ij",
-    )
-    found: NDArray[np.float64] = map_coordinates(metric.areas, places, order=1) * metric.unit_m2
-    return found
+        counts += np.bincount(ids.ravel(), minlength=256)
+        if size is None:
+            sizes = ground.pixel_areas_m2(geobox, window)
+            area_m2 += ground.areas_by_value(ids, sizes, classes)
+    return counts, area_m2 if size is None else (counts[:classes] * size).astype(np.float64)

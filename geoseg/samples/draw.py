@@ -11,7 +11,7 @@ import numpy as np
 import pyproj
 from numpy.typing import NDArray
 
-from geoseg import grid
+from geoseg import grid, ground
 from geoseg.accuracy import Floats
 from geoseg.accuracy.stratified import allocate, sample_size
 from geoseg.classes import IGNORE, ClassScheme
@@ -19,7 +19,7 @@ from geoseg.errors import ConfigError, GridError, InputError
 from geoseg.grid import Window
 from geoseg.labels.layers import Labels
 from geoseg.maps.land_map import WINDOW_PX, LandMap, open_area
-from geoseg.maps.row_areas import row_areas_m2
+from geoseg.maps.pixel_areas import known_areas_m2
 from geoseg.progress import track
 
 logger = logging.getLogger(__name__)
@@ -113,6 +113,7 @@ def measure_strata(maps: Sequence[LandMap], area: Path | None) -> Strata:
             where=maps[0].path,
             got=grid.crs_of(maps[0].geobox).proj.name,
             wanted="a geographic or projected CRS",
+            fix="name the right one: --crs EPSG:32633",
         )
     pixels = np.sum([each.pixels for each in windows], axis=0)
     crs = grid.crs_of(maps[0].geobox).proj
@@ -193,13 +194,11 @@ def _counted_windows(land_map: LandMap, area_path: Path | None) -> Iterator[Coun
     windows = list(grid.split(grid.whole(land_map.geobox.shape), WINDOW_PX))
     for window in track(windows, label="windows", total=len(windows)):
         ids = _read(land_map, area, window)
-        by_row = [np.bincount(row, minlength=IGNORE + 1)[:classes] for row in ids]
-        pixels = np.stack(by_row).astype(np.int64)
+        pixels = np.bincount(ids.ravel(), minlength=classes)[:classes]
         if pixels.any():
-            rows = row_areas_m2(window, land_map.geobox)
-            yield CountedWindow(
-                land_map, area, window, pixels.sum(axis=0), rows @ pixels, float(rows.max())
-            )
+            sizes = known_areas_m2(window, land_map.geobox)
+            area_m2 = ground.areas_by_value(ids, sizes, classes)
+            yield CountedWindow(land_map, area, window, pixels, area_m2, float(sizes.max()))
 
 
 def _read(land_map: LandMap, area: Labels | None, window: Window) -> NDArray[np.uint8]:
@@ -275,5 +274,6 @@ def _points(
     crs = grid.crs_of(geobox).proj
     if crs != strata.crs:
         x, y = pyproj.Transformer.from_crs(crs, strata.crs, always_xy=True).transform(x, y)
-    area = row_areas_m2(counted.window, geobox)[rows]
+    sizes = known_areas_m2(counted.window, geobox)
+    area = np.broadcast_to(sizes, counted.window.shape)[rows, cols]
     return np.stack([np.full(len(order), float(index)), order.astype(float), x, y, area], axis=1)

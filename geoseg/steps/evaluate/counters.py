@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -9,15 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from geoseg import accuracy, grid
+from geoseg import accuracy, grid, ground
 from geoseg.accuracy import Confusion, Floats
 from geoseg.accuracy.boundary import BoundaryCounts, boundary, count_boundaries, surrounded
 from geoseg.accuracy.reliability import tally
 from geoseg.classes import IGNORE
+from geoseg.errors import GridError
 from geoseg.grid import Window
-from geoseg.maps.row_areas import row_areas_m2
+from geoseg.maps.pixel_areas import known_areas_m2
 from geoseg.raster import FileSource
 from geoseg.steps.evaluate.windows import ComparedWindow
+
+logger = logging.getLogger(__name__)
 
 
 class Counter(Protocol):
@@ -58,6 +62,10 @@ class PixelCounter:
         self.area: Floats = np.zeros((classes, classes))
         self._blocks: dict[tuple[int, int], Confusion] = {}
         self._partial: list[BlockCount] = []
+        try:
+            ground.surface_of(grid.crs_of(geobox).proj)
+        except GridError as error:
+            logger.warning("areas are left out: %s", error)
 
     def add(self, compared: ComparedWindow) -> None:
         """Count a window."""
@@ -120,14 +128,10 @@ def area_confusion(
         geobox: the grid.
         classes: number of classes.
     """
-    rows = row_areas_m2(window, geobox)
-    if np.ptp(rows) <= 1e-9 * rows[0]:
-        area: Floats = accuracy.count(truth, mapped, classes) * rows[0]
-        return area
+    areas = known_areas_m2(window, geobox)
     use = (truth < classes) & (mapped < classes)
-    pairs = truth[use].astype(np.int64) * classes + mapped[use]
-    weights = np.broadcast_to(rows[:, None], truth.shape)[use]
-    return np.bincount(pairs, weights, minlength=classes**2).reshape(classes, classes)
+    pairs = np.where(use, truth.astype(np.int64) * classes + mapped, classes**2)
+    return ground.areas_by_value(pairs, areas, classes**2).reshape(classes, classes)
 
 
 class BoundaryCounter:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from geoseg import grid
+from geoseg import grid, ground
 from geoseg.classes import ClassScheme
 from geoseg.errors import ApartError, ConfigError
 from geoseg.models.saved.saved_model import SavedModel
@@ -110,7 +110,7 @@ def _fit(source: RasterSource, method: Method) -> RasterSource:
 
 
 def _resampled(source: RasterSource, gsd_m: float, options: PredictOptions) -> RasterSource:
-    zoom = gsd_m / grid.gsd_m(source.geobox)
+    zoom = gsd_m / ground.gsd_m(source.geobox)
     height, width = (max(1, round(side / zoom)) for side in source.geobox.shape)
     return on_grid(source, source.geobox.zoom_to((height, width)), options.resampling)
 
