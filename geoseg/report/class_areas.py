@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from geoseg import grid, ground
 from geoseg.classes import IGNORE
 from geoseg.errors import GridError
+from geoseg.maps.land_map import WINDOW_PX
 from geoseg.raster import RasterSource
 from geoseg.report.page_content import PageContent
 
 logger = logging.getLogger(__name__)
-WINDOW_PX = 2048
 
 
 @dataclass(frozen=True)
