@@ -35,6 +35,7 @@ from geoseg.samples.draw import measure_strata
 from geoseg.samples.read_sample import is_sample, read_sample
 from geoseg.style import load_scheme
 
+SITE = 'LOCAL_CS["site",UNIT["metre",1]]'
 ACCURACY = {
     "classes": [{"name": "land"}, {"name": "building"}],
     "scenes": [{"map": "work/map/classes.tif"}],
@@ -90,6 +91,13 @@ class TestMaps:
         with pytest.raises(VectorError, match="labels.gpkg"):
             contents_of(land_map, Description(), labels=tmp_path / "labels.gpkg")
 
+    def test_records_need_a_crs_that_is_tied_to_the_ground(self, land_map: Path) -> None:
+        with rasterio.open(land_map / "classes.tif", "r+") as dataset:
+            dataset.crs = SITE
+        for records in ("stac", "iso19139"):
+            with pytest.raises(GridError, match="not tied to the ground; got site"):
+                geoseg.publish(land_map, options=geoseg.PublishOptions(records=records))
+
     def test_polygons_without_a_grid_are_refused(self, land_map: Path, tmp_path: Path) -> None:
         polygons = geoseg.vectorize(land_map / "classes.tif", tmp_path / "land.gpkg")
         with pytest.raises(ConfigError, match="no grid to count on.*--like"):
@@ -124,9 +132,8 @@ class TestSamples:
             geoseg.draw_sample(empty, tmp_path / "sample.gpkg", points=20)
 
     def test_areas_need_a_crs_that_is_tied_to_the_ground(self, land_map: Path) -> None:
-        site = 'LOCAL_CS["site",UNIT["metre",1]]'
         with rasterio.open(land_map / "classes.tif", "r+") as dataset:
-            dataset.crs = site
+            dataset.crs = SITE
         with pytest.raises(GridError, match=r"areas are unknown.*got site"):
             measure_strata(open_land_maps([land_map]), None)
 
@@ -202,6 +209,21 @@ class TestStyles:
         (tmp_path / "latin.qml").write_bytes("<qgis>ä".encode("latin-1"))
         with pytest.raises(ClassError, match="is not UTF-8 at byte 6"):
             load_scheme(tmp_path / "latin.qml")
+
+    @pytest.mark.parametrize(
+        "entry",
+        [
+            '<paletteEntry value="1" color="red"/>',
+            '<paletteEntry value="1" alpha="x"/>',
+        ],
+    )
+    def test_a_palette_with_a_colour_that_is_none_is_refused(
+        self, tmp_path: Path, entry: str
+    ) -> None:
+        style = f'<qgis><rasterrenderer type="paletted">{entry}</rasterrenderer></qgis>'
+        (tmp_path / "classes.qml").write_text(style)
+        with pytest.raises(ClassError, match="a colour of the style is broken"):
+            load_scheme(tmp_path / "classes.qml")
 
     def test_a_table_with_a_colour_that_is_no_number_is_broken(
         self, tmp_path: Path, make_raster: MakeRaster

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -88,14 +89,20 @@ def acquired_at(contents: Contents) -> datetime:
             stated = [dataset.tags(ns=space).get(tag, "") for space, tag in TIME_TAGS]
         for text in stated:
             found = re.match(r"(\d{4})[:-](\d\d)[:-](\d\d)[ T](\d\d):(\d\d):(\d\d)", text)
-            if found and found[1] != "0000":
+            if found:
                 year, month, day, hour, minute, second = map(int, found.groups())
-                return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+                # Cameras without a clock write zeros, and nothing keeps others from nonsense.
+                with suppress(ValueError):
+                    return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     return finished_at(contents)
 
 
 def footprint(contents: Contents) -> shapely.Geometry:
-    """The outline of the map in longitude and latitude, split at the antimeridian."""
+    """The outline of the map in longitude and latitude, split at the antimeridian.
+
+    Raises:
+        GridError: the map's CRS is not tied to the ground.
+    """
     frame = np.array([contents.geobox.extent.geom])
     drawn = to_lonlat(frame, grid.crs_of(contents.geobox).proj)
     return rounded(shapely.simplify(drawn, FOOTPRINT_DEG))[0]

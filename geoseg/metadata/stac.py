@@ -55,7 +55,7 @@ def write_stac(contents: Contents) -> list[Path]:
         item.json, collection.json and the items of the models.
 
     Raises:
-        GridError: the outline of the map has no longitude and latitude.
+        GridError: the map's CRS is not tied to the ground.
         RasterError: the imagery cannot be read.
         OutputError: the folder cannot be written to.
         RetryError: the disk is full.

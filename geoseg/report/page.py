@@ -81,7 +81,12 @@ def render_page(content: PageContent) -> str:
 
 
 def draw_map(content: PageContent) -> MapDrawing | None:
-    """Draw the layers of a map; None without one, and where web maps cannot show it."""
+    """Draw the layers of a map; None without one, and where web maps cannot show it.
+
+    Raises:
+        RasterError: the map or the scene cannot be read.
+        VectorError: the polygons cannot be read.
+    """
     source = content.classes
     frame = frame_of(source.geobox, MOST_PX) if source is not None else None
     if source is None or frame is None:

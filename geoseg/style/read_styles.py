@@ -107,12 +107,15 @@ def _xml(text: str, where: Path) -> ElementTree.Element:
 def _from_qml(text: str, where: Path) -> ClassScheme:
     root = _xml(text, where)
     renderer = root.find(".//renderer-v2[@type='categorizedSymbol']")
-    if renderer is not None:
-        column = re.sub(r'^"([^"]*)"$', r"\1", renderer.get("attr", "")) or None
-        return _scheme(_categories(renderer), column, where)
     raster = root.find(".//rasterrenderer[@type='paletted']")
-    if raster is not None:
-        return _scheme(_palette(raster), None, where)
+    try:
+        if renderer is not None:
+            column = re.sub(r'^"([^"]*)"$', r"\1", renderer.get("attr", "")) or None
+            return _scheme(list(_categories(renderer)), column, where)
+        if raster is not None:
+            return _scheme(list(_palette(raster)), None, where)
+    except ValueError as error:
+        raise ClassError("a colour of the style is broken", where=where, got=error) from error
     raise ClassError(
         "the style has no classes",
         where=where,

@@ -27,6 +27,7 @@ def publish(land_map: str | Path, *, options: PublishOptions | None = None) -> l
     Raises:
         RasterError: the path is not a finished map, or the imagery cannot be read.
         ClassError: its classes.yaml is not a class file.
+        GridError: its CRS is not tied to the ground.
         VectorError: polygons or labels cannot be read.
         InputError: polygons or accuracy report do not belong to the map.
         OutputError: the folder cannot be written to.
