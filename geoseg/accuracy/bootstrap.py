@@ -77,6 +77,7 @@ def intervals(blocks: Blocks, classes: int, *, seed: int = 0) -> Intervals:
     pairs, columns = np.unique(blocks.pair, return_inverse=True)
     if len(names) < 2:
         return Intervals(*(np.full((2, *shape), np.nan) for shape in _shapes(classes)))
+    # Sparse, as a block holds few of all class pairs: a draw is one product of vector and table.
     table = sparse.csr_array((blocks.count, (rows, columns)), shape=(len(names), len(pairs)))
     rng, drawn = np.random.default_rng(seed), []
     for _ in range(REPLICATES):

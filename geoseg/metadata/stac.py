@@ -72,6 +72,7 @@ def write_stac(contents: Contents) -> list[Path]:
         item.add_link(Link("derived_from", f"./{name}", MediaType.GEOJSON))
     written: dict[str, STACObject] = {STAC_ITEM: item, STAC_COLLECTION: collection, **models}
     for name, each in written.items():
+        # No self links: these are absolute, and wrong once the folder is moved.
         content = each.to_dict(include_self_link=False, transform_hrefs=False)
         files.write_json(contents.folder / name, content)
     return [contents.folder / name for name in written]

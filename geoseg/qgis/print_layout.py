@@ -80,13 +80,14 @@ def print_layout(contents: Contents, classes: ProjectLayer) -> Element:
 
 
 def _page_and_frame(aspect: float) -> tuple[Box, Box]:
-    """The page, upright or across, and the frame of a map with this ratio of width to height."""
+    """The page, upright or landscape, and the frame of a map with this ratio of width to height."""
     best = None
     for width, height in ((LONG_MM, SHORT_MM), (SHORT_MM, LONG_MM)):
         across = width - 2 * EDGE_MM - GAP_MM - LEGEND_MM
         down = height - 2 * EDGE_MM - HEAD_MM - FOOT_MM
         high = min(down, across / aspect)
         frame = Box(EDGE_MM, EDGE_MM + HEAD_MM, high * aspect, high)
+        # Landscape, unless the map gets at least a fifth larger on an upright page.
         if best is None or frame.height > 1.2 * best[1].height:
             best = Box(0, 0, width, height), frame
     assert best is not None, "there are two pages to try"

@@ -92,6 +92,7 @@ def write_tiles(path: Path, source: RasterSource, scheme: ClassScheme, frame: Fr
     with files.whole(path) as temporary, temporary.open("wb") as out:
         writer = Writer(out)
         for zoom, column, row, ids in _tiles(tiling, source):
+            # Columns continue past the antimeridian, where those of tiles start again at 0.
             tile = zxy_to_tileid(zoom, column % 2**zoom, row)
             writer.write_tile(tile, class_picture(ids, scheme).data)
         header = {"tile_type": TileType.PNG, "tile_compression": Compression.NONE}

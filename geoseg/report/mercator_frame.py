@@ -90,6 +90,7 @@ def frame_of(geobox: GeoBox, most_px: int) -> Frame | None:
         if not np.isfinite([lon, lat]).all() or _holds_a_pole(geobox, to_lonlat):
             return None
         lon = round(float(lon), 6)
+        # EPSG:3857 has its central meridian at Greenwich, and would split maps across 180 degrees.
         plane = pyproj.CRS.from_proj4(f"+proj=webmerc +datum=WGS84 +lon_0={lon} +units=m")
         to_plane = pyproj.Transformer.from_crs(crs, plane, always_xy=True)
         xs, ys = to_plane.transform(*_places(geobox, *_outline(geobox)))

@@ -60,7 +60,7 @@ def render_page(content: PageContent) -> str:
     drawing = draw_map(content)
     areas = areas_of(content)
     record = content.record
-    library = maplibre()
+    library = maplibre()  # without it, the page shows a picture instead of a map
     script = _resource("page.js")
     styles = [library.style if library else "", _resource("page.css")]
     template = _environment().get_template("page.html")

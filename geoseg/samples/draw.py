@@ -181,6 +181,7 @@ def draw_points(strata: Strata, shares: NDArray[np.int64], seed: int) -> SampleP
     for index, share in enumerate(shares.tolist()):
         mine = np.flatnonzero(ids == index)
         mine = mine[np.argsort(order[mine])]
+        # The tolerance keeps every pixel of a grid with one pixel size, whatever the rounding.
         lucky = rng.random(len(mine)) * largest <= area[mine] * (1 + 1e-9)
         # Should chance keep too few, rejected candidates fill up: the number of points is promised.
         kept.append(np.append(mine[lucky], mine[~lucky])[:share])

@@ -153,6 +153,6 @@ def _classes_at(
     rows = np.floor(inverse.d * x + inverse.e * y + inverse.f)
     inside = (rows >= 0) & (rows < height) & (cols >= 0) & (cols < width)
     ids = np.full(len(x), IGNORE, dtype=np.uint8)
-    for i in np.flatnonzero(inside):
+    for i in np.flatnonzero(inside):  # a few hundred points, so that single pixels are read
         ids[i] = land_map.read(Window(int(rows[i]), int(cols[i]), 1, 1))[0, 0]
     return ids

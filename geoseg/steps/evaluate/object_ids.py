@@ -85,6 +85,7 @@ class PolygonObjects:
         for all_touched in (False, True):
             positions = np.flatnonzero(touched == all_touched)
             _burn(pixels, self.polygons.geometries[near], positions, geobox, all_touched)
+        # Where polygons of several classes overlap, ids holds the one on top.
         own = np.append(IGNORE, self.polygons.ids[near]).astype(np.uint8)
         pixels[own[pixels] != ids] = 0
         return WindowObjects(pixels, near.astype(np.int64), self.polygons.ids[near])
@@ -105,6 +106,7 @@ class RegionObjects:
         self.wanted = np.isin(np.arange(IGNORE + 1), wanted)
         self._count = 0
         self._same: list[NDArray[np.int64]] = []
+        # Names and classes along edges of windows done, by corner and direction of the edge.
         self._open: dict[tuple[int, int, bool], tuple[NDArray[np.int64], NDArray[np.uint8]]] = {}
 
     def number(self, window: Window, ids: NDArray[np.uint8]) -> WindowObjects:

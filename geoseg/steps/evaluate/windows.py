@@ -85,6 +85,7 @@ class ComparedWindows:
         wide = window.expand(self.margin).intersect(everything)
         assert wide is not None, "a window lies inside its raster"
         inside = self._inside(window)
+        # Labels are sparse, and maps large: the map is read only where there is truth to compare.
         truth = self.truth.read(wide) if inside.any() else None
         if truth is None or (truth == IGNORE).all():
             self.whole = self.whole and not (self.land_map.read(window) != IGNORE).any()

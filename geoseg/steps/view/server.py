@@ -180,7 +180,7 @@ def serve(land_map: Path, options: ViewOptions) -> Iterator[Server]:
             "the page cannot be served", where=f"port {options.port}", got=error.strerror,
             fix="choose another --port, or leave it out",
         ) from error  # fmt: skip
-    server.daemon_threads = True
+    server.daemon_threads = True  # a browser that keeps its connection does not keep the process
     thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
     thread.start()
     try:
