@@ -22,6 +22,7 @@ from pydantic import (
 from geoseg import yamlfile
 from geoseg.errors import ClassError
 from geoseg.options import complaint
+from geoseg.xmlfile import NO_XML
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
 
 IGNORE = 255
 """Unlabelled, ignored by the loss, raster nodata, masked in evaluation, skipped by polygons."""
-
-NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that XML 1.0 cannot hold, not even escaped, and so no style or project."""
 
 EVERY = "*"
 MISSING = ("None", "nan", "NaT", "<NA>")

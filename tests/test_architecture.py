@@ -19,7 +19,7 @@ import geoseg
 
 ROOT = Path(geoseg.__file__).parent
 FLOORS = (
-    {"errors"},
+    {"errors", "xmlfile"},
     {"files", "gdal", "grid", "allocator", "options", "remote", "yamlfile", "accuracy", "progress"},
     {"classes", "ground", "layout"},
     {"raster", "vector", "polygonize", "style", "render", "job", "catalog"},

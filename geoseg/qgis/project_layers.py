@@ -1,4 +1,4 @@
-"""The layers of a QGIS project or layer definition."""
+"""Layers of a QGIS project or layer definition, as its XML."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ import rasterio
 
 from geoseg import style
 from geoseg.grid import crs_of
-from geoseg.maps.contents import CLASSES, CONFIDENCE, Contents
+from geoseg.layout import CLASSES, CONFIDENCE
+from geoseg.maps.contents import Contents
 from geoseg.raster.drivers import driver_of
 from geoseg.render import true_colour
 
@@ -26,22 +27,22 @@ if TYPE_CHECKING:
     from geoseg.vector.layer import Layer
 
 GROUPS = ("Labels", "Result", "Confidence", "Imagery")
-"""From the top down."""
-GLANCE_PX = 512
-"""Side of the picture of a scene from which its contrast is taken."""
+"""Groups of the legend, from the top down."""
+PREVIEW_PX = 512
+"""Side of the preview of a scene that its contrast is measured on."""
 
 
 @dataclass(frozen=True)
-class ShownLayer:
-    """A layer as a project shows it.
+class ProjectLayer:
+    """A layer of a project.
 
     Attributes:
-        group: where it stands.
-        name: what the legend calls it.
+        group: its group in the legend.
+        name: its name in the legend.
         path: the file.
         table: layer in the file; empty for a raster.
-        crs: of the file.
-        qml: how it is drawn.
+        crs: CRS of the file.
+        qml: its style.
         visible: whether it is ticked.
     """
 
@@ -55,17 +56,17 @@ class ShownLayer:
 
     @property
     def id(self) -> str:
-        """What the project knows it by: the same for the same file, and for no other."""
+        """Id in the project: derived from the file, so that publishing again keeps it."""
         key = uuid.uuid5(uuid.NAMESPACE_URL, f"{self.path.resolve().as_posix()}|{self.table}")
         return f"{self.path.stem}_{key.hex}"
 
     @property
     def provider(self) -> str:
-        """QGIS's reader."""
+        """QGIS's data provider."""
         return "ogr" if self.table else "gdal"
 
     def source(self, folder: Path) -> str:
-        """Where it lies, seen from the folder of the project; absolute on another drive."""
+        """The data source, relative to the folder of the project; absolute on another drive."""
         try:
             path = Path(os.path.relpath(self.path.resolve(), folder.resolve())).as_posix()
             path = path if path.startswith("..") else f"./{path}"
@@ -74,13 +75,22 @@ class ShownLayer:
         return f"{path}|layername={self.table}" if self.table else path
 
 
-def layers_of(contents: Contents) -> list[ShownLayer]:
-    """What a map's project shows, from the top down."""
+def project_layers(contents: Contents) -> list[ProjectLayer]:
+    """The layers of a map's project, from the top down.
+
+    Raises:
+        RasterError: the imagery cannot be read.
+    """
     return list(_layers(contents))
 
 
-def tree(layers: Sequence[ShownLayer], folder: Path) -> Element:
-    """The layers in their groups, as a project's legend has them."""
+def layer_tree(layers: Sequence[ProjectLayer], folder: Path) -> Element:
+    """The legend: layers in their groups.
+
+    Args:
+        layers: the layers, from the top down.
+        folder: the folder of the project, which sources are relative to.
+    """
     root = Element("layer-tree-group")
     SubElement(root, "customproperties")
     for name in GROUPS:
@@ -90,12 +100,11 @@ def tree(layers: Sequence[ShownLayer], folder: Path) -> Element:
             group = SubElement(root, "layer-tree-group", name=name, checked=ticked, expanded="1")
             SubElement(group, "customproperties")
             for each in inside:
-                group.append(leaf(each, folder))
+                group.append(_tree_leaf(each, folder))
     return root
 
 
-def leaf(layer: ShownLayer, folder: Path) -> Element:
-    """A layer in a legend."""
+def _tree_leaf(layer: ProjectLayer, folder: Path) -> Element:
     node = Element(
         "layer-tree-layer",
         id=layer.id,
@@ -109,8 +118,13 @@ def leaf(layer: ShownLayer, folder: Path) -> Element:
     return node
 
 
-def definition(layer: ShownLayer, folder: Path) -> Element:
-    """A layer with its source and style."""
+def map_layer(layer: ProjectLayer, folder: Path) -> Element:
+    """The element of a layer with its source and style.
+
+    Args:
+        layer: the layer.
+        folder: the folder of the project, which its source is relative to.
+    """
     kind = "vector" if layer.table else "raster"
     node = Element("maplayer", type=kind, styleCategories="AllStyleCategories")
     if layer.table:
@@ -118,18 +132,18 @@ def definition(layer: ShownLayer, folder: Path) -> Element:
     SubElement(node, "id").text = layer.id
     SubElement(node, "datasource").text = layer.source(folder)
     SubElement(node, "layername").text = layer.name
-    SubElement(node, "srs").append(reference_system(layer.crs))
+    SubElement(node, "srs").append(spatial_ref_sys(layer.crs))
     encoding = {"encoding": "UTF-8"} if layer.table else {}
     SubElement(node, "provider", encoding).text = layer.provider
     if not layer.table:
         SubElement(SubElement(node, "noData"), "noDataList", bandNo="1", useSrcNoData="1")
-    for each in fromstring(layer.qml):  # noqa: S314  (our own)
+    for each in fromstring(layer.qml):  # noqa: S314  (from geoseg.style)
         node.append(each)
     return node
 
 
-def reference_system(crs: pyproj.CRS) -> Element:
-    """A CRS by its code where it has one, and in full."""
+def spatial_ref_sys(crs: pyproj.CRS) -> Element:
+    """A CRS as authority code, where it has one, and as WKT, which every CRS has."""
     node = Element("spatialrefsys", nativeFormat="Wkt")
     authority = crs.to_authority(min_confidence=100)
     SubElement(node, "wkt").text = crs.to_wkt()
@@ -139,7 +153,7 @@ def reference_system(crs: pyproj.CRS) -> Element:
     return node
 
 
-def _layers(contents: Contents) -> Iterator[ShownLayer]:
+def _layers(contents: Contents) -> Iterator[ProjectLayer]:
     scheme, folder = contents.scheme, contents.folder
     crs = crs_of(contents.geobox).proj
     if contents.labels is not None:
@@ -149,26 +163,29 @@ def _layers(contents: Contents) -> Iterator[ShownLayer]:
     for each in contents.polygons[:1]:
         yield _polygons("Result", "Polygons", each, style.polygons_qml(scheme))
     path = folder / CLASSES
-    yield ShownLayer("Result", "Classes", path, "", crs, style.raster_qml(scheme), visible=True)
+    yield ProjectLayer("Result", "Classes", path, "", crs, style.raster_qml(scheme), visible=True)
     if CONFIDENCE in contents.rasters:
         path, qml = folder / CONFIDENCE, style.confidence_qml()
-        yield ShownLayer("Confidence", "Confidence", path, "", crs, qml, visible=False)
+        yield ProjectLayer("Confidence", "Confidence", path, "", crs, qml, visible=False)
     if contents.imagery is not None and isinstance(contents.imagery.path, Path):
         path, crs = contents.imagery.path, crs_of(contents.imagery.geobox).proj
         qml = _image_style(contents.imagery, path)
-        yield ShownLayer("Imagery", path.stem, path, "", crs, qml, visible=True)
+        yield ProjectLayer("Imagery", path.stem, path, "", crs, qml, visible=True)
 
 
-def _polygons(group: str, name: str, layer: Layer, qml: str) -> ShownLayer:
+def _polygons(group: str, name: str, layer: Layer, qml: str) -> ProjectLayer:
     table = layer.name or layer.path.stem
-    return ShownLayer(group, name, layer.path, table, layer.crs, qml, visible=False)
+    return ProjectLayer(group, name, layer.path, table, layer.crs, qml, visible=False)
 
 
 def _image_style(source: FileSource, path: Path) -> str:
-    """Three bands, from the 2nd to the 98th percentile of their valid pixels."""
+    """True colour, stretched from the 2nd to the 98th percentile of valid pixels.
+
+    The range is written into the project, which then opens in the same colours everywhere.
+    """
     red, green, blue = source.take(true_colour([band.name for band in source.bands])).select
     with rasterio.open(path.absolute(), driver=driver_of(path)) as dataset:
-        step = max(1, *(side // GLANCE_PX for side in dataset.shape))
+        step = max(1, *(side // PREVIEW_PX for side in dataset.shape))
         shape = tuple(max(1, side // step) for side in dataset.shape)
         pixels = dataset.read([red, green, blue], out_shape=(3, *shape), masked=True)
     return style.imagery_qml((red, green, blue), [_range(band) for band in pixels])

@@ -1,4 +1,4 @@
-"""What a page shows."""
+"""The content of a report page."""
 
 from __future__ import annotations
 
@@ -15,23 +15,22 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Subject:
-    """A map with what belongs to it.
+class PageContent:
+    """A map and everything that its page shows.
 
     Attributes:
-        title: the heading.
+        title: heading.
         scheme: the classes.
-        classes: the class raster; of a run that is still going, what there is of it, and None
-            before its first part.
+        classes: the class raster; None for a live run.
         imagery: the scene.
-        polygons: the polygons of the map.
-        record: what the map was made from, where that is known.
-        accuracy: what `geoseg.evaluate` has said about the map.
-        files: what lies beside the map, as the page links it: name by address.
-        warnings: what else a reader has to know.
-        credits: who made imagery and map.
-        live: address that says how far a run is; empty for a finished map.
-        tiles: first and last zoom of the tiles that the page's server has; None where it has none.
+        polygons: polygons of the map.
+        record: record of the run that made the map; None without a readable one.
+        accuracy: the report of `geoseg.evaluate` about the map.
+        files: files beside the map, description by relative URL.
+        warnings: further sentences for the section of warnings.
+        credits: producer of imagery and map.
+        live: URL of the progress of a live run; empty for a finished map.
+        tiles: first and last zoom of the tiles that the page's server has; None without tiles.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""Whether a map is as often right as it says: reliability and expected calibration error."""
+"""Calibration of a map's confidence: reliability diagram and expected calibration error."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 from geoseg.accuracy.confusion import Confusion, Floats, ratio
 
 STEPS = 101
-"""Confidence is in whole percent, 0 to 100."""
+"""Confidence is stored in whole percent, 0 to 100."""
 BINS = 20
 """Bins of 5 percent each, so that every whole percent lies in one of them."""
 
 
 def tally(percent: NDArray[np.uint8], right: NDArray[np.bool_]) -> Confusion:
-    """Count pixels by what they say of themselves.
+    """Count wrong and right pixels by confidence.
 
     Args:
-        percent: confidence, 0 to 100, any shape; larger values are left out.
-        right: whether the map is right there, the same shape.
+        percent: confidence, 0 to 100, any shape; larger values, such as nodata, are left out.
+        right: whether the map is right, the same shape.
 
     Returns:
-        (2, 101): pixels that are wrong, and pixels that are right, by percent. Tallies add up.
+        (2, 101) wrong pixels, then right ones, by percent. Tallies add up.
 
     Example:
         >>> tally(np.array([90, 90, 60, 255], np.uint8), np.array([1, 0, 1, 1], bool)).sum(axis=1)
@@ -36,12 +36,12 @@ def tally(percent: NDArray[np.uint8], right: NDArray[np.bool_]) -> Confusion:
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """A tally by bins of equal width.
+    """Confidence against accuracy, in bins of equal width.
 
     Attributes:
-        pixels: (bins,) how many.
-        confidence: (bins,) their mean confidence, as a share of 1; NaN in empty bins.
-        accuracy: (bins,) the share of them that is right; NaN in empty bins.
+        pixels: (bins,) number of pixels.
+        confidence: (bins,) mean confidence as a share of 1; NaN in empty bins.
+        accuracy: (bins,) share of right pixels; NaN in empty bins.
     """
 
     pixels: Confusion
@@ -50,10 +50,10 @@ class Reliability:
 
     @property
     def ece(self) -> float:
-        """Expected calibration error: the mean over all pixels of |accuracy - confidence| of bins.
+        """Expected calibration error: mean of |accuracy - confidence|, weighted by pixels.
 
-        As in Guo et al. (2017), On calibration of modern neural networks, equation 3. NaN where
-        nothing was counted.
+        As in Guo et al. (2017), On calibration of modern neural networks, equation 3. NaN without
+        a pixel.
         """
         total = self.pixels.sum()
         gaps = self.pixels * np.abs(self.accuracy - self.confidence)
@@ -61,7 +61,10 @@ class Reliability:
 
 
 def reliability(tallied: Confusion) -> Reliability:
-    """Sort a tally into bins: 0 to 4 percent, 5 to 9, ... 95 to 100.
+    """Sum a tally into bins: 0 to 4 percent, 5 to 9, ... 95 to 100.
+
+    Args:
+        tallied: (2, 101) wrong and right pixels by percent, from `tally`.
 
     Example:
         >>> said = np.full(10, 80, np.uint8)
