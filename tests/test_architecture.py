@@ -16,7 +16,8 @@ import geoseg
 ROOT = Path(geoseg.__file__).parent
 FLOORS = (
     {"errors"},
-    {"files", "gdal", "grid", "allocator", "options", "remote", "yamlfile", "accuracy", "progress"},
+    {"files", "gdal", "gdal_messages", "grid", "allocator", "options", "problems", "remote"}
+    | {"yamlfile", "accuracy", "progress"},
     {"classes"},
     {"raster", "vector", "polygonize", "style", "render", "job", "catalog"},
     {"labels"},

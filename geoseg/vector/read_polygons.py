@@ -16,14 +16,9 @@ from odc.geo.crs import CRS
 
 from geoseg.classes import EVERY, ClassScheme
 from geoseg.errors import ApartError, VectorError
-from geoseg.vector.layer import (
-    Bounds,
-    Layer,
-    broken_geometry,
-    did_you_mean,
-    no_polygons,
-    open_layer,
-)
+from geoseg.vector.geoparquet import Bounds
+from geoseg.vector.layer import Layer, open_layer
+from geoseg.vector.layer_errors import broken_geometry, did_you_mean, no_polygons
 from geoseg.vector.polygons import Polygons
 from geoseg.vector.reproject import reproject
 
