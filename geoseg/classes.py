@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -34,7 +36,10 @@ NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 cannot hold, not even escaped, and so no style or project."""
 
 EVERY = "*"
+"""The code that stands for every polygon, whatever its code."""
 MISSING = ("None", "nan", "NaT", "<NA>")
+"""How Python, numpy and pandas write values that are not there."""
+MAX_LISTED = 20
 
 
 def _colour(value: object) -> object:
@@ -89,6 +94,33 @@ class LandClass(BaseModel):
         return red, green, blue, alpha
 
 
+@dataclass(frozen=True, eq=False)
+class CodeLookup:
+    """Class ids of label codes, and the codes that belong to no class.
+
+    Whoever looks codes up has to refuse the unknown ones, in words that fit where they come from.
+
+    Attributes:
+        ids: (n,) uint8 class ids; `IGNORE` for codes that are missing, ignored or unknown.
+        unknown: how often each unknown code occurs, the most frequent first. It is empty where
+            the scheme says what becomes of unknown codes.
+    """
+
+    ids: NDArray[np.uint8]
+    unknown: Mapping[str, int]
+
+    def list_unknown(self, unit: str = "x") -> str:
+        """The most frequent unknown codes with their counts, for an error.
+
+        Example:
+            >>> import numpy as np
+            >>> CodeLookup(np.array([255, 255], np.uint8), {"road": 2}).list_unknown()
+            "'road' (2 x)"
+        """
+        first = islice(self.unknown.items(), MAX_LISTED)
+        return ", ".join(f"{code!r} ({count} {unit})" for code, count in first)
+
+
 class ClassScheme(BaseModel):
     """Ordered classes: the position is the id in every raster, chip, model and polygon.
 
@@ -103,7 +135,7 @@ class ClassScheme(BaseModel):
         >>> scheme = ClassScheme(classes=(
         ...     {"name": "land", "color": "#ffffff", "values": ["field", "forest"]},
         ...     {"name": "water", "color": "#2b83ba", "values": [1]}))
-        >>> scheme.ids(["forest", 1.0, "1"]).tolist()
+        >>> scheme.look_up(["forest", 1.0, "1"]).ids.tolist()
         [0, 1, 1]
     """
 
@@ -162,37 +194,36 @@ class ClassScheme(BaseModel):
             table |= {_key(code): index for code in each.values}
         return table | {_key(code): IGNORE for code in self.ignore}
 
-    def ids(self, codes: Iterable[object], *, where: str | Path | None = None) -> NDArray[np.uint8]:
-        """The class id of each label code; `IGNORE` where there is none.
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """All label codes that the scheme knows, ignored ones last."""
+        return tuple(self._by_code)
+
+    def look_up(self, codes: Iterable[object], counts: Iterable[int] | None = None) -> CodeLookup:
+        """Find the class id of each label code.
 
         Numbers match by value and text by its characters: 1, 1.0 and "1" are one code. Missing
-        codes (None, NaN) are not labelled.
+        codes (None, NaN) are not labelled. A code of no class becomes what ``unmapped`` names.
 
         Args:
-            codes: one code per polygon (or per distinct raster value).
-            where: the label file, for the error.
-
-        Raises:
-            ClassError: a code belongs to no class and ``unmapped`` is "error"; lists all of them
-                with their counts.
+            codes: n codes, such as one per polygon, or each distinct value of a raster.
+            counts: how often each of them occurs; once without it.
         """
         import numpy as np
 
         keys = [_key(code) for code in codes]
-        table = dict(self._by_code)
-        unknown = Counter(key for key in keys if key and key not in table and EVERY not in table)
-        if unknown and self.unmapped == "error":
-            raise ClassError(
-                f"{len(unknown)} label code(s) belong to no class",
-                where=where,
-                got=", ".join(f"{key!r} ({count} x)" for key, count in unknown.most_common(20)),
-                wanted=", ".join(repr(key) for key in list(table)[:20]),
-                fix="add them to values: in the class file, or set unmapped: ignore",
-            )
+        table = self._by_code
+        everything = table.get(EVERY)
+        strict = self.unmapped == "error" and everything is None
+        unknown: Counter[str] = Counter()
+        for key, count in zip(keys, repeat(1) if counts is None else counts, strict=False):
+            if strict and key and key not in table:
+                unknown[key] += int(count)
         other = IGNORE if self.unmapped in ("error", "ignore") else self.names.index(self.unmapped)
-        other = table.get(EVERY, other)
-        ids = [table.get(key, other) if key else table.get(EVERY, IGNORE) for key in keys]
-        return np.array(ids, dtype=np.uint8)
+        other = other if everything is None else everything
+        missing = IGNORE if everything is None else everything
+        ids = [table.get(key, other) if key else missing for key in keys]
+        return CodeLookup(np.array(ids, dtype=np.uint8), dict(unknown.most_common()))
 
 
 def load_yaml(path: Path) -> ClassScheme:

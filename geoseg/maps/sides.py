@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from geoseg import grid, style
-from geoseg.chips import LabelLayer, open_labels
 from geoseg.classes import IGNORE, ClassScheme
-from geoseg.errors import ConfigError
+from geoseg.errors import ClassError, ConfigError
 from geoseg.grid import Window
 from geoseg.job import read_record
-from geoseg.labels.layers import PolygonLabels
+from geoseg.labels import LabelLayer, PolygonLabels, open_labels
 from geoseg.raster import FileSource, open_scene
 from geoseg.raster.drivers import SUFFIXES
 from geoseg.steps.evaluate import EvaluateOptions
@@ -111,12 +110,24 @@ class _ClassRaster:
         block = self.source.read(window)
         codes, ids = block.pixels[0], np.full(window.shape, IGNORE, dtype=np.uint8)
         if self.by_value:
-            values, places = np.unique(codes[block.valid], return_inverse=True)
-            ids[block.valid] = self.scheme.ids(values, where=self.source.name)[places]
+            ids[block.valid] = self._ids(codes[block.valid])
         else:
             known = block.valid & (codes >= 0) & (codes < IGNORE)
             ids[known] = codes[known]
         return ids
+
+    def _ids(self, codes: NDArray[Any]) -> NDArray[np.uint8]:
+        values, places, counts = np.unique(codes, return_inverse=True, return_counts=True)
+        found = self.scheme.look_up(values, counts)
+        if found.unknown:
+            raise ClassError(
+                f"{len(found.unknown)} pixel value(s) of the map belong to no class",
+                where=self.source.name,
+                got=found.list_unknown("px here"),
+                wanted=", ".join(map(repr, self.scheme.codes)),
+                fix="give the class file the map was made with: --classes",
+            )
+        return found.ids[places]
 
 
 def _confidence(raster: Path, geobox: GeoBox) -> FileSource | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ import shapely
 from numpy.typing import NDArray
 from odc.geo.crs import CRS
 
-from geoseg.classes import EVERY, ClassScheme
-from geoseg.errors import ApartError, VectorError
+from geoseg.classes import EVERY, ClassScheme, CodeLookup
+from geoseg.errors import ApartError, ClassError, InputError, VectorError
 from geoseg.vector.geoparquet import Bounds
 from geoseg.vector.layer import Layer, open_layer
 from geoseg.vector.layer_errors import broken_geometry, did_you_mean, no_polygons
@@ -23,7 +24,19 @@ from geoseg.vector.polygons import Polygons
 from geoseg.vector.reproject import reproject
 
 logger = logging.getLogger(__name__)
+MAX_LISTED = 20
 POLYGONAL = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
+
+type Refusal = Callable[[CodeLookup, ClassScheme, Path], InputError]
+
+
+def _unknown_codes(found: CodeLookup, scheme: ClassScheme, where: Path) -> ClassError:
+    return ClassError(
+        f"{len(found.unknown)} code(s) of its polygons belong to no class",
+        where=where,
+        got=found.list_unknown(),
+        wanted=", ".join(map(repr, scheme.codes[:MAX_LISTED])),
+    )
 
 
 def read_polygons(
@@ -34,6 +47,7 @@ def read_polygons(
     bounds: Bounds | None = None,
     layer: str | None = None,
     column: str | None = None,
+    refuse: Refusal = _unknown_codes,
 ) -> Polygons:
     """Read the polygons of a file that meet an area, with the class of each.
 
@@ -47,9 +61,11 @@ def read_polygons(
         bounds: (left, bottom, right, top) of the area, in ``crs``; everything without it.
         layer: which layer, where the file has several.
         column: the attribute with the code; the scheme's own ``column`` without it.
+        refuse: makes the error for codes of no class, for callers with better advice.
 
     Raises:
-        VectorError: the file is broken or has no usable polygons in the area.
+        ApartError: the file has no usable polygons in the area.
+        VectorError: the file is broken, or the attribute is not there.
         ClassError: a code belongs to no class.
         UnsafeError: the file is remote, or makes GDAL open or run something else.
 
@@ -84,10 +100,12 @@ def read_polygons(
         raise _nothing_there(found, target.proj, bounds, +skipped)
     codes = [codes[i] for i in keep[near]]
     skipped["without a code"] = 0 if field is None else int(pandas.isna(codes).sum())
-    ids = scheme.ids(codes, where=path)
+    coded = scheme.look_up(codes)
+    if coded.unknown:
+        raise refuse(coded, scheme, path)
     if +skipped:
         logger.info("%s: %s", path, _listed(+skipped))
-    return Polygons(polygons[near], ids, scheme, target, str(path), dict(+skipped))
+    return Polygons(polygons[near], coded.ids, scheme, target, str(path), dict(+skipped))
 
 
 def _column(found: Layer, scheme: ClassScheme, column: str | None) -> str | None:

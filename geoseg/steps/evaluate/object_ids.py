@@ -12,7 +12,7 @@ from odc.geo.geobox import GeoBox
 from geoseg import grid
 from geoseg.classes import IGNORE
 from geoseg.grid import Window
-from geoseg.labels.layers import PolygonLabels
+from geoseg.labels import PolygonLabels
 from geoseg.maps.sides import Classes
 from geoseg.vector import Polygons
 
