@@ -58,7 +58,7 @@ from geoseg.raster import (
     open_scene,
     open_scenes,
 )
-from geoseg.raster.open_scenes import band_names
+from geoseg.raster.multi_file_scenes import band_names
 
 WHOLE = Window(0, 0, 96, 128)
 RNG = np.random.default_rng(3)
