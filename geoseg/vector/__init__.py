@@ -1,4 +1,4 @@
-"""Polygon layers in and out, and onto the pixels of a grid."""
+"""Polygon layers: read, written, and painted onto the pixels of a grid."""
 
 import geoseg.gdal  # noqa: F401  (before any libgdal is loaded)
 from geoseg.vector.feature_batches import Features, LayerPlan
