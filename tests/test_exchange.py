@@ -317,8 +317,14 @@ def pickled(data: bytes) -> bool:
 
 class TestOurFiles:
     def test_a_scene_is_exported_and_mapped_from_the_command_line_as_the_directory_maps_it(
-        self, scene: SmallScene, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+        self,
+        scene: SmallScene,
+        model: Path,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        monkeypatch.setattr("geoseg.steps.predict.choose.SHORT_S", 3600.0)  # no trials
         file = tmp_path / "model.onnx"
         assert _main(["models", "export", str(model), str(file), "--tile", "64"]) == 0
         assert capsys.readouterr().out.splitlines() == [str(file)]
@@ -387,7 +393,7 @@ class TestOurFiles:
     ) -> None:
         maps = []
         for workers in (0, 2):
-            options = geoseg.PredictOptions(workers=workers, tta="flips", window=64)
+            options = geoseg.PredictOptions(engine="onnx", workers=workers, tta="flips", window=64)
             (out,) = geoseg.predict(scene.path, exported, tmp_path / f"{workers}", options=options)
             maps.append((out / "classes.tif").read_bytes() + (out / "confidence.tif").read_bytes())
         assert maps[0] == maps[1]

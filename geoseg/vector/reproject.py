@@ -9,6 +9,7 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
+from geoseg.ground import metres_per_unit
 from geoseg.vector.antimeridian import cut
 
 TOLERANCE_M = 0.001
@@ -18,7 +19,6 @@ SHORT_M = 50.0
 MAX_PIECES = 8192
 """Enough for an edge that bends by 67 km; one that seems to bend by more crosses the border of the
 target's map, and no number of vertices would mend it."""
-METRES_PER_DEGREE = 111_320.0
 
 
 def reproject(geometries: NDArray[Any], source: pyproj.CRS, target: pyproj.CRS) -> NDArray[Any]:
@@ -60,13 +60,6 @@ def _reproject(geometries: NDArray[Any], source: pyproj.CRS, target: pyproj.CRS)
         there = np.isfinite(shapely.bounds(polygons)).all(axis=1)
         polygons[there] = cut(polygons[there])
     return polygons
-
-
-def metres_per_unit(crs: pyproj.CRS) -> float:
-    """How long a unit of a CRS's coordinates is, roughly for degrees."""
-    if crs.is_geographic:
-        return METRES_PER_DEGREE
-    return float(crs.axis_info[0].unit_conversion_factor)
 
 
 def _pieces(

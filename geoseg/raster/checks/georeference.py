@@ -13,7 +13,7 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 from rasterio.io import DatasetReader
 
-from geoseg import grid
+from geoseg import ground
 from geoseg.errors import GridError
 from geoseg.problems import Problem
 
@@ -83,7 +83,7 @@ class Georeference:
         if self.known_crs is None or self.wkt is None or self.transform.is_identity:
             return None
         try:
-            return grid.gsd_m(GeoBox(self.shape, self.transform, self.wkt))
+            return ground.gsd_m(GeoBox(self.shape, self.transform, self.wkt))
         except (GridError, pyproj.exceptions.ProjError, ValueError, ZeroDivisionError):
             return None
 
@@ -162,7 +162,7 @@ def _crs_problems(crs: pyproj.CRS) -> list[Problem]:
     if not EARTH_RADII_M[0] < radius < EARTH_RADII_M[1]:
         text = (
             f"its CRS, {crs.name}, is of a body with a radius of {radius / 1000:.0f} km; "
-            "areas and lengths in metres hold for the Earth only"
+            "areas and lengths are measured on that body"
         )
         return [Problem("not-earth", "warning", text)]
     if crs.is_deprecated or "deprecated" in crs.name:

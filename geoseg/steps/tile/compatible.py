@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from geoseg import grid
+from geoseg import ground
 from geoseg.errors import ApartError, ChipsError
 from geoseg.labels import LabelLayer, open_labels
 from geoseg.models.saved.spec import GSD_TOLERANCE
@@ -23,7 +23,7 @@ def check_same_bands(sources: Sequence[RasterSource]) -> None:
     first = sources[0]
     wanted = [band.name for band in first.bands]
     for source in sources[1:]:
-        sizes = grid.gsd_m(source.geobox), grid.gsd_m(first.geobox)
+        sizes = ground.gsd_m(source.geobox), ground.gsd_m(first.geobox)
         if max(sizes) / min(sizes) > 1 + GSD_TOLERANCE:
             raise ChipsError(
                 f"has pixels of another size than {first.name}",
