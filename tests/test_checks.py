@@ -11,8 +11,10 @@ import pytest
 import rasterio
 import shapely
 from affine import Affine
+from rasterio.enums import ColorInterp
 
 from geoseg.errors import InputError, RasterError, UnsafeError, VectorError
+from geoseg.grid import Window
 from geoseg.options import ReadOptions
 from geoseg.problems import Problem, merge_files, problem_from, worst_first
 from geoseg.raster import FileSource, XarraySource, on_grid, open_scene
@@ -71,6 +73,48 @@ def test_an_alpha_band_named_in_the_options_is_not_hidden(tmp_path: Path) -> Non
     path = write(tmp_path / "drone.tif", pixels, photometric="RGB", alpha="NO")
     assert codes(raster_checks.problems_of(path)) == ["hidden-alpha"]
     assert raster_checks.problems_of(open_scene(path, ReadOptions(alpha=4))) == []
+
+
+@pytest.mark.parametrize(("dtype", "opaque"), [("uint8", 128), ("uint16", 128), ("float32", 0.5)])
+def test_a_pixel_is_valid_in_a_check_where_it_is_valid_when_read(
+    tmp_path: Path, dtype: str, opaque: float
+) -> None:
+    pixels = noise(4).astype(dtype)
+    pixels[3] = 0
+    pixels[3, :24] = opaque
+    path = write(tmp_path / "scene.tif", pixels)
+    with rasterio.open(path, "r+") as target:
+        target.colorinterp = [*target.colorinterp[:3], ColorInterp.alpha]
+    block = FileSource(path).read(Window(0, 0, 96, 128))
+    assert block.valid.mean() == raster_checks.inspect_raster(path).valid_share == 0.25
+
+
+def test_alpha_that_is_never_opaque_is_explained(tmp_path: Path) -> None:
+    pixels = noise(4)
+    pixels[3] = 100
+    path = write(tmp_path / "scene.tif", pixels, photometric="RGB", alpha="YES")
+    (problem,) = raster_checks.problems_of(path)
+    assert problem.code == "no-valid-pixel"
+    assert problem.message.endswith("alpha reaches 100, and counts as opaque from 128")
+
+
+def test_bands_of_several_dtypes_are_an_error_as_they_are_refused(tmp_path: Path) -> None:
+    for name, dtype in (("a.tif", "uint8"), ("b.tif", "uint16")):
+        write(tmp_path / name, noise(1).astype(dtype))
+    path = tmp_path / "both.vrt"
+    bands = "".join(
+        f'<VRTRasterBand dataType="{kind}" band="{band}"><SimpleSource><SourceFilename '
+        f'relativeToVRT="1">{name}</SourceFilename></SimpleSource></VRTRasterBand>'
+        for band, (kind, name) in enumerate((("Byte", "a.tif"), ("UInt16", "b.tif")), start=1)
+    )
+    path.write_text(
+        f'<VRTDataset rasterXSize="128" rasterYSize="96"><SRS>EPSG:32633</SRS><GeoTransform>'
+        f"412000, 2, 0, 5411000, 0, -2</GeoTransform>{bands}</VRTDataset>"
+    )
+    (problem,) = raster_checks.problems_of(path)
+    assert (problem.code, problem.level) == ("mixed-dtypes", "error")
+    with pytest.raises(RasterError, match="its bands differ in dtype"):
+        open_scene(path)
 
 
 def test_a_problem_that_all_bands_of_a_folder_share_is_reported_once(tmp_path: Path) -> None:

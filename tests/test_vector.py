@@ -374,7 +374,7 @@ def test_a_misspelt_column_brings_the_right_one(tmp_path: Path) -> None:
     path = write_json(tmp_path / "labels.geojson", features({"flood_clas": 1}))
     with pytest.raises(VectorError, match="did you mean 'flood_clas'"):
         read_polygons(path, scheme("wood"), crs=UTM, column="flood_class_id")
-    with pytest.raises(VectorError, match="not said.*got flood_clas"):
+    with pytest.raises(VectorError, match="not given.*got flood_clas"):
         read_polygons(path, scheme("wood"), crs=UTM)
 
 

@@ -25,7 +25,7 @@ from geoseg.remote import Place
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
-OPAQUE = 128
+OPAQUE, OPAQUE_FLOAT = 128, 0.5
 """Alpha from which a pixel counts as measured; drone mosaics are feathered along their cutlines.
 
 Integer alpha is compared as stored, whatever its dtype: there are 16-bit scenes with an alpha of 0
@@ -208,9 +208,19 @@ def _alpha(source: FileSource, dataset: DatasetReader) -> int | None:
             got=f"{dataset.count} band(s)",
             fix="leave out --alpha",
         )
-    if source.alpha is None and ColorInterp.alpha in dataset.colorinterp and dataset.count > 1:
+    return declared_alpha(dataset) if source.alpha is None else source.alpha
+
+
+def declared_alpha(dataset: DatasetReader) -> int | None:
+    """The number of the band that a file declares as alpha; None if there is none to spare."""
+    if ColorInterp.alpha in dataset.colorinterp and dataset.count > 1:
         return int(dataset.colorinterp.index(ColorInterp.alpha)) + 1
-    return source.alpha
+    return None
+
+
+def opaque_from(dtype: np.dtype[Any]) -> float:
+    """The alpha from which a pixel counts as measured."""
+    return OPAQUE if dtype.kind in "ui" else OPAQUE_FLOAT
 
 
 def band_name(dataset: DatasetReader, index: int) -> str:
@@ -235,7 +245,7 @@ def _valid(dataset: DatasetReader, facts: _Facts, pixels: Any, at: Window) -> Ma
     valid = validity(pixels, tuple(band.nodata for band in facts.bands))
     if facts.alpha is not None:
         alpha = dataset.read(facts.alpha, window=_rasterio_window(at))
-        valid &= alpha >= (OPAQUE if alpha.dtype.kind in "ui" else 0.5)
+        valid &= alpha >= opaque_from(alpha.dtype)
     # GDAL offers an alpha band as the dataset's mask too, hence `masked` is False where one is.
     if facts.masked:
         valid &= dataset.dataset_mask(window=_rasterio_window(at)) > 0

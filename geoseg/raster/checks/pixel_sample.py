@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.enums import MaskFlags
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from geoseg.errors import RasterError
 from geoseg.raster.block import validity
-from geoseg.raster.file_source import OPAQUE
+from geoseg.raster.file_source import declared_alpha, opaque_from
 from geoseg.raster.handles import root_cause
 
 SIDE = 512
@@ -68,16 +68,15 @@ def sample_pixels(dataset: DatasetReader) -> PixelSample:
 
 
 def _read(dataset: DatasetReader, window: Window | None, shape: tuple[int, int]) -> PixelSample:
-    alpha = dataset.count > 1 and dataset.colorinterp[-1] == ColorInterp.alpha
-    indexes = list(dataset.indexes[:-1] if alpha else dataset.indexes)
+    alpha = declared_alpha(dataset)
+    indexes = [index for index in dataset.indexes if index != alpha]
     pixels = dataset.read(indexes, window=window, out_shape=(len(indexes), *shape))
     nodata = tuple(dataset.nodatavals[i - 1] for i in indexes)
     valid = validity(pixels, nodata)
     opacity = None
-    if alpha:
-        opacity = dataset.read(dataset.count, window=window, out_shape=shape)
-        top = np.iinfo(opacity.dtype).max if opacity.dtype.kind in "ui" else 1
-        valid &= opacity >= OPAQUE / 255 * top
+    if alpha is not None:
+        opacity = dataset.read(alpha, window=window, out_shape=shape)
+        valid &= opacity >= opaque_from(opacity.dtype)
     elif any(MaskFlags.per_dataset in flags for flags in dataset.mask_flag_enums):
         valid &= dataset.dataset_mask(window=window, out_shape=shape) > 0
     return PixelSample(pixels, valid, opacity)

@@ -11,6 +11,7 @@ from rasterio.io import DatasetReader
 
 from geoseg.problems import Problem
 from geoseg.raster.checks.pixel_sample import PixelSample
+from geoseg.raster.file_source import opaque_from
 
 MIN_CONSTANT_PX = 64
 """Fewer pixels may well be equal by chance."""
@@ -41,7 +42,8 @@ def pixel_problems(dataset: DatasetReader, sample: PixelSample) -> list[Problem]
 def _nothing_valid(sample: PixelSample) -> Problem:
     text, fix = "no sampled pixel is valid", None
     if sample.opacity is not None and sample.opacity.any():
-        text += f": alpha reaches {sample.opacity.max():g}, and opaque is half of its dtype's range"
+        opaque = opaque_from(sample.opacity.dtype)
+        text += f": alpha reaches {sample.opacity.max():g}, and counts as opaque from {opaque:g}"
         fix = "scale the alpha band, or leave it out with gdal_translate -b"
     return Problem("no-valid-pixel", "warning", text, fix)
 

@@ -15,7 +15,7 @@ LARGE_PX = 50_000_000
 """From here on a viewer without overviews takes seconds to draw the whole raster."""
 LOW_STRIP_ROWS = 64
 """A window of 512 rows decodes full rows of at least 8 strips as low as this."""
-UNREADABLE = ("complex", "block-size", "band-count")
+UNREADABLE = ("complex", "block-size", "band-count", "mixed-dtypes")
 """Codes of problems that keep pixels from being looked at."""
 
 
@@ -37,6 +37,9 @@ def _refused(dataset: DatasetReader) -> list[Problem]:
     if dataset.count > MAX_BANDS:
         text = f"it has {dataset.count} bands, and geoseg takes at most {MAX_BANDS}"
         found.append(Problem("band-count", "error", text, "gdal_translate -b picks bands"))
+    if len(set(dataset.dtypes)) > 1:
+        text = f"its bands differ in dtype: {', '.join(dataset.dtypes)}"
+        found.append(Problem("mixed-dtypes", "error", text, "convert them to one dtype"))
     height, width = dataset.block_shapes[0]
     if not found and height * width * np.dtype(dataset.dtypes[0]).itemsize > MAX_BLOCK_BYTES:
         text = f"its blocks of {height} x {width} px are over {MAX_BLOCK_BYTES >> 20} MiB each"
@@ -74,9 +77,6 @@ def _value_notes(dataset: DatasetReader) -> list[Problem]:
     if ColorInterp.palette in dataset.colorinterp:
         text = "its pixels are indices into a colour table, not intensities"
         found.append(Problem("palette", "note", text))
-    if len(set(dataset.dtypes)) > 1:
-        text = f"its bands differ in dtype: {', '.join(dataset.dtypes)}"
-        found.append(Problem("mixed-dtypes", "note", text))
     return found
 
 
