@@ -1,4 +1,4 @@
-"""The class scheme: which classes there are, and which label codes mean which class."""
+"""The class scheme: the classes by id, and the label codes that mean each of them."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 IGNORE = 255
-"""Unlabelled, ignored by the loss, raster nodata, masked in evaluation, skipped by polygons."""
+"""Unlabelled, ignored by the loss, nodata of rasters, masked in evaluation, skipped by polygons."""
 
 NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that XML 1.0 cannot hold, not even escaped, and so no style or project."""
+"""Characters that XML 1.0 cannot hold, not even escaped; styles and QGIS projects are XML."""
 
 EVERY = "*"
 """The code that stands for every polygon, whatever its code."""
@@ -67,12 +67,13 @@ class LandClass(BaseModel):
     """One class of a scheme.
 
     Attributes:
-        name: what people call it.
+        name: the name that people see.
         color: "#rrggbb" or "#rrggbbaa".
-        values: label codes that mean this class; "*" means every polygon. Without any, the
-            class's name (polygons) or id (label rasters) is the code.
-        priority: polygons of a higher priority lie over lower ones; without it, the class's id.
-        burn: which pixels a polygon takes: those whose "centre" it covers, all it has "touched",
+        values: label codes that mean this class; "*" stands for every polygon. Without any, the
+            class's name and its id are its codes.
+        priority: polygons of higher priority are painted over those of lower; the class's id by
+            default.
+        burn: which pixels a polygon takes: those whose "centre" it covers, all that it "touched",
             or those of which it covers the "majority".
         regularize: whether its polygons become right-angled footprints when a map is vectorized.
     """
@@ -98,12 +99,12 @@ class LandClass(BaseModel):
 class CodeLookup:
     """Class ids of label codes, and the codes that belong to no class.
 
-    Whoever looks codes up has to refuse the unknown ones, in words that fit where they come from.
+    The caller has to refuse unknown codes, in words that fit where they come from.
 
     Attributes:
         ids: (n,) uint8 class ids; `IGNORE` for codes that are missing, ignored or unknown.
-        unknown: how often each unknown code occurs, the most frequent first. It is empty where
-            the scheme says what becomes of unknown codes.
+        unknown: number of occurrences of each unknown code, the most frequent first; empty if the
+            scheme defines what becomes of unknown codes.
     """
 
     ids: NDArray[np.uint8]
@@ -122,13 +123,14 @@ class CodeLookup:
 
 
 class ClassScheme(BaseModel):
-    """Ordered classes: the position is the id in every raster, chip, model and polygon.
+    """Ordered classes: a class's position is its id in every raster, chip, model and polygon.
 
     Attributes:
-        classes: up to 255 classes, ids 0, 1, 2 ...
+        classes: up to 255 classes with the ids 0, 1, 2 ...
         column: the attribute of a polygon layer that holds the code.
-        unmapped: what a code of no class becomes: "error", "ignore", or a class name.
-        outside: what lies under no polygon: "ignore", or a class name.
+        unmapped: what becomes of a code that belongs to no class: "error", "ignore", or the name
+            of the class that it is counted as.
+        outside: what pixels under no polygon become: "ignore", or the name of a class.
         ignore: label codes that mean "not labelled".
 
     Example:
@@ -169,12 +171,12 @@ class ClassScheme(BaseModel):
 
     @property
     def outside_id(self) -> int:
-        """The id of what lies under no polygon: a class or `IGNORE`."""
+        """The id of pixels under no polygon: that of a class, or `IGNORE`."""
         return IGNORE if self.outside == "ignore" else self.names.index(self.outside)
 
     @property
     def priorities(self) -> tuple[int, ...]:
-        """Drawing order, by id: a higher number lies over a lower one."""
+        """Painting order by id: higher numbers are painted over lower ones."""
         return tuple(i if c.priority is None else c.priority for i, c in enumerate(self.classes))
 
     def to_yaml(self) -> str:
@@ -186,6 +188,7 @@ class ClassScheme(BaseModel):
 
     @cached_property
     def _by_code(self) -> dict[str, int]:
+        """Ids by code; values outrank names and ids, and codes to ignore outrank all."""
         table: dict[str, int] = {}
         for index, each in enumerate(self.classes):
             if not each.values:
@@ -230,16 +233,21 @@ def load_yaml(path: Path) -> ClassScheme:
     """Read a class scheme from a YAML file.
 
     Raises:
-        ClassError: the file does not describe a scheme; names the field.
+        ClassError: the file does not describe a scheme; names every wrong field.
+        ConfigError: the file is missing, or is not strict YAML.
     """
     return parse(yamlfile.read(path), where=path)
 
 
 def parse(content: Mapping[str, Any], *, where: str | Path | None = None) -> ClassScheme:
-    """Make a class scheme of what a YAML or JSON file holds.
+    """Make a class scheme from the content of a YAML or JSON file.
+
+    Args:
+        content: the parsed content.
+        where: the file, for the error.
 
     Raises:
-        ClassError: the content does not describe a scheme; names every field that is wrong.
+        ClassError: the content does not describe a scheme; names every wrong field.
     """
     try:
         return ClassScheme.model_validate(content)
@@ -256,7 +264,7 @@ def parse(content: Mapping[str, Any], *, where: str | Path | None = None) -> Cla
 
 
 def _key(code: object) -> str:
-    """One spelling for codes that are equal; empty for a missing one."""
+    """The one spelling of equal codes; empty for a missing one."""
     if hasattr(code, "item"):
         code = code.item()
     if not isinstance(code, str) and str(code) in MISSING:

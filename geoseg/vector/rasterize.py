@@ -54,6 +54,7 @@ def rasterize(polygons: Polygons, geobox: GeoBox) -> NDArray[np.uint8]:
         GridError: the polygons are in another CRS than the grid.
 
     Example:
+        >>> import shapely
         >>> from affine import Affine
         >>> from odc.geo.geobox import GeoBox
         >>> from geoseg.classes import ClassScheme
