@@ -36,7 +36,7 @@ MAX_BLOCK_BYTES = 256 << 20
 MAX_BANDS = 512
 """Hyperspectral sensors have some 200 to 400 bands; more is a data cube or a broken header."""
 COLOURS = ("red", "green", "blue", "nir", "rededge", "swir", "coastal", "pan")
-"""Colour interpretations of GDAL that name a band; the others (gray, undefined) say nothing."""
+"""Colour interpretations of GDAL that name a band; gray and undefined do not."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class FileSource:
         alpha: 1-based number of the band to use as alpha, for files that declare none.
         select: 1-based numbers of the bands to read; all but alpha when empty.
         names: band names that replace the file's own.
-        title: a name for messages, where the path says too little.
+        title: a name for messages, instead of the path.
     """
 
     path: Place

@@ -67,7 +67,7 @@ def check_driver(path: Path, found: str, wanted: str) -> None:
         UnsafeError: it chose another one.
     """
     if found != wanted and not {found, wanted} <= {*JSON}:
-        raise UnsafeError("is not what it seems", where=path, got=found, wanted=wanted)
+        raise UnsafeError("opens with another driver", where=path, got=found, wanted=wanted)
 
 
 def _head(path: Path) -> bytes:

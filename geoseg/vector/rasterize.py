@@ -35,7 +35,7 @@ def rasterize(polygons: Polygons, geobox: GeoBox) -> NDArray[np.uint8]:
     Classes of higher priority are painted over those of lower priority, and of equal ones the
     higher class id over the lower; polygons without a class (255) lie under all others. Within a
     class the order makes no difference. Pixels under no polygon get the scheme's ``outside``. The
-    class's ``burn`` says which pixels a polygon takes:
+    class's ``burn`` decides which pixels a polygon takes:
 
     - "centre": those whose centre lies inside it. A centre exactly on an edge belongs to one of
       the two sides only: neighbours never leave gaps and never overlap.

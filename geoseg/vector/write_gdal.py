@@ -218,11 +218,11 @@ def _check_gpkg(path: Path, layer: str, rows: int) -> None:
                 database.execute(f'SELECT count(*) FROM "{each}"').fetchone()[0]  # noqa: S608
                 for each in (table, f"rtree_{table}_{GEOMETRY}")
             ]
-            said = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+            state = database.execute("PRAGMA quick_check(1)").fetchone()[0]
     except sqlite3.Error as error:
         raise NotWrittenError(str(error)) from error
-    if counts != [rows, rows] or said != "ok":
-        raise NotWrittenError(f"{counts} of {rows} features are there and indexed, {said}")
+    if counts != [rows, rows] or state != "ok":
+        raise NotWrittenError(f"{counts} of {rows} features are stored and indexed, {state}")
 
 
 def _check_last(path: Path, rows: int) -> None:

@@ -72,7 +72,7 @@ def inspect_raster(path: Path, *, deep: bool = False) -> RasterInspection:
             share, in_pixels = _look_at_pixels(path, dataset, deep=deep)
             found += in_pixels
     if messages:
-        found.append(Problem("gdal", "note", f"GDAL says: {summarize(messages)}"))
+        found.append(Problem("gdal", "note", f"GDAL reports: {summarize(messages)}"))
     return RasterInspection(driver, facts, share, tuple(found))
 
 

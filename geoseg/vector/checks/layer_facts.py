@@ -24,7 +24,7 @@ from geoseg.vector.polygon_formats import check_driver
 MAX_FEATURES = 50_000
 """Features read unless all are asked for: about a second for those of a cadastre."""
 BROKEN = shapely.GeometryCollection()
-"""Stands for geometries that cannot be decoded, so that they are told from missing ones."""
+"""Replaces geometries that cannot be decoded, so that they differ from missing ones."""
 
 
 @dataclass(frozen=True)

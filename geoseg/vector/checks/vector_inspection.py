@@ -92,7 +92,7 @@ def _inspect_layer(
     if may_have_curves(path, driver, name):
         text = "its geometries may be curves, which are read as polygons of short lines"
         found.append(Problem("curves", "note", text, "ogr2ogr -nlt CONVERT_TO_LINEAR"))
-    # One of the problems above mostly says the same as the refusal, with counts.
+    # Where a check found an error, it is the cause of the refusal, and has counts.
     if refused and not any(each.level == "error" for each in found):
         found.append(problem_from(refused, path, "unusable"))
     return facts, found
