@@ -17,8 +17,8 @@ from geoseg import grid
 from geoseg.classes import IGNORE
 from geoseg.errors import GridError
 from geoseg.grid import Window
-from geoseg.vector.polygons import Polygons
-from geoseg.vector.scanlines import Edges, PixelLattice, covered_centres, crossed_pixels
+from geoseg.vector.class_polygons import Polygons
+from geoseg.vector.scanlines import PixelLattice, PolygonEdges, covered_centres, crossed_pixels
 
 SUBPIXELS = 8
 """Pixels are cut into SUBPIXELS x SUBPIXELS to find what covers the largest part; a row of them
@@ -123,7 +123,7 @@ def _painting_order(polygons: Polygons, ids: NDArray[np.uint8]) -> Iterator[int]
     yield from sorted((i for i in present if i != IGNORE), key=lambda i: (priorities[i], i))
 
 
-def _paint_majority(edges: Edges, layers: list[int], out: NDArray[np.uint8]) -> None:
+def _paint_majority(edges: PolygonEdges, layers: list[int], out: NDArray[np.uint8]) -> None:
     """Paint each pixel with the class of most of its subpixels.
 
     From the top layer down, so that each subpixel counts for the class that is seen there. A byte

@@ -17,10 +17,10 @@ from odc.geo.crs import CRS
 
 from geoseg.classes import EVERY, ClassScheme, CodeLookup
 from geoseg.errors import ApartError, ClassError, InputError, VectorError
+from geoseg.vector.class_polygons import Polygons
 from geoseg.vector.geoparquet import Bounds
 from geoseg.vector.layer import Layer, open_layer
 from geoseg.vector.layer_errors import broken_geometry, did_you_mean, no_polygons
-from geoseg.vector.polygons import Polygons
 from geoseg.vector.reproject import reproject
 
 logger = logging.getLogger(__name__)

@@ -56,7 +56,9 @@ class PixelLattice:
         corners = ((wide.col, wide.row), (right + 1, wide.row), (right + 1, bottom + 1))
         return shapely.Polygon([self.affine @ c for c in (*corners, (wide.col, bottom + 1))])
 
-    def edges(self, geometries: NDArray[Any], layer: NDArray[np.intp], window: Window) -> Edges:
+    def edges(
+        self, geometries: NDArray[Any], layer: NDArray[np.intp], window: Window
+    ) -> PolygonEdges:
         """The edges that cross a window's rows.
 
         Args:
@@ -80,7 +82,7 @@ class PixelLattice:
         seen = (y1 <= window.height) & (y2 >= 0)
         origin = self.corner[0] + window.col
         layer = layer[owner][part][ring[same]]
-        return Edges(
+        return PolygonEdges(
             x1[seen], x2[seen], y1[seen], y2[seen], enters[seen], layer[seen], origin
         )  # fmt: skip
 
@@ -92,8 +94,8 @@ class PixelLattice:
 
 
 @dataclass(frozen=True)
-class Edges:
-    """Edges in pixels, downward (y1 <= y2).
+class PolygonEdges:
+    """Edges of polygons in pixels, downward (y1 <= y2).
 
     Rows count from the window's top, columns from the CRS's origin: at a given row, an edge then
     has the same column to the bit in whatever window it is seen.
@@ -116,7 +118,7 @@ class Edges:
     layer: NDArray[np.intp]
     origin: int
 
-    def part(self, row: int, zoom: int) -> Edges:
+    def part(self, row: int, zoom: int) -> PolygonEdges:
         """The same edges with rows counted from ``row``, in pixels ``zoom`` times smaller."""
         y1, y2 = (self.y1 - row) * zoom, (self.y2 - row) * zoom
         x1, x2 = self.x1 * zoom, self.x2 * zoom
@@ -131,7 +133,7 @@ class Edges:
 
 
 @dataclass(frozen=True)
-class Runs:
+class PixelRuns:
     """Pixels of layers as runs along rows; within a layer they do not overlap.
 
     Attributes:
@@ -153,7 +155,7 @@ class Runs:
         up: NDArray[np.bool_],
         count: int,
         shape: tuple[int, ...],
-    ) -> Runs:
+    ) -> PixelRuns:
         """The runs between steps into polygons and steps out of them.
 
         A pixel belongs to a layer where the steps at it and to its left do not cancel: polygons of
@@ -188,7 +190,7 @@ class Runs:
         return np.repeat(start - stop + length, length) + np.arange(stop[-1] if len(stop) else 0)
 
 
-def covered_centres(edges: Edges, count: int, shape: tuple[int, ...]) -> Runs:
+def covered_centres(edges: PolygonEdges, count: int, shape: tuple[int, ...]) -> PixelRuns:
     """The pixels whose centre lies in a polygon, by layer.
 
     A centre exactly on an edge belongs to the polygon on one side of it only, that to the left, or
@@ -200,10 +202,10 @@ def covered_centres(edges: Edges, count: int, shape: tuple[int, ...]) -> Runs:
     edge, row = _expand(first, stop)
     crossing = edges.x_at(edge, row + 0.5)
     col = np.clip(np.floor(crossing + 0.5) - edges.origin, 0, width).astype(np.intp)
-    return Runs.between(edges.layer[edge], row, col, edges.enters[edge], count, shape)
+    return PixelRuns.between(edges.layer[edge], row, col, edges.enters[edge], count, shape)
 
 
-def crossed_pixels(edges: Edges, count: int, shape: tuple[int, ...]) -> Runs:
+def crossed_pixels(edges: PolygonEdges, count: int, shape: tuple[int, ...]) -> PixelRuns:
     """The pixels that an edge passes through, by layer; an edge along their border does not."""
     height, width = shape
     first = np.maximum(np.floor(edges.y1), 0).astype(np.intp)
@@ -216,7 +218,7 @@ def crossed_pixels(edges: Edges, count: int, shape: tuple[int, ...]) -> Runs:
     right = np.clip(np.ceil(np.maximum(upper, lower)) - edges.origin, 0, width).astype(np.intp)
     both = np.tile(edge, 2)
     up = np.arange(len(both)) < len(edge)
-    return Runs.between(
+    return PixelRuns.between(
         edges.layer[both], np.tile(row, 2), np.append(left, right), up, count, shape
     )
 
