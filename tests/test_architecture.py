@@ -20,7 +20,8 @@ import geoseg
 ROOT = Path(geoseg.__file__).parent
 FLOORS = (
     {"errors", "xmlfile"},
-    {"files", "gdal", "grid", "allocator", "options", "remote", "yamlfile", "accuracy", "progress"},
+    {"files", "gdal", "gdal_messages", "grid", "allocator", "options", "problems", "remote"}
+    | {"yamlfile", "accuracy", "progress"},
     {"classes", "ground", "layout"},
     {"raster", "vector", "polygonize", "style", "render", "job", "catalog"},
     {"labels"},

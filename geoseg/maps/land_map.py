@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,10 @@ from odc.geo.geobox import GeoBox
 
 from geoseg import grid, style
 from geoseg.classes import IGNORE, ClassScheme
-from geoseg.errors import ConfigError, InputError
+from geoseg.errors import ClassError, ConfigError, InputError
 from geoseg.grid import Window
 from geoseg.job import read_record
-from geoseg.labels.layers import Labels, PolygonLabels
+from geoseg.labels import Labels, PolygonLabels
 from geoseg.layout import CLASSES, CONFIDENCE, RECORD
 from geoseg.raster import FileSource, open_scene
 from geoseg.raster.drivers import SUFFIXES
@@ -98,12 +99,24 @@ class _ClassRaster:
         block = self.source.read(window)
         codes, ids = block.pixels[0], np.full(window.shape, IGNORE, dtype=np.uint8)
         if self.by_value:
-            values, places = np.unique(codes[block.valid], return_inverse=True)
-            ids[block.valid] = self.scheme.ids(values, where=self.source.name)[places]
+            ids[block.valid] = self._ids(codes[block.valid])
         else:
             known = block.valid & (codes >= 0) & (codes < IGNORE)
             ids[known] = codes[known]
         return ids
+
+    def _ids(self, codes: NDArray[Any]) -> NDArray[np.uint8]:
+        values, places, counts = np.unique(codes, return_inverse=True, return_counts=True)
+        found = self.scheme.look_up(values, counts)
+        if found.unknown:
+            raise ClassError(
+                f"{len(found.unknown)} pixel value(s) of the map belong to no class",
+                where=self.source.name,
+                got=found.list_unknown("px here"),
+                wanted=", ".join(map(repr, self.scheme.codes)),
+                fix="give the class file the map was made with: --classes",
+            )
+        return found.ids[places]
 
 
 def _open_land_map(path: Path, classes: Path | None, like: str | Path | None) -> LandMap:

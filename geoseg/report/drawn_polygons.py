@@ -11,7 +11,7 @@ import shapely
 from numpy.typing import NDArray
 
 from geoseg.report.mercator_frame import RADIUS_M, Frame
-from geoseg.vector.layer import named_errors
+from geoseg.vector.layer_errors import named_errors
 from geoseg.vector.reproject import reproject
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from geoseg.accuracy.stratified import allocate, sample_size
 from geoseg.classes import IGNORE, ClassScheme
 from geoseg.errors import ConfigError, GridError, InputError
 from geoseg.grid import Window
-from geoseg.labels.layers import Labels
+from geoseg.labels import Labels
 from geoseg.maps.land_map import WINDOW_PX, LandMap, open_area
 from geoseg.maps.pixel_areas import known_areas_m2
 from geoseg.progress import track

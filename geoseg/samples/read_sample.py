@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from geoseg import grid
 from geoseg.accuracy import Confusion, Floats
 from geoseg.classes import IGNORE, ClassScheme
-from geoseg.errors import InputError, VectorError
+from geoseg.errors import ClassError, InputError, VectorError
 from geoseg.grid import Window
 from geoseg.maps.land_map import LandMap
 
@@ -101,8 +102,17 @@ def _references(texts: list[object], scheme: ClassScheme, where: Path) -> NDArra
     """Class ids of names or label codes; 255 where nothing is filled in."""
     known = {name: index for index, name in enumerate(scheme.names)}
     cleaned = [str(text).strip() if text is not None else "" for text in texts]
-    strange = sorted({text for text in cleaned if text and text not in known})
-    codes = dict(zip(strange, scheme.ids(strange, where=where).tolist(), strict=True))
+    others = Counter(text for text in cleaned if text and text not in known)
+    found = scheme.look_up(others, others.values())
+    if found.unknown:
+        raise ClassError(
+            f"{len(found.unknown)} reference(s) name no class",
+            where=where,
+            got=found.list_unknown(),
+            wanted=", ".join(scheme.names),
+            fix="correct them in the column reference of its layer sample",
+        )
+    codes = dict(zip(others, found.ids.tolist(), strict=True))
     ids = {"": IGNORE, **codes, **known}
     return np.array([ids[text] for text in cleaned], dtype=np.uint8)
 

@@ -14,7 +14,7 @@ from geoseg.accuracy.boundary import BoundaryCounts
 from geoseg.accuracy.segments import ObjectMatches
 from geoseg.classes import ClassScheme
 from geoseg.errors import ApartError, ConfigError, InputError
-from geoseg.labels.layers import LabelLayer, open_labels
+from geoseg.labels import LabelLayer, open_labels
 from geoseg.maps.land_map import LandMap, open_land_maps
 from geoseg.raster.drivers import SUFFIXES
 from geoseg.steps.evaluate.counters import (

@@ -12,7 +12,7 @@ from odc.geo.geobox import GeoBox
 from geoseg import grid
 from geoseg.classes import IGNORE
 from geoseg.grid import Window
-from geoseg.labels.layers import Labels, PolygonLabels
+from geoseg.labels import Labels, PolygonLabels
 from geoseg.vector import Polygons
 
 

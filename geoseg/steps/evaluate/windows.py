@@ -15,7 +15,7 @@ from geoseg.chips import open_chips
 from geoseg.classes import IGNORE
 from geoseg.errors import GridError
 from geoseg.grid import Window
-from geoseg.labels.layers import Labels
+from geoseg.labels import Labels
 from geoseg.maps.land_map import WINDOW_PX, LandMap, open_area
 from geoseg.progress import track
 from geoseg.steps.evaluate.options import EvaluateOptions

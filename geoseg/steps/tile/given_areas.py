@@ -1,30 +1,29 @@
-"""Which ground a user gave to train, val and test, in one of three ways."""
+"""Polygons with which a user assigns ground to train, val and test, in one of three ways."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from geoseg.chips.split_areas import read_areas
 from geoseg.errors import ConfigError
-from geoseg.labels.layers import LabelLayer
+from geoseg.labels import LabelLayer
 from geoseg.raster import RasterSource
+from geoseg.steps.tile.options import TileOptions
 from geoseg.vector import Polygons
-
-if TYPE_CHECKING:
-    from geoseg.steps.tile import TileOptions
 
 COLUMN = "split"
 
 
-def read_all(
+def read_given_areas(
     sources: Sequence[RasterSource], labels: LabelLayer, options: TileOptions
 ) -> list[Polygons | None]:
-    """The areas that meet each scene, None where there are none.
+    """The areas that meet each scene; None for a scene without any.
 
     Raises:
-        ConfigError: more than one way was chosen, or labels that are no polygons.
+        ConfigError: the options name areas in two ways, or a split column of label rasters.
+        ClassError: an area names no split.
+        VectorError: the areas cannot be read.
         ChipsError: areas of different splits overlap.
     """
     path, column, layer = _chosen(labels, options)
@@ -44,6 +43,6 @@ def _chosen(labels: LabelLayer, options: TileOptions) -> tuple[Path | None, str 
     if options.split_column:
         (path, *others) = labels.files()
         if others:
-            raise ConfigError("--split-column asks for one polygon layer", where=labels.path)
+            raise ConfigError("--split-column needs a single polygon layer", where=labels.path)
         return path, options.split_column, labels.layer
     return None, None, None

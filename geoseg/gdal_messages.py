@@ -8,14 +8,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 LOGGERS = ("rasterio", "pyogrio")
-SHOWN, LENGTH = 3, 200
+MAX_SHOWN, MAX_LENGTH = 3, 200
 
 
 @contextmanager
-def quietly() -> Iterator[list[str]]:
-    """Keep what GDAL and its readers say off the terminal; the list fills with it."""
+def collect_messages() -> Iterator[list[str]]:
+    """Collect warnings and errors that GDAL reports, and keep them off the terminal.
+
+    Rasterio and pyogrio pass them on as log records, and as Python warnings, which are dropped.
+
+    Yields:
+        A list that fills with the messages.
+    """
     messages: list[str] = []
-    handler = _Collect(messages)
+    handler = _Collector(messages)
     loggers = [logging.getLogger(name) for name in LOGGERS]
     before = [logger.propagate for logger in loggers]
     for logger in loggers:
@@ -31,15 +37,15 @@ def quietly() -> Iterator[list[str]]:
             logger.propagate = propagate
 
 
-def summary(messages: list[str]) -> str:
-    """The first few different messages, cut where they are long."""
+def summarize(messages: list[str]) -> str:
+    """The first few different messages in one line, each cut to `MAX_LENGTH` characters."""
     short = (each.removeprefix("CPLE_AppDefined in ") for each in messages)
-    different = list(dict.fromkeys(each[:LENGTH] for each in short))
-    more = f" (and {len(different) - SHOWN} more)" * (len(different) > SHOWN)
-    return "; ".join(different[:SHOWN]) + more
+    different = list(dict.fromkeys(each[:MAX_LENGTH] for each in short))
+    more = f" (and {len(different) - MAX_SHOWN} more)" * (len(different) > MAX_SHOWN)
+    return "; ".join(different[:MAX_SHOWN]) + more
 
 
-class _Collect(logging.Handler):
+class _Collector(logging.Handler):
     def __init__(self, messages: list[str]) -> None:
         super().__init__(logging.WARNING)
         self.messages = messages

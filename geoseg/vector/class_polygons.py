@@ -1,4 +1,4 @@
-"""Polygons of known classes: what a label layer becomes once it is read."""
+"""Polygons with classes, as read from a layer."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Polygons:
 
     Attributes:
         geometries: (n,) shapely Polygon or MultiPolygon, valid, in ``crs``.
-        ids: (n,) uint8 class ids; 255 where a polygon says "not labelled".
-        scheme: the classes, with the rules for overlaps and pixels.
+        ids: (n,) uint8 class ids; 255 for polygons that mean "not labelled".
+        scheme: the classes, with their rules for overlaps and pixels.
         crs: the CRS of the coordinates, x before y.
-        name: what to call the layer in messages.
-        skipped: how many features were left out or changed, by reason.
+        name: the layer's name in messages.
+        skipped: number of features left out or changed, by reason.
 
     Raises:
         VectorError: not one id per geometry.
