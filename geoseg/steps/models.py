@@ -45,12 +45,12 @@ def list_models(words: Sequence[str] = (), *, unusable: bool = False) -> list[We
     Returns:
         Whole models first, then backbones, by name.
     """
-    from geoseg.models.pretrained.weights import everything
+    from geoseg.models.pretrained.weights import all_weights
 
     order = ("model", "backbone", "none")
     found = [
         each
-        for each in everything().values()
+        for each in all_weights().values()
         if (unusable or each.use != "none")
         and all(word.lower() in _text(each).lower() for word in words)
     ]
@@ -148,10 +148,10 @@ def export_model(
 
 def _network(model: Path) -> Path:
     """The directory of the one network of a model."""
-    from geoseg.models.run.inference_settings import Recipe
-    from geoseg.models.saved.saved_model import SavedModel, is_file
+    from geoseg.models.run.inference_settings import InferenceSettings
+    from geoseg.models.saved_model import SavedModel, is_file
 
-    found = SavedModel.open([model], Recipe())
+    found = SavedModel.open([model], InferenceSettings())
     if len(found.folders) > 1:
         raise ModelError(
             "is several models, and a file holds one", where=model, got=f"{len(found.folders)}",
@@ -196,7 +196,7 @@ def table(found: Sequence[Weights]) -> str:
 
 def _shown(path: Path) -> dict[str, Any]:
     from geoseg.models.saved.fold_models import members, read_folds
-    from geoseg.models.saved.saved_model import spec_of
+    from geoseg.models.saved_model import spec_of
 
     specs = {
         model.name: spec_of(model).model_dump(mode="json", exclude_none=True)

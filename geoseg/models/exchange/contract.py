@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from geoseg.models.input_scaling import divisors
 from geoseg.models.saved.spec import ModelSpec
 
 LEVELS = 255.0
@@ -31,7 +32,7 @@ class Exported(nn.Module):
     def __init__(self, network: nn.Module, spec: ModelSpec) -> None:
         super().__init__()
         self.network, self.temperature = network, spec.temperature
-        spread = torch.tensor([each if each > 0 else 1.0 for each in spec.std], dtype=torch.float64)
+        spread = torch.tensor(divisors(spec.std), dtype=torch.float64)
         mean = torch.tensor(spec.mean, dtype=torch.float64)
         self.register_buffer("gain", (LEVELS / spread).float()[:, None, None])
         self.register_buffer("shift", (mean / spread).float()[:, None, None])

@@ -14,14 +14,15 @@ from geoseg.errors import ModelError
 from geoseg.models.exchange.contract import LEVELS
 from geoseg.models.exchange.onnx_file import OnnxFile, read_file
 from geoseg.models.exchange.onnx_graph import parse
+from geoseg.models.input_scaling import divisors
 from geoseg.models.run import engines
-from geoseg.models.run.inference_settings import Engine, Recipe
-from geoseg.models.run.memory_cost import SIDE, Footprint
+from geoseg.models.run.inference_settings import Engine, InferenceSettings
+from geoseg.models.run.memory_cost import SIDE, MemoryCost
 from geoseg.models.run.network_predictors import NO_MEMORY, LogitsPredictor
 from geoseg.models.saved.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from geoseg.models.run.engines import Forward
+    from geoseg.models.run.engines.forward import Forward
 
 CPU = torch.device("cpu")
 
@@ -32,19 +33,21 @@ class FilePredictor(LogitsPredictor):
     Args:
         path: the file.
         spec: what was read from it when the work began.
-        recipe: the engine, what is averaged, what is written.
+        settings: the engine, what is averaged, what is written.
         slots: how many windows will be under way at once.
 
     Raises:
         ModelError: the file has changed since, or the engine cannot run the network.
     """
 
-    def __init__(self, path: Path, spec: ModelSpec, recipe: Recipe, *, slots: int = 1) -> None:
+    def __init__(
+        self, path: Path, spec: ModelSpec, settings: InferenceSettings, *, slots: int = 1
+    ) -> None:
         file = read_file(path)
         if file.spec != spec:
             raise ModelError("has changed since the work began", where=path, fix="--overwrite")
-        forward = fitted(file, _network(path, file, recipe.engine, slots))
-        super().__init__(forward, spec, recipe, CPU)
+        forward = fitted(file, _network(path, file, settings.engine, slots))
+        super().__init__(forward, spec, settings, CPU)
 
 
 def fitted(file: OnnxFile, network: Forward) -> Forward:
@@ -57,7 +60,7 @@ def fitted(file: OnnxFile, network: Forward) -> Forward:
         file: what it takes and gives.
         network: it.
     """
-    spread = torch.tensor([each if each > 0 else 1.0 for each in file.spec.std])[:, None, None]
+    spread = torch.tensor(divisors(file.spec.std))[:, None, None]
     mean = torch.tensor(file.spec.mean)[:, None, None]
 
     def forward(images: Tensor) -> Tensor:
@@ -70,7 +73,7 @@ def fitted(file: OnnxFile, network: Forward) -> Forward:
     return forward
 
 
-def measure(path: Path) -> Footprint:
+def measure(path: Path) -> MemoryCost:
     """How much memory and time the network of a file takes; as `footprint.measure`.
 
     Raises:
@@ -83,7 +86,7 @@ def measure(path: Path) -> Footprint:
     start = time.perf_counter()
     network(torch.zeros(1, file.ports.bands, side, side))
     seconds = (time.perf_counter() - start) / side**2
-    return Footprint(_numbers(path, file, side) * 4 / side**2, seconds)
+    return MemoryCost(_numbers(path, file, side) * 4 / side**2, seconds)
 
 
 def _filled(images: Tensor, side: int | None) -> Tensor:

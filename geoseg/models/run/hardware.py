@@ -1,10 +1,10 @@
-"""What the machine is good at."""
+"""What the processor can do."""
 
 from __future__ import annotations
 
 
 def has_bf16() -> bool:
-    """Whether the processor that maps computes in bfloat16 itself instead of imitating it."""
+    """Whether the GPU, or without one the CPU, computes in bfloat16 instead of emulating it."""
     import torch
 
     if torch.cuda.is_available():

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from geoseg.classes import IGNORE
 from geoseg.grid import Tile
 from geoseg.models.run.decide import layers
-from geoseg.models.run.inference_settings import Recipe
+from geoseg.models.run.inference_settings import InferenceSettings
 from geoseg.models.run.predictor import Layers
 from geoseg.raster.block import Mask, Pixels
 from geoseg.steps.predict.region_view import View
@@ -24,7 +24,7 @@ class SoftPredictor(Protocol):
     """A predictor that also tells its probabilities."""
 
     @property
-    def recipe(self) -> Recipe:
+    def settings(self) -> InferenceSettings:
         """What is written."""
         ...
 
@@ -57,7 +57,7 @@ def map_blended(view: View, predictor: SoftPredictor) -> tuple[Layers, int]:
         weight[here] += share
     assert total is not None, "something was to be mapped"
     total /= weight.clamp_min(torch.finfo(weight.dtype).tiny)
-    values = layers(total, predictor.recipe).numpy()
+    values = layers(total, predictor.settings).numpy()
     values[:, ~view.wanted] = IGNORE
     return values, mapped
 

@@ -15,9 +15,9 @@ from geoseg.models.networks.build import TORCH_ONLY
 from geoseg.models.run.engines import installed
 from geoseg.models.run.hardware import has_bf16
 from geoseg.models.run.inference_settings import Engine
-from geoseg.models.run.memory_cost import Footprint, measure
+from geoseg.models.run.memory_cost import MemoryCost, measure
 from geoseg.models.saved.model_files import load_network
-from geoseg.models.saved.saved_model import is_file
+from geoseg.models.saved_model import is_file
 from geoseg.raster import Block
 from geoseg.steps.predict.choice import DEFAULT_WINDOW, Choice, ChoiceTask, Trial
 from geoseg.steps.predict.predictor_cache import hold
@@ -81,7 +81,7 @@ def _choose(task: ChoiceTask) -> Choice:
             stand = Stand(task.model, block, task.slots, _pixels(task, window) / _slots(task))
             trials, model, predictor = compete(stand, engines)
             hold(model, task.slots, predictor)
-            return Choice(engine=model.recipe.engine, window=window, trials=tuple(trials))
+            return Choice(engine=model.settings.engine, window=window, trials=tuple(trials))
         except MemoryError as error:
             if task.window or window <= SMALLEST_WINDOW:
                 raise RetryError(
@@ -92,22 +92,22 @@ def _choose(task: ChoiceTask) -> Choice:
             block = _typical(task, _trial_side(task, window))
 
 
-def _footprint(task: ChoiceTask) -> Footprint:
+def _footprint(task: ChoiceTask) -> MemoryCost:
     first = task.model.folders[0]
     if is_file(first):
         from geoseg.models.exchange.onnx_predictor import measure as measure_file
 
         return measure_file(first)
     network, spec = load_network(first)
-    if task.model.recipe.passes:
+    if task.model.settings.passes:
         dropout.names(network)
     return measure(network, len(spec.bands))
 
 
 def _candidates(task: ChoiceTask) -> list[Engine]:
     """What may run the network: first what others are held to, then what is soon ready."""
-    gpu, recipe = _gpu(task), task.model.recipe
-    only_torch = recipe.passes or any(
+    gpu, settings = _gpu(task), task.model.settings
+    only_torch = settings.passes or any(
         spec.architecture in TORCH_ONLY and spec.side is None for spec in task.model.specs
     )
     elsewhere = [Engine(name="openvino", precision="bf16"), Engine(name="openvino")]
@@ -131,7 +131,7 @@ def _candidates(task: ChoiceTask) -> list[Engine]:
         raise ConfigError(
             "no engine does this here",
             got=f"--engine {task.engine} --precision {task.precision}"
-            + (f" --passes {recipe.passes}" if recipe.passes else ""),
+            + (f" --passes {settings.passes}" if settings.passes else ""),
             wanted="onnx computes in fp32 only; --passes, dpt and a GPU need torch, which does not"
             " run .onnx files",
         )
@@ -143,7 +143,7 @@ def _gpu(task: ChoiceTask) -> bool:
     return torch.cuda.is_available() and task.model.uses_torch
 
 
-def _window(task: ChoiceTask, footprint: Footprint) -> int:
+def _window(task: ChoiceTask, footprint: MemoryCost) -> int:
     """The largest window that fits: few pixels of context, as much as caches and memory allow."""
     if _gpu(task):
         return GPU_WINDOW

@@ -8,7 +8,7 @@ from geoseg import files
 from geoseg.job import Run, read_record, spread
 from geoseg.job.record import step_key
 from geoseg.job.run_directory import RECORD
-from geoseg.models.saved.saved_model import SavedModel
+from geoseg.models.saved_model import SavedModel
 from geoseg.steps.predict.choice import DEFAULT_WINDOW, Choice, ChoiceTask
 from geoseg.steps.predict.plan import Plan
 from geoseg.steps.predict.predictor_cache import release

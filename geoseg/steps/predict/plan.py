@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from geoseg import grid
 from geoseg.classes import ClassScheme
 from geoseg.errors import ApartError, ConfigError, GridError
-from geoseg.models.run.inference_settings import Recipe
+from geoseg.models.run.inference_settings import InferenceSettings
 from geoseg.models.run.predictor import Predictor
-from geoseg.models.saved.saved_model import SavedModel, weights_of
 from geoseg.models.saved.spec import ModelSpec
+from geoseg.models.saved_model import SavedModel, weights_of
 from geoseg.raster import RasterSource, Scene, on_grid, open_scenes
 from geoseg.raster.drivers import SUFFIXES
 from geoseg.remote import is_remote, require_bucket
@@ -135,13 +135,13 @@ def _predictor(
     if isinstance(model, Predictor):
         return model
     folders = [model] if isinstance(model, str | Path) else list(model)
-    recipe = Recipe(
+    settings = InferenceSettings(
         views=options.tta,
         passes=options.passes,
         confidence=options.confidence,
         probabilities=options.probabilities,
     )
-    return SavedModel.open([Path(folder) for folder in folders], recipe)
+    return SavedModel.open([Path(folder) for folder in folders], settings)
 
 
 def _refuse(options: PredictOptions, names: Sequence[str], wanted: str, got: str) -> None:

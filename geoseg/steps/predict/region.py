@@ -13,7 +13,7 @@ from geoseg import files, grid
 from geoseg.classes import IGNORE
 from geoseg.grid import Window
 from geoseg.models.run.predictor import Layers, Predictor
-from geoseg.models.saved.saved_model import SavedModel
+from geoseg.models.saved_model import SavedModel
 from geoseg.raster import RasterSource
 from geoseg.raster.cog import encode_part
 from geoseg.steps.predict.core_windows import map_owned

@@ -13,7 +13,7 @@ from odc.geo.geobox import GeoBox
 from geoseg import grid
 from geoseg.errors import GridError
 from geoseg.grid import Window
-from geoseg.models.saved.saved_model import SavedModel
+from geoseg.models.saved_model import SavedModel
 from geoseg.raster import FileSource, RasterSource, XarraySource
 from geoseg.raster.cog import BLOCK
 from geoseg.steps.predict.choice import Choice
@@ -46,7 +46,7 @@ def tasks_of(
     windows = Windows(choice.window, plan.halo, options.blend)
     model = plan.model
     if isinstance(model, SavedModel) and choice.engine:
-        model = replace(model, recipe=model.recipe.model_copy(update={"engine": choice.engine}))
+        model = replace(model, settings=model.settings.model_copy(update={"engine": choice.engine}))
     return [
         RegionTask(
             _cut(source, each, windows), model, each, windows, plan.layers, work, slots,
