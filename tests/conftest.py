@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+import shutil
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
+from filelock import FileLock, ReadWriteLock
 from numpy.typing import NDArray
 
 import geoseg
@@ -37,6 +40,51 @@ SCHEME = ClassScheme.model_validate(
 TINY = geoseg.TileOptions(size=32, block=32, buffer=0, val=0.2, test=0.2)
 
 type MakeRaster = Callable[..., Path]
+type BuildOnce = Callable[[str, Callable[[Path], object]], Path]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(OneAtATime(config), "one-at-a-time")
+
+
+class OneAtATime:
+    """Tests marked ``alone`` come last and run while no other worker runs a test.
+
+    All other tests hold a lock together that those marked ``alone`` hold exclusively. Tests of one
+    file stay on one worker, so that what a file builds for its tests is built once.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._machine: ReadWriteLock | None = None
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        def lane(item: pytest.Item) -> int:
+            return 2 if item.get_closest_marker("alone") else item.path in quick
+
+        quick = {item.path for item in items} - {
+            item.path for item in items if item.get_closest_marker("slow")
+        }
+        items.sort(key=lane)  # the long files first: a short one fills the gap at the end
+        for item in items:
+            name = "alone" if item.get_closest_marker("alone") else str(item.path)
+            item.add_marker(pytest.mark.xdist_group(name))
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, bool, bool]:
+        if "PYTEST_XDIST_WORKER" not in os.environ:
+            return (yield)
+        self._machine = self._machine or ReadWriteLock(_shared(item.config) / "machine.lock")
+        alone = item.get_closest_marker("alone")
+        with self._machine.write_lock() if alone else self._machine.read_lock():
+            return (yield)
+
+
+def _shared(config: pytest.Config) -> Path:
+    """The temporary folder that all workers of this run of pytest see."""
+    factory: pytest.TempPathFactory = config._tmp_path_factory  # type: ignore[attr-defined]
+    base = factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +102,25 @@ class SmallScene:
     pixels: NDArray[np.uint16]
     valid: NDArray[np.bool_]
     classes: NDArray[np.uint8]
+
+
+@pytest.fixture(scope="session")
+def build_once(pytestconfig: pytest.Config) -> BuildOnce:
+    """A function (name, make) that lets one worker fill a folder and hands it to all of them."""
+    built = _shared(pytestconfig) / "built"
+    built.mkdir(exist_ok=True)
+
+    def build(name: str, make: Callable[[Path], object]) -> Path:
+        folder, done = built / name, built / f"{name}.done"
+        with FileLock(built / f"{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # left by one that failed
+                folder.mkdir()
+                make(folder)
+                done.touch()
+        return folder
+
+    return build
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +142,7 @@ def _make_raster(path: Path, array: NDArray[Any], **profile: Any) -> Path:
 
 
 @pytest.fixture(scope="session")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> SmallScene:
+def scene(build_once: BuildOnce) -> SmallScene:
     """The small scene; written once, so tests leave it as it is."""
     rng = np.random.default_rng(7)
     classes = np.zeros((HEIGHT, WIDTH), np.uint8)
@@ -84,13 +151,13 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> SmallScene:
     pixels = rng.integers(800, 1200, (3, HEIGHT, WIDTH), dtype=np.uint16)
     pixels[:, classes == 1] += 2000
     pixels[:, classes == 255] = 0
-    path = tmp_path_factory.mktemp("scene") / "scene.tif"
-    _make_raster(path, pixels, nodata=0, tiled=True, blockxsize=64, blockysize=32)
-    return SmallScene(path, pixels, classes != 255, classes)
+    profile = {"nodata": 0, "tiled": True, "blockxsize": 64, "blockysize": 32}
+    folder = build_once("scene", lambda to: _make_raster(to / "scene.tif", pixels, **profile))
+    return SmallScene(folder / "scene.tif", pixels, classes != 255, classes)
 
 
 @pytest.fixture(scope="session")
-def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def labels(build_once: BuildOnce) -> Path:
     """In lon/lat: fields west of column 112, a wood over part of them, a house over both."""
     import shapely
 
@@ -99,14 +166,18 @@ def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("wood", shapely.box(500_010, 4_999_960, 500_050, 4_999_990)),
         ("house", shapely.box(500_020, 4_999_965, 500_050, 4_999_985)),
     ]
-    return write_labels(tmp_path_factory.mktemp("labels") / "labels.gpkg", shapes, "EPSG:4326")
+    folder = build_once("labels", lambda to: write_labels(to / "labels.gpkg", shapes, "EPSG:4326"))
+    return folder / "labels.gpkg"
 
 
 @pytest.fixture(scope="session")
-def chips(tmp_path_factory: pytest.TempPathFactory, scene: SmallScene, labels: Path) -> Path:
+def chips(build_once: BuildOnce, scene: SmallScene, labels: Path) -> Path:
     """3 x 4 chips of 32 px of the small scene; cut once, so tests leave them as they are."""
-    folder = tmp_path_factory.mktemp("work") / "chips"
-    return geoseg.tile(scene.path, labels, folder, classes=SCHEME, options=TINY)
+
+    def cut(folder: Path) -> None:
+        geoseg.tile(scene.path, labels, folder / "chips", classes=SCHEME, options=TINY)
+
+    return build_once("chips", cut) / "chips"
 
 
 def write_labels(path: Path, shapes: list[tuple[str, shapely.Geometry]], crs: str) -> Path:
@@ -176,9 +247,11 @@ def brief_training() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def demo(build_once: BuildOnce) -> Path:
     """The folder of `geoseg demo`, its network hardly trained; tests work on copies of it."""
-    folder = tmp_path_factory.mktemp("work") / "demo"
-    with training_briefly():
-        geoseg.demo(folder)
-    return folder
+
+    def make(folder: Path) -> None:
+        with training_briefly():
+            geoseg.demo(folder / "demo")
+
+    return build_once("demo", make) / "demo"

@@ -5,11 +5,15 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 import geoseg
 
@@ -17,7 +21,7 @@ ROOT = Path(geoseg.__file__).parent
 FLOORS = (
     {"errors"},
     {"files", "gdal", "grid", "allocator", "options", "remote", "yamlfile", "accuracy", "progress"},
-    {"classes"},
+    {"classes", "layout"},
     {"raster", "vector", "polygonize", "style", "render", "job", "catalog"},
     {"labels"},
     {"chips", "maps"},
@@ -130,6 +134,40 @@ def test_every_module_stands_on_a_floor() -> None:
 def test_imports_point_down_only_and_siblings_do_not_import_each_other() -> None:
     wrong = [str(found) for found in IMPORTS if not is_allowed(found)]
     assert not wrong, "imports that do not point down:\n" + "\n".join(wrong)
+
+
+def circles(found: Iterable[Import]) -> list[list[str]]:
+    """Groups of modules that import each other, late imports counted; those for types are not."""
+    graph: dict[str, set[str]] = defaultdict(set)
+    for each in found:
+        if not each.typing_only:
+            graph[".".join(each.source)].add(".".join(each.target))
+    names = sorted({*graph, *(target for targets in graph.values() for target in targets)})
+    number = {name: index for index, name in enumerate(names)}
+    edges = [(number[a], number[b]) for a, targets in graph.items() for b in targets if a != b]
+    rows, cols = zip(*edges, strict=True) if edges else ((), ())
+    matrix = coo_array((np.ones(len(edges)), (rows, cols)), shape=(len(names), len(names)))
+    count, groups = connected_components(matrix, connection="strong")
+    members = [
+        [name for name, group in zip(names, groups, strict=True) if group == g]
+        for g in range(count)
+    ]
+    return [group for group in members if len(group) > 1]
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    found = circles(IMPORTS)
+    assert not found, "circles of imports:\n" + "\n".join(" <-> ".join(group) for group in found)
+
+
+def test_a_circle_through_a_late_import_is_found() -> None:
+    def edge(source: str, target: str, *, typing_only: bool = False) -> Import:
+        return Import(ROOT / f"{source}.py", 1, tuple(target.split(".")), typing_only)
+
+    chain = [edge("job/run", "job.lock"), edge("job/lock", "files")]
+    assert circles(chain) == []
+    assert circles([*chain, edge("files", "job.run", typing_only=True)]) == []
+    assert circles([*chain, edge("files", "job.run")]) == [["files", "job.lock", "job.run"]]
 
 
 def test_the_rules_see_what_they_are_for() -> None:

@@ -313,13 +313,13 @@ def test_every_architecture_takes_a_step_and_maps_a_scene(
     )
     side = 2 * stride_of(network) if stride_of(network) > 1 else 40
     image = torch.randn(2, bands, side, side)
-    optimizer = torch.optim.SGD(fit_network.parameters(), lr=0.01)
-    before = [p.clone() for p in fit_network.parameters()]
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
+    before = [p.clone() for p in network.parameters()]
     truth = torch.randint(0, 2, (2, side, side))
     torch.nn.functional.cross_entropy(network(image), truth).backward()
     optimizer.step()
-    assert any(not torch.equal(a, b) for a, b in zip(before, fit_network.parameters(), strict=True))
-    assert fit_network.eval()(image[..., : side // 2]).shape == (2, 2, side, side // 2)
+    assert any(not torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
+    assert network.eval()(image[..., : side // 2]).shape == (2, 2, side, side // 2)
     assert halo_of(network) % stride_of(network) == 0
     save_model(tmp_path / "model", network, spec)
     pixels = np.random.default_rng(bands).integers(600, 1400, (bands, 80, 112), dtype=np.uint16)
