@@ -203,8 +203,8 @@ class TestExport:
         [
             ("x.pt", ExportOptions(), "a name ending with .onnx"),
             ("x.onnx", ExportOptions(to="torchexport"), "a name ending with .pt2"),
-            ("x.onnx", ExportOptions(tile=100), "a multiple of 32 that is more than 128"),
-            ("x.onnx", ExportOptions(tile=128), "a multiple of 32 that is more than 128"),
+            ("x.onnx", ExportOptions(tile=100), "a multiple of 32 above 128"),
+            ("x.onnx", ExportOptions(tile=128), "a multiple of 32 above 128"),
         ],
     )
     def test_a_name_or_a_tile_that_does_not_suit_is_refused(
@@ -359,7 +359,7 @@ class TestOurFiles:
         file = Path(shutil.copy(exported, tmp_path / "x.onnx"))
         saved = SavedModel.open([file], ONNX)
         export_model(model, file, options=ExportOptions(tile=96))
-        with pytest.raises(ModelError, match="has changed since the work began"):
+        with pytest.raises(ModelError, match="has changed since the run began"):
             saved.load()
 
     @pytest.mark.skipif(find_spec("openvino") is None, reason="openvino is not installed")

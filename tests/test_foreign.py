@@ -132,7 +132,7 @@ class TestMapping:
     ) -> None:
         path = network(tmp_path / "x.onnx", outputs=outputs, last=("Identity",))
         if outputs == 1:
-            with pytest.raises(ModelError, match=r"no probability; got Conv.*wanted a Sigmoid"):
+            with pytest.raises(ModelError, match=r"not a probability; got Conv.*wanted a Sigmoid"):
                 read_file(path)
         else:
             assert read_file(path).answer == "logits"
@@ -335,7 +335,7 @@ class TestHostileFiles:
             ("class_names", "__import__('os').getcwd()", "its class_names cannot be read"),
             ("class_names", "[" * 100_000, "its class_names cannot be read"),
             ("class_names", '{"0": "a", "2": "b"}', "has the ids 0, 2"),
-            ("class_names", '{"0": "a", "1": "a"}', "no names of classes"),
+            ("class_names", '{"0": "a", "1": "a"}', "cannot be names of classes"),
             ("class_names", '"' + "x" * onnx_metadata.LONGEST + '"', "1000002 characters"),
             ("resolution", "-3", "resolution -3"),
             ("resolution", "NaN", "resolution"),

@@ -166,7 +166,7 @@ def test_a_damaged_forest_is_refused(chips: Path, scene: SmallScene, tmp_path: P
     data = bytearray((model / "model.safetensors").read_bytes())
     data[-1] ^= 1
     (model / "model.safetensors").write_bytes(data)
-    with pytest.raises(ModelError, match="not those the spec was written for"):
+    with pytest.raises(ModelError, match="do not belong to the spec"):
         PixelPredictor.load(model, read_spec(model))
     (entry,) = geoseg.info([model])
     assert [row["code"] for row in entry["problems"]] == ["damaged"]

@@ -342,7 +342,7 @@ def test_damaged_weights_are_noticed(tmp_path: Path) -> None:
     data = bytearray(weights.read_bytes())
     data[-5] ^= 8
     weights.write_bytes(data)
-    with pytest.raises(ModelError, match="not those the spec was written for"):
+    with pytest.raises(ModelError, match="do not belong to the spec"):
         load_network(folder)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from geoseg import files
 from geoseg.errors import ModelError
-from geoseg.models.exchange.contract import TOLERANCE, Exported, probabilities, sample
+from geoseg.models.exchange.contract import TOLERANCE, Exported, noise, probabilities
 from geoseg.models.saved.model_files import load_network
 from geoseg.models.saved.spec import SPEC
 
@@ -41,8 +41,8 @@ def write_program(folder: Path, out: Path) -> float:
     network, bands = network.eval(), len(spec.bands)
     exported = Exported(network, spec).eval()
     rows, cols = EXAMPLE_ROWS * spec.stride, EXAMPLE_COLS * spec.stride
-    program = _program(exported, exported.pixels(sample(bands, rows, cols)), folder)
-    scaled = sample(bands, rows + spec.stride, cols - 2 * spec.stride)
+    program = _program(exported, exported.pixels(noise(bands, rows, cols)), folder)
+    scaled = noise(bands, rows + spec.stride, cols - 2 * spec.stride)
     with torch.no_grad():
         found: Tensor = program.module()(exported.pixels(scaled))
     difference = float((found - probabilities(network, spec, scaled)).abs().max())
