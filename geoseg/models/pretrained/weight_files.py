@@ -88,8 +88,9 @@ def read(path: Path) -> State:
 
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
+            content: Any = load_file(path)
+        else:
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, ValueError, RuntimeError, EOFError, SafetensorError) as error:
         raise ModelError("cannot be read as weights", where=path, got=error) from error
     except Exception as error:  # torch raises pickle's own error for what is not plain
