@@ -98,6 +98,7 @@ def assemble(
     check_no_copies(placed, digests, _chip_m2(sources, size), _names(sources))
     split = _split(placed, sources, rule)
     shared = _check(placed, split, sources, scheme)
+    # of all chips, so that every fold can pool those of its own training chips
     moments = np.concatenate([each.moments for each in survey])
     spec = _spec(placed, split, sources, scheme, moments, shared)
     write_arrays(folder, partial(_loaded, [path for _, path in parts]), len(placed.scene))

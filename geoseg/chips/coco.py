@@ -69,6 +69,7 @@ def _regions(labels: NDArray[np.uint8]) -> Iterator[dict[str, Any]]:
 def _outline(shape: shapely.Polygon, size: tuple[int, ...]) -> Any:
     if not shape.interiors:
         return [np.array(shape.exterior.coords)[:-1].ravel().tolist()]
+    # burned by pixel centres, which gives back exactly the pixels the outline was traced from
     filled = rasterio.features.rasterize([shape], size, dtype="uint8")
     encoded = masks.encode(np.asfortranarray(filled))
     return {"size": list(size), "counts": encoded["counts"].decode("ascii")}

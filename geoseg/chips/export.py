@@ -52,6 +52,7 @@ def export(folder: Path, kind: ExportName | None, *, again: bool) -> None:
 
 def _write_image(path: Path, chips: ChipSet, chip: int) -> None:
     with (
+        # GDAL would write the mask into a second file, .msk, otherwise
         rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
         _created(path, chips, chip, len(chips.spec.bands), chips.spec.dtype) as dataset,
     ):

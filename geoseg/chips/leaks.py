@@ -56,6 +56,7 @@ def check_no_copies(
         ChipsError: chips of two scenes have the same pixels; the error states the area and the
             chips.
     """
+    # overlapping scenes may hold the same pixels; those pairs are known to be near each other
     linked = {(int(a), int(b)) for a, b in placed.links.pairs}
     first: dict[str, int] = {}
     pairs = []

@@ -164,6 +164,7 @@ def _frame(geobox: GeoBox, reach: int) -> shapely.Polygon:
     """Bounding box in lon/lat with a margin; all longitudes if it crosses the antimeridian."""
     to_lonlat = Transformer.from_crs(grid.crs_of(geobox).proj, 4326, always_xy=True)
     west, south, east, north = to_lonlat.transform_bounds(*grid.bounds(geobox))
+    # generous: pairs of scenes whose chips are too far apart are sorted out later
     margin = 2 * (reach + 1) * grid.gsd_m(geobox) / METRES_PER_DEGREE
     south, north = south - margin, north + margin
     # meridians converge: the same margin is more degrees of longitude near the poles

@@ -28,7 +28,7 @@ from geoseg.progress import track
 from geoseg.raster import RasterSource
 from geoseg.raster.block import Mask, Pixels
 
-type Label = Callable[[Pixels, Mask], NDArray[np.uint8]]
+type Labeller = Callable[[Pixels, Mask], NDArray[np.uint8]]
 """Maps pixels, (chips, bands, size, size), and validity, (chips, size, size), to class ids or
 255."""
 
@@ -37,7 +37,7 @@ COPIED = 64
 
 
 def with_pseudo_labels(
-    chips: ChipSet, areas: UnlabelledAreas, label: Label, work: Path
+    chips: ChipSet, areas: UnlabelledAreas, label: Labeller, work: Path
 ) -> ChipSet | None:
     """Write the training chips, followed by the chips of unlabelled scenes that get labels.
 
@@ -75,7 +75,7 @@ def added_pixels(chips: ChipSet, more: ChipSet | None) -> list[int]:
 
 
 def _cut_all(
-    chips: ChipSet, areas: UnlabelledAreas, label: Label, folder: Path
+    chips: ChipSet, areas: UnlabelledAreas, label: Labeller, folder: Path
 ) -> Mapping[str, int]:
     """Cut and label the regions that are left; return the scene of each part that has chips."""
     ledger = Ledger(folder)
@@ -102,7 +102,7 @@ def _around(corners: NDArray[np.int64], size: int) -> Window:
 
 
 def _cut(
-    source: RasterSource, corners: NDArray[np.int64], size: int, label: Label, held: set[str]
+    source: RasterSource, corners: NDArray[np.int64], size: int, label: Labeller, held: set[str]
 ) -> ChipPart | None:
     """The chips of a region that get labels, or None."""
     region = _around(corners, size)

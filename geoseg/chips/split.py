@@ -88,6 +88,7 @@ def choose_split(
     """
     best: tuple[float, Split] | None = None
     problem: ChipsError | None = None
+    # buffers vary slowest: a wide buffer matters more than large blocks
     for buffer, side in product(buffers, block_sides):
         blocks = blocks_of(placed, side)
         rules: dict[str, Any] = {
@@ -294,4 +295,5 @@ def _cost(names: SplitNames, pixels: NDArray[np.int64], shares: tuple[float, flo
     trained = pixels[names == TRAIN].sum(axis=0)[total > 0]
     if not trained.sum():
         return np.inf
+    # a class that is missing from training costs more than one missing from a held-out split
     return cost + 2 * float(np.mean(trained == 0))

@@ -116,6 +116,7 @@ def _check_apart(area: Polygons, geobox: GeoBox) -> None:
     differ &= (area.ids[one] != IGNORE) & (area.ids[other] != IGNORE)
     one, other = one[differ], other[differ]
     common = shapely.intersection(area.geometries[one], area.geometries[other])
+    # polygons digitised side by side overlap by slivers; less than a pixel is none
     real = shapely.area(common) >= abs(geobox.affine.determinant)
     if not real.any():
         return

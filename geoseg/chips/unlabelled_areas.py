@@ -91,6 +91,7 @@ def _names(
     spec = chips.spec
     table = chips.index[chips.index["split"].isin([VAL, TEST])]
     own = table[["scene", "row", "col"]].to_numpy(dtype=np.int64)
+    # unlabelled scenes are numbered after the labelled ones, as if chips had been cut from all
     numbers = [len(spec.scenes) + scene for scene in range(len(sources))]
     scenes = [own[:, 0], *(np.full(len(c), n) for n, c in zip(numbers, corners, strict=True))]
     placed = PlacedChips(

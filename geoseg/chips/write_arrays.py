@@ -21,6 +21,7 @@ def write_arrays(folder: Path, parts: Callable[[], Iterator[ChipPart]], count: i
         parts: starts over on every call, and yields the chips in order.
         count: number of chips in all parts.
     """
+    # one file after the other: memory holds one part, and the disk is written in sequence
     for field in FIELDS:
         example = getattr(next(parts()), field)
         with files.whole(folder / f"{field}.npy") as temporary:

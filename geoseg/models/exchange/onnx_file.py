@@ -89,6 +89,7 @@ def read_file(path: Path) -> OnnxFile:
     if GEOSEG_KEY not in metadata:
         return _theirs(path, data, digest, found, read_metadata(metadata, found.bands, path))
     own = _own(metadata[GEOSEG_KEY], data, path)
+    # the file declares one size for Deepness and GeoDeep; here any will do
     if own.any_size:
         declare(model, None)
         data = model.SerializeToString()

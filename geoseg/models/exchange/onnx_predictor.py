@@ -114,6 +114,7 @@ def _logits(file: OnnxFile, answer: Tensor) -> Tensor:
         return answer
     if file.output == "one":
         level = torch.logit(torch.tensor(file.threshold).clamp(1e-6, 1 - 1e-6))
+        # in double precision, as float32 rounds 1 - eps, and with it the largest logit
         ahead = torch.logit(answer.double(), eps=1e-7).float() - level
         return torch.cat((torch.zeros_like(ahead), ahead), dim=1)
     return torch.log(answer.clamp_min(torch.finfo(answer.dtype).tiny)) * file.spec.temperature

@@ -184,6 +184,7 @@ def _draw(
     counts = np.zeros(256, np.int64)
     for _, valid, labels in chips:
         counts += np.bincount(labels[valid], minlength=256)
+    # a class that is rare is taken whole; the others are thinned at random
     share = np.minimum(1, PER_CLASS / np.maximum(counts, 1))
     share[classes:] = 0
     features, drawn = [], []

@@ -65,6 +65,7 @@ def _download(weights: Weights, file: Path) -> None:
 
 
 def _model(weights: Weights, file: Path, folder: Path) -> Path:
+    # torchgeo's whole models are U-Nets of segmentation-models-pytorch
     network = build("unet", weights.backbone, len(weights.bands), len(weights.classes))
     left = load_weights(network, weight_files.read(file), Kernel(weights.bands, weights.bands))
     if left:

@@ -45,6 +45,7 @@ def load_weights(network: nn.Module, state: State, kernel_of: Kernel) -> list[st
         fitted = _fit(kernel_of(value) if name == first else value, target[name], name)
         if fitted is not None and fitted.shape == target[name].shape:
             taken[name] = fitted.to(target[name].dtype)
+    # of an encoder alone, the decoder may be missing; of a whole model, nothing but the head
     must = [n for n in target if whole or n.startswith("encoder.")]
     lacking = [n for n in must if n not in taken and not _may_differ(n)]
     if lacking or not taken:
@@ -169,6 +170,7 @@ def _fit(value: Tensor, target: Tensor, name: str) -> Tensor | None:
         return None
     from timm.layers.pos_embed import resample_abs_pos_embed
 
+    # one class token, then a square of patches
     side = int((target.shape[1] - 1) ** 0.5)
     if value.shape[-1] != target.shape[-1] or side * side + 1 != target.shape[1]:
         return None

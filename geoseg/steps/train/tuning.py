@@ -56,6 +56,7 @@ def tuned(
         proposed = short.model_copy(update=_proposal(trial))
         return _once(work / f"trial-{trial.number + 1}", lambda place: score(proposed, place))
 
+    # optuna keeps no files here: the notes of trials are enough to repeat a search
     sampler = optuna.samplers.TPESampler(seed=options.seed)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     study.optimize(attempt, n_trials=options.tune)
