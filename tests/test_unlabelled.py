@@ -1,4 +1,4 @@
-"""Scenes without labels: pseudo-labels where the network is sure, never on val or test areas."""
+"""Scenes without labels: pseudo-labels where the network is confident, never on held-out ground."""
 
 from __future__ import annotations
 
@@ -118,13 +118,13 @@ def test_ground_is_compared_across_zones(
     areas = find_unlabelled_areas(chips, [FileSource(other)])
     index = gpd.read_file(folder / "chips.gpkg").to_crs(32634)
     held = index[index["split"].isin(["val", "test"])].union_all()
-    areas = {}
+    overlaps = {}
     for _, row, col in places(areas):
         x, y = affine @ (col, row)
         right, low = affine @ (min(col + 32, width), min(row + 32, height))
-        areas[row, col] = shapely.box(x, low, right, y).intersection(held).area
-    assert len(areas) > 3
-    assert max(areas.values()) < 0.5 * 0.5, "less than a pixel"
+        overlaps[row, col] = shapely.box(x, low, right, y).intersection(held).area
+    assert len(overlaps) > 3
+    assert max(overlaps.values()) < 0.5 * 0.5, "less than a pixel"
 
 
 def test_where_all_ground_is_held_out_there_is_nothing_to_learn(
