@@ -468,14 +468,14 @@ def export_model_(
     *,
     options: Annotated[ExportOptions, Parameter(name="*")] = ExportOptions(),
 ) -> None:
-    """Write a network as one file that QGIS plugins and other programs run.
+    """Write a network as one ONNX file, which QGIS plugins and other programs run.
 
     Parameters
     ----------
     model:
         Model directory, or the name of a ready model that was fetched.
     out:
-        .onnx or .pt2 file to write; beside the model and named like it when not given.
+        .onnx file to write; beside the model and named like it when not given.
     """
     _print([export_model(model, out, options=options)])
 

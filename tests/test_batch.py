@@ -221,8 +221,9 @@ class TestBatch:
 
     def test_every_scene_of_every_page_gets_a_map_on_its_own_grid(
         self, scenes: list[dict[str, Any]], items: list[pystac.Item], model: Path, tmp_path: Path,
-        capsys: pytest.CaptureFixture[str],
+        capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
     ) -> None:  # fmt: skip
+        monkeypatch.setattr("geoseg.steps.predict.choose.SHORT_S", 3600.0)  # no trials
         with serve_stac(scenes, page=2) as server:
             assert self.run(server, model, tmp_path / "maps") == 0
             assert len(server.searches) == 2

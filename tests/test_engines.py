@@ -28,9 +28,10 @@ from torch import nn
 
 import geoseg
 from geoseg import grid
-from geoseg.errors import ConfigError, ModelError, RetryError
+from geoseg.errors import ConfigError, ModelError, PartialError, RetryError
 from geoseg.files import sha256
 from geoseg.grid import Window
+from geoseg.job import WorkerOptions, spread
 from geoseg.models.run import engines, hardware, memory_cost, network_predictors
 from geoseg.models.run.engines import torch_eager
 from geoseg.models.run.inference_settings import Engine, InferenceSettings
@@ -41,7 +42,7 @@ from geoseg.models.saved.spec import ModelSpec
 from geoseg.models.saved_model import SavedModel
 from geoseg.raster import FileSource
 from geoseg.steps.predict import choose as choose_module
-from geoseg.steps.predict import explain, predictor_cache, trials
+from geoseg.steps.predict import explain, predictor_cache, trials, workers
 from geoseg.steps.predict import work as work_module
 from geoseg.steps.predict.choice import Choice, ChoiceTask, Trial
 from geoseg.steps.predict.choose import choose
@@ -316,6 +317,12 @@ class TestChoice:
         saved = SavedModel.open([model], InferenceSettings())
         return ChoiceTask(FileSource(large), 1, saved, "auto", "auto", 256, 6, slots=1, processes=1)
 
+    @pytest.fixture(autouse=True)
+    def _released(self) -> Iterator[None]:
+        """No test maps with the predictor of another."""
+        yield
+        predictor_cache.release()
+
     @pytest.fixture
     def patient(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Every trial pays, but for compiling."""
@@ -350,6 +357,14 @@ class TestChoice:
         choice = choose(task)
         assert choice.engine == FP32
         assert "too short for trials" in choice.explain()
+
+    def test_a_short_job_does_not_try_its_window(
+        self, task: ChoiceTask, hurried: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        limited(monkeypatch, 0)
+        choice = choose(replace(task, engine="torch", precision="fp32"))
+        assert choice.window == 256
+        assert "nothing else does what was asked for" in choice.explain()
 
     @pytest.mark.parametrize(
         ("capable", "wanted"), [(False, {"fp32"}), (True, {"fp32", "bf16"})], ids=["not", "capable"]
@@ -450,22 +465,85 @@ class TestChoice:
         assert choice.engine == FP32
         assert choice.trials[1].note == "cannot: cannot run this network"
 
+    @pytest.mark.parametrize("engines_left", [1, 2])
     def test_a_window_that_does_not_fit_the_memory_is_halved(
-        self, task: ChoiceTask, patient: None, monkeypatch: pytest.MonkeyPatch
+        self,
+        task: ChoiceTask,
+        engines_left: int,
+        patient: None,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        monkeypatch.setattr(choose_module, "has_bf16", lambda: engines_left == 2)
         limited(monkeypatch, 300)
         choice = choose(replace(task, engine="torch", window=None))
         assert choice.window == 256
+        assert len(choice.trials) == engines_left
 
+    @pytest.mark.parametrize("engines_left", [1, 2])
     def test_a_window_that_was_asked_for_and_does_not_fit_is_said(
-        self, task: ChoiceTask, patient: None, monkeypatch: pytest.MonkeyPatch
+        self,
+        task: ChoiceTask,
+        engines_left: int,
+        patient: None,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        monkeypatch.setattr(choose_module, "has_bf16", lambda: engines_left == 2)
         limited(monkeypatch, 200)
         with pytest.raises(RetryError, match="does not fit the memory; got 256 px.*--window"):
             choose(replace(task, engine="torch"))
 
+    def test_the_only_engine_left_runs_one_whole_window(
+        self, task: ChoiceTask, patient: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """512 px and 6 px of context on either side, where rivals would run 384 + 12 px."""
+        fixed = replace(task, engine="torch", precision="fp32", window=512)
+        limited(monkeypatch, 524)
+        assert choose(fixed).window == 512
+        limited(monkeypatch, 523)
+        with pytest.raises(RetryError, match="got 512 px"):
+            choose(fixed)
+
+    def test_pixels_that_the_only_engine_cannot_map_do_not_stop_the_choice(
+        self, task: ChoiceTask, patient: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: Any) -> Layers:
+            raise ModelError("the network returns numbers that are not finite")
+
+        monkeypatch.setattr(NetworkPredictor, "__call__", fail)
+        assert choose(replace(task, engine="torch", precision="fp32")).engine == FP32
+
+    def test_a_region_whose_window_does_not_fit_is_reported_with_what_helps(
+        self,
+        model: Path,
+        scene: SmallScene,
+        tmp_path: Path,
+        hurried: None,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        limited(monkeypatch, 100)
+        with pytest.raises(PartialError, match="1 of 1 failed") as caught:
+            geoseg.predict(scene.path, model, tmp_path / "map", options=TORCH_ONLY)
+        ((_, reason),) = caught.value.failures
+        assert "does not fit the memory; got 256 px" in reason
+        assert "a smaller --window" in reason
+
+    def test_a_window_that_fits_in_no_region_ends_the_work(
+        self,
+        model: Path,
+        large: Path,
+        tmp_path: Path,
+        hurried: None,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(workers, "CPU_COUNT", 1)
+        limited(monkeypatch, 0)
+        with pytest.raises(
+            RetryError, match="^a window does not fit the memory; got 256 px.*--win"
+        ):
+            geoseg.predict(large, model, tmp_path / "map", options=TORCH_ONLY)
+
     def test_a_small_memory_gets_a_small_window(
-        self, task: ChoiceTask, monkeypatch: pytest.MonkeyPatch
+        self, task: ChoiceTask, hurried: None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The FCN puts out 10 x 64 + 2 numbers a pixel, 2568 bytes, and holds half of that."""
         windows = {}
@@ -544,7 +622,12 @@ class TestChoice:
         assert asked == [2, 2]
 
     def test_what_is_explained_is_what_is_used(
-        self, model: Path, large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self,
+        model: Path,
+        large: Path,
+        tmp_path: Path,
+        hurried: None,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         options = geoseg.PredictOptions(window=256)
         text = explain(large, model, tmp_path / "map", options=options)
@@ -569,11 +652,11 @@ class TestChoice:
         self, model: Path, large: Path, tmp_path: Path
     ) -> None:
         sums = set()
-        for workers in (0, 2):
+        for count in (0, 2):
             options = geoseg.PredictOptions(
-                engine="openvino", precision="fp32", window=256, workers=workers
+                engine="openvino", precision="fp32", window=256, workers=count
             )
-            (folder,) = geoseg.predict(large, model, tmp_path / f"{workers}", options=options)
+            (folder,) = geoseg.predict(large, model, tmp_path / f"{count}", options=options)
             sums.add((sha256(folder / "classes.tif"), sha256(folder / "confidence.tif")))
             record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
             assert record["counts"]["choice"]["engine"]["name"] == "openvino"
@@ -614,6 +697,7 @@ def limited(monkeypatch: pytest.MonkeyPatch, side: int) -> None:
 def test_a_processor_has_bf16_when_it_says_so(
     able: dict[str, bool], expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv(hardware.BF16, raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
     assert hardware.has_bf16() is expected
@@ -622,6 +706,7 @@ def test_a_processor_has_bf16_when_it_says_so(
 def test_a_graphics_card_that_imitates_bf16_does_not_have_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.delenv(hardware.BF16, raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     for real in (True, False):
         monkeypatch.setattr(
@@ -630,6 +715,37 @@ def test_a_graphics_card_that_imitates_bf16_does_not_have_it(
             lambda including_emulation, real=real: real or including_emulation,
         )
         assert hardware.has_bf16() is real
+
+
+@pytest.mark.parametrize("processor", [False, True])
+def test_the_environment_overrides_what_the_processor_says_of_bf16(
+    processor: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": processor})
+    for answer, expected in {"0": False, "1": True, "": processor}.items():
+        monkeypatch.setenv(hardware.BF16, answer)
+        assert hardware.has_bf16() is expected
+
+
+def test_another_answer_about_bf16_than_0_or_1_is_refused(
+    model: Path, large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(hardware.BF16, "yes")
+    with pytest.raises(ConfigError, match="variable GEOSEG_BF16: must be 0 or 1; got 'yes'"):
+        geoseg.predict(large, model, tmp_path / "map")
+
+
+@pytest.mark.slow
+def test_worker_processes_inherit_the_answer_about_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = not hardware.has_bf16()
+    monkeypatch.setenv(hardware.BF16, str(int(other)))
+    ((_, found),) = spread(bf16_there, [0], WorkerOptions(workers=1), label="asking")
+    assert found is other
+
+
+def bf16_there(_: int) -> bool:
+    return hardware.has_bf16()
 
 
 def test_the_footprint_counts_what_every_layer_puts_out() -> None:

@@ -205,7 +205,7 @@ def test_a_pixel_of_nan_is_no_data_and_spoils_no_other(
     model = save_fcn(tmp_path / "model", spec_for(B3, dtype="float32"))
     maps = []
     for path in (clean, dirty):
-        (folder,) = geoseg.predict(path, model, tmp_path / path.stem)
+        (folder,) = geoseg.predict(path, model, tmp_path / path.stem, options=FP32)
         with rasterio.open(folder / "classes.tif") as dataset:
             maps.append(dataset.read(1))
     assert np.argwhere(maps[1] == 255).tolist() == [[40, 50], [41, 50]]
@@ -238,8 +238,8 @@ def test_a_rotated_scene_is_mapped_on_its_own_rotated_grid(
 ) -> None:
     rotated = Affine.translation(5e5, 5e6) @ Affine.rotation(30) @ Affine.scale(0.5, -0.5)
     path = make_raster(tmp_path / "rotated.tif", scene.pixels, nodata=0, transform=rotated)
-    (folder,) = geoseg.predict(path, model, tmp_path / "map")
-    (straight,) = geoseg.predict(scene.path, model, tmp_path / "straight")
+    (folder,) = geoseg.predict(path, model, tmp_path / "map", options=FP32)
+    (straight,) = geoseg.predict(scene.path, model, tmp_path / "straight", options=FP32)
     with (
         rasterio.open(folder / "classes.tif") as dataset,
         rasterio.open(straight / "classes.tif") as north_up,
@@ -329,10 +329,9 @@ def test_an_xarray_is_mapped_like_the_file_it_came_from(
     source = FileSource(scene.path)
     array = wrap_xr(scene.pixels, source.geobox, nodata=0, axis=1)
     array = array.chunk({array.dims[1]: 40})
-    (from_array,) = geoseg.predict(
-        array, model, tmp_path / "array", options=geoseg.PredictOptions(bands="1,2,3")
-    )
-    (from_file,) = geoseg.predict(scene.path, model, tmp_path / "file")
+    numbered = geoseg.PredictOptions(engine="torch", precision="fp32", window=256, bands="1,2,3")
+    (from_array,) = geoseg.predict(array, model, tmp_path / "array", options=numbered)
+    (from_file,) = geoseg.predict(scene.path, model, tmp_path / "file", options=FP32)
     assert sha256(from_array / "classes.tif") == sha256(from_file / "classes.tif")
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from math import inf, nan
 from multiprocessing import get_context
+from threading import Barrier, get_ident
 from typing import Any
 
 import numpy as np
@@ -376,6 +377,23 @@ def test_rules_that_mean_nothing_are_refused(rules: dict[str, Any]) -> None:
 def test_a_tolerance_that_measures_nothing_is_refused(simplify: Any, amount: float) -> None:
     with pytest.raises(ConfigError, match=f"is no size; got {amount}; wanted a finite number"):
         simplify(amount)
+
+
+@pytest.mark.parametrize("cores", [1, 3])
+def test_strips_are_spread_over_the_cores_that_the_process_may_use(
+    cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dask's count respects affinity and quotas; with one core no thread is started."""
+    monkeypatch.setattr("dask.system.CPU_COUNT", cores)
+    meeting = Barrier(cores, timeout=30)
+
+    def work(_: int) -> int:
+        meeting.wait()
+        return get_ident()
+
+    found = set(threads()(work, range(cores)))
+    assert len(found) == cores
+    assert (get_ident() in found) is (cores == 1)
 
 
 def test_smoothing_rounds_the_corners_of_a_field_and_leaves_its_sides() -> None:

@@ -13,15 +13,12 @@ from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 from scipy.spatial import KDTree
 
-from geoseg import grid
-from geoseg.vector.measure import areas_m2
+from geoseg import grid, ground
 
 PIECES = 8
 """Segments per side of a chip; straight sides are curved in another CRS."""
 ROUNDING_PX = 1.0
 """Smaller overlaps, in pixels, are rounding errors between chips that lie side by side."""
-METRES_PER_DEGREE = 111_000.0
-"""Of latitude, rounded down, so that margins are rather too wide."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +130,7 @@ def _shared_m2(common: NDArray[Any], geobox: GeoBox) -> NDArray[np.float64]:
     """Areas in square metres of overlaps that are given in pixels of a grid."""
     shared = np.zeros(len(common))
     real = shapely.area(common) >= ROUNDING_PX
-    shared[real] = areas_m2(on_grid(common[real], geobox), geobox)
+    shared[real] = ground.areas_m2(on_grid(common[real], geobox), geobox)
     return shared
 
 
@@ -156,16 +153,18 @@ def _neighbours(
     """Yield the pairs of scenes whose frames, with a margin, intersect."""
     frames = np.array([_frame(geoboxes[scene], reach) for scene in scenes])
     for first, second in shapely.STRtree(frames).query(frames).T:
-        if first < second:
+        one, other = (grid.crs_of(geoboxes[scenes[each]]).proj for each in (first, second))
+        if first < second and ground.same_body(one, other):
             yield scenes[first], scenes[second]
 
 
 def _frame(geobox: GeoBox, reach: int) -> shapely.Polygon:
     """Bounding box in lon/lat with a margin; all longitudes if it crosses the antimeridian."""
-    to_lonlat = Transformer.from_crs(grid.crs_of(geobox).proj, 4326, always_xy=True)
-    west, south, east, north = to_lonlat.transform_bounds(*grid.bounds(geobox))
+    crs = grid.crs_of(geobox).proj
+    west, south, east, north = ground.to_lonlat(crs).transform_bounds(*grid.bounds(geobox))
+    radius = ground.surface_of(crs).geod.b
     # generous: pairs of scenes whose chips are too far apart are sorted out later
-    margin = 2 * (reach + 1) * grid.gsd_m(geobox) / METRES_PER_DEGREE
+    margin = float(np.degrees(2 * (reach + 1) * ground.gsd_m(geobox) / radius))
     south, north = south - margin, north + margin
     # meridians converge: the same margin is more degrees of longitude near the poles
     poleward = min(89.5, max(abs(south), abs(north)))

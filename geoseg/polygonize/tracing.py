@@ -8,7 +8,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from itertools import islice
-from os import cpu_count
 from typing import Any
 
 from numpy.typing import NDArray
@@ -95,11 +94,16 @@ def trace(
 
 
 def threads(workers: int | None = None) -> Spread:
-    """Work in threads of this process: as many as there are cores, if nothing else is said.
+    """Work in threads of this process.
 
     With one, everything happens in the calling thread.
+
+    Args:
+        workers: how many threads; by default one per core that this process may use.
     """
-    count = workers or cpu_count() or 1
+    from dask.system import CPU_COUNT
+
+    count = workers or CPU_COUNT
 
     def spread[T, R](function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         if count == 1:

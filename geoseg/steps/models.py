@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -16,23 +16,18 @@ if TYPE_CHECKING:
     from geoseg.models.pretrained.weights import Weights
 
 logger = logging.getLogger(__name__)
-SUFFIXES = {"onnx": ".onnx", "torchexport": ".pt2"}
 
 
 class ExportOptions(Options):
     """Options of `export_model`."""
 
-    to: Literal["onnx", "torchexport"] = "onnx"
-    """ONNX, which geoseg, the QGIS plugin Deepness, GeoDeep and many others run; or a program of
-    torch.export, for torch without geoseg."""
-
     tile: int | None = Field(None, ge=32)
-    """ONNX: side in pixels of the tiles that Deepness and GeoDeep shall cut; 512, or what the
-    network was trained on, by default. geoseg maps windows of any size all the same."""
+    """Side in pixels of the tiles that Deepness and GeoDeep cut; by default 512, or the size the
+    network was trained on. geoseg maps windows of any size all the same."""
 
     dynamic: bool = False
-    """ONNX: declare that the network takes any number of images of any size; Deepness and GeoDeep
-    do not open such files."""
+    """Declare that the network takes any number of images of any size; Deepness and GeoDeep do not
+    open such files."""
 
 
 def list_models(words: Sequence[str] = (), *, unusable: bool = False) -> list[Weights]:
@@ -111,15 +106,15 @@ def show_model(name: str | Path) -> dict[str, Any]:
 def export_model(
     model: str | Path, out: str | Path | None = None, *, options: ExportOptions | None = None
 ) -> Path:
-    """Write a network as one file that other programs run.
+    """Write a network as one ONNX file, which other programs run too.
 
     It takes pixels divided by 255 and gives probabilities. What it gives is compared with what
     torch gives before the file appears, and what the model directory says is kept in it.
 
     Args:
         model: a model directory, or the name of a ready model that was fetched.
-        out: the file to write, .onnx or .pt2; beside the model and named like it when not given.
-        options: which kind of file.
+        out: the .onnx file to write; beside the model and named like it when not given.
+        options: what the file declares about its tiles.
 
     Returns:
         The file.
@@ -128,21 +123,16 @@ def export_model(
         ConfigError: the name does not end as it should, or the tile does not suit the network.
         ModelError: it is no network, or gives other probabilities as a file.
     """
+    from geoseg.models.exchange.onnx_export import write_onnx
+
     options = options or ExportOptions()
-    folder, out = _network(Path(model)), _out(Path(model), out, SUFFIXES[options.to])
-    if options.to == "torchexport":
-        from geoseg.models.exchange.program import write_program
-
-        difference, sizes = write_program(folder, out), "any size"
-    else:
-        from geoseg.models.exchange.onnx_export import write_onnx
-
-        written = write_onnx(folder, out, tile=options.tile, dynamic=options.dynamic)
-        difference = written.difference
-        sizes = "any size" if written.any_size else "one size only"
+    folder, out = _network(Path(model)), _out(Path(model), out)
+    written = write_onnx(folder, out, tile=options.tile, dynamic=options.dynamic)
+    sizes = "any size" if written.any_size else "one size only"
     logger.info(
-        "%s: takes windows of %s; its probabilities are torch's within %.1g", out, sizes, difference
-    )
+        "%s: takes windows of %s; its probabilities are torch's within %.1g",
+        out, sizes, written.difference,
+    )  # fmt: skip
     return out
 
 
@@ -166,13 +156,15 @@ def _network(model: Path) -> Path:
     return found.folders[0]
 
 
-def _out(model: Path, out: str | Path | None, suffix: str) -> Path:
+def _out(model: Path, out: str | Path | None) -> Path:
+    from geoseg.models.saved_model import ONNX
+
     if out is None:
         place = model if model.name not in {"", ".."} else model.resolve()
-        return place.with_name(place.name + suffix)
-    if Path(out).suffix.lower() != suffix:
+        return place.with_name(place.name + ONNX)
+    if Path(out).suffix.lower() != ONNX:
         raise ConfigError(
-            "is not named as what it will be", where=out, wanted=f"a name ending with {suffix}"
+            "is not named as what it will be", where=out, wanted=f"a name ending with {ONNX}"
         )
     return Path(out)
 

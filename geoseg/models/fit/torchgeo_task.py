@@ -44,13 +44,12 @@ class MapTask(SemanticSegmentation):
         self._settings = settings
         super().__init__(num_classes=settings.classes, ignore_index=IGNORE, lr=lr)
         # the symmetries of the square are exact: no label is interpolated
-        symmetries = K.AugmentationSequential(
+        self._augment = K.AugmentationSequential(
             K.RandomHorizontalFlip(),
             K.RandomVerticalFlip(),
             K.RandomRotation90(times=(0, 3), resample="nearest", align_corners=True),
             data_keys=["input", "mask"],
         )
-        self._augment = symmetries if settings.augment else None
 
     def configure_models(self) -> None:
         """Take the given network, and add a head for class edges if they are learned too."""
@@ -99,7 +98,7 @@ class MapTask(SemanticSegmentation):
         """Scale chips, and flip and rotate training chips, on the device that trains."""
         mean, std = self._settings.mean, self._settings.std
         image, mask = scaled(batch["image"], batch["valid"], mean, std), batch["mask"].long()
-        if self._augment is not None and self.trainer.training:
+        if self.trainer.training:
             image, augmented = self._augment(image, mask[:, None].float())
             mask = augmented[:, 0].long()
         return {"image": image, "mask": mask, "chip": batch["chip"]}

@@ -29,7 +29,6 @@ class TrainingSettings:
         epochs: maximum number of epochs.
         patience: epochs without a better validation mIoU before training stops.
         edges: weight of the loss of an auxiliary head on class edges; 0 for none.
-        augment: whether to flip and rotate training chips.
         seed: seed of everything random.
     """
 
@@ -46,5 +45,4 @@ class TrainingSettings:
     epochs: int = 60
     patience: int = 15
     edges: float = 0.0
-    augment: bool = True
     seed: int = 0

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from geoseg import grid
+from geoseg import ground
 from geoseg.classes import ClassScheme
 from geoseg.errors import ModelError
 from geoseg.models.architectures import Architecture, Features, PixelwiseName
@@ -142,7 +142,7 @@ class ModelSpec(BaseModel):
             ModelError: the pixel sizes differ by more than a fifth, or the model does not state
                 its own.
         """
-        got = grid.gsd_m(source.geobox)
+        got = ground.gsd_m(source.geobox)
         if self.gsd_m is None:
             raise ModelError(
                 "the model does not state its pixel size",

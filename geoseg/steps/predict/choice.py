@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from geoseg.errors import RetryError
 from geoseg.models.run.inference_settings import Engine
 from geoseg.models.saved_model import SavedModel
 from geoseg.raster import RasterSource
@@ -83,3 +84,23 @@ class ChoiceTask:
     halo: int
     slots: int
     processes: int
+
+
+class WindowMemoryError(MemoryError):
+    """A window exhausts the memory even while nothing else computes.
+
+    It is no RetryError, which would end the work before the region has had its other attempts.
+    """
+
+
+def does_not_fit(window: int) -> RetryError:
+    """The error for a window that exhausts the memory.
+
+    Args:
+        window: its side in pixels.
+    """
+    return RetryError(
+        "a window does not fit the memory",
+        got=f"{window} px",
+        fix="free some memory, or name a smaller --window",
+    )

@@ -9,7 +9,7 @@ import psutil
 import torch
 
 from geoseg import allocator, grid
-from geoseg.errors import ConfigError, RetryError
+from geoseg.errors import ConfigError
 from geoseg.models.networks import dropout
 from geoseg.models.networks.build import TORCH_ONLY
 from geoseg.models.run.engines import installed
@@ -19,9 +19,9 @@ from geoseg.models.run.memory_cost import MemoryCost, measure
 from geoseg.models.saved.model_files import load_network
 from geoseg.models.saved_model import is_file
 from geoseg.raster import Block
-from geoseg.steps.predict.choice import DEFAULT_WINDOW, Choice, ChoiceTask, Trial
+from geoseg.steps.predict.choice import DEFAULT_WINDOW, Choice, ChoiceTask, Trial, does_not_fit
 from geoseg.steps.predict.predictor_cache import hold
-from geoseg.steps.predict.trials import Stand, compete
+from geoseg.steps.predict.trials import Stand, compete, prove
 
 GPU_WINDOW, SMALLEST_WINDOW = 2048, 256
 MEMORY_SHARE = 0.5
@@ -40,12 +40,14 @@ def choose(task: ChoiceTask) -> Choice:
 
     Engines are tried on one window of the scene, those first that are soon ready, as long as a
     trial is worth its time; one whose classes differ from torch's in float32 on more than 0.2 % of
-    the window is not taken.
+    the window is not taken. The only engine left runs one whole window, so that a window that does
+    not fit the memory is halved. Short jobs try nothing.
 
     Raises:
         ConfigError: no engine can do what was asked for.
-        ModelError: dropout is to be left on in a network that has none.
-        RetryError: not even the smallest window fits the memory.
+        ModelError: dropout is to be left on in a network that has none, or the only engine left
+            cannot run the network.
+        RetryError: the window asked for, or even the smallest, does not fit the memory.
     """
     with _one_thread(), allocator.returned():
         return _choose(task)
@@ -66,30 +68,31 @@ def _choose(task: ChoiceTask) -> Choice:
     engines = _candidates(task)
     footprint = _footprint(task)
     window = task.window or task.model.window or _window(task, footprint)
-    if len(engines) == 1:
-        return Choice(
-            engine=engines[0], window=window, trials=(Trial(engine=engines[0], note=ONLY),)
-        )
     if _pixels(task, window) * footprint.seconds / _slots(task) < SHORT_S:
-        engines.sort(key=lambda engine: engine.precision != "fp32")
-        return Choice(
-            engine=engines[0], window=window, trials=(Trial(engine=engines[0], note=SHORT),)
-        )
-    block = _typical(task, _trial_side(task, window))
+        note = ONLY if len(engines) == 1 else SHORT
+        engine = min(engines, key=lambda engine: engine.precision != "fp32")
+        return Choice(engine=engine, window=window, trials=(Trial(engine=engine, note=note),))
     while True:
         try:
-            stand = Stand(task.model, block, task.slots, _pixels(task, window) / _slots(task))
-            trials, model, predictor = compete(stand, engines)
-            hold(model, task.slots, predictor)
-            return Choice(engine=model.settings.engine, window=window, trials=tuple(trials))
+            return _try(task, engines, window)
         except MemoryError as error:
             if task.window or window <= SMALLEST_WINDOW:
-                raise RetryError(
-                    "a window does not fit the memory", got=f"{window} px",
-                    fix="free some memory, or name a smaller --window",
-                ) from error  # fmt: skip
+                raise does_not_fit(window) from error
             window //= 2
-            block = _typical(task, _trial_side(task, window))
+
+
+def _try(task: ChoiceTask, engines: list[Engine], window: int) -> Choice:
+    """Let engines compete on a window, or the only one prove that the window fits the memory."""
+    alone = len(engines) == 1
+    block = _typical(task, window if alone else _trial_side(task, window))
+    stand = Stand(task.model, block, task.slots, _pixels(task, window) / _slots(task))
+    if alone:
+        model, predictor = prove(stand, engines[0])
+        trials = [Trial(engine=engines[0], note=ONLY)]
+    else:
+        trials, model, predictor = compete(stand, engines)
+    hold(model, task.slots, predictor)
+    return Choice(engine=model.settings.engine, window=window, trials=tuple(trials))
 
 
 def _footprint(task: ChoiceTask) -> MemoryCost:

@@ -16,6 +16,7 @@ from geoseg.models.run.predictor import Layers, Predictor
 from geoseg.models.saved_model import SavedModel
 from geoseg.raster import RasterSource
 from geoseg.raster.cog import encode_part
+from geoseg.steps.predict.choice import WindowMemoryError, does_not_fit
 from geoseg.steps.predict.core_windows import map_owned
 from geoseg.steps.predict.predictor_cache import predictor_of
 from geoseg.steps.predict.previous_map import Before
@@ -72,6 +73,10 @@ def map_region(task: RegionTask) -> tuple[str, dict[str, Any]]:
     Returns:
         The part's sha256; and how many windows were mapped, skipped and taken over, how many
         pixels each value has, and the hash of what was read.
+
+    Raises:
+        WindowMemoryError: a window does not fit the memory.
+        ModelError: the predictor fails on a window.
     """
     predictor = predictor_of(task.model, task.slots)
     view = look(task.source, task.area, task.windows, predictor.stride, task.aoi)
@@ -82,7 +87,7 @@ def map_region(task: RegionTask) -> tuple[str, dict[str, Any]]:
     elif task.before and task.before.content == content:
         values, unchanged = task.before.take(task.area), len(view.tiles)
     else:
-        values, mapped = _slots(task.slots).run(partial(_map, view, predictor, task))
+        values, mapped = _mapped(view, predictor, task)
     pixels = np.bincount(values[0].ravel(), minlength=256)
     data = encode_part(values, grid.crop(task.source.geobox, task.area))
     return files.write_bytes(task.folder / task.name, data), {
@@ -92,6 +97,13 @@ def map_region(task: RegionTask) -> tuple[str, dict[str, Any]]:
         "pixels": {int(value): int(pixels[value]) for value in np.flatnonzero(pixels)},
         "content": content,
     }
+
+
+def _mapped(view: View, predictor: Predictor, task: RegionTask) -> tuple[Layers, int]:
+    try:
+        return _slots(task.slots).run(partial(_map, view, predictor, task))
+    except MemoryError as error:
+        raise WindowMemoryError(str(does_not_fit(task.windows.side))) from error
 
 
 def _map(view: View, predictor: Predictor, task: RegionTask) -> tuple[Layers, int]:

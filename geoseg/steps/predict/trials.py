@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
 from geoseg import allocator, grid
-from geoseg.errors import ConfigError, GeosegError
+from geoseg.errors import ConfigError, GeosegError, ModelError
 from geoseg.models.run.inference_settings import Engine
 from geoseg.models.run.predictor import Layers, Predictor
 from geoseg.models.saved_model import SavedModel
@@ -78,6 +79,26 @@ def compete(stand: Stand, engines: Sequence[Engine]) -> tuple[list[Trial], Saved
     chosen = best.trial.model_copy(update={"note": "chosen"})
     done[done.index(best.trial)] = chosen
     return done, _on(stand.model, chosen.engine), best.predictor
+
+
+def prove(stand: Stand, engine: Engine) -> tuple[SavedModel, Predictor]:
+    """Map one window with an engine that has no competitor.
+
+    Pixels that the network cannot map are no concern here: the region they lie in reports them.
+
+    Returns:
+        The model on that engine, and the predictor that it loaded.
+
+    Raises:
+        MemoryError: the window does not fit the memory.
+        ModelError: the engine cannot run the network.
+    """
+    allocator.keep(freed=engine.makes_arrays)
+    model, block = _on(stand.model, engine), stand.block
+    predictor = model.load(slots=stand.slots)
+    with suppress(ModelError):
+        predictor(block.pixels, block.valid, grid.whole(block.valid.shape))
+    return model, predictor
 
 
 @dataclass(frozen=True)

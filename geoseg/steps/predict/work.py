@@ -10,14 +10,14 @@ from math import ceil, lcm
 from pathlib import Path
 
 from geoseg import files
-from geoseg.errors import PartialError
+from geoseg.errors import PartialError, RetryError
 from geoseg.job import Run, open_run, spread, unrepeatable
 from geoseg.job.run_directory import RECORD
 from geoseg.maps.open_map import SCHEME
 from geoseg.raster import XarraySource
 from geoseg.raster.cog import BLOCK
 from geoseg.remote import upload
-from geoseg.steps.predict.choice import DEFAULT_WINDOW, Choice
+from geoseg.steps.predict.choice import DEFAULT_WINDOW, Choice, WindowMemoryError
 from geoseg.steps.predict.engine_choice import choice_of, contents_of, forget
 from geoseg.steps.predict.map_files import PAM, rasters
 from geoseg.steps.predict.mosaic import LAYERS, map_mosaic, plan_mosaic, target_grid
@@ -95,6 +95,8 @@ def _map_scenes(plan: Plan) -> None:
             failures = [{"region": name, "reason": reason} for name, reason in error.failures]
             files.write_json(plan.out / FAILED, failures)
             raise
+        except WindowMemoryError as error:
+            raise RetryError(str(error)) from error
     for each in finishing:
         each.result()
 

@@ -38,7 +38,7 @@ MAX_CLASS_WEIGHT = 10.0
 """Keeps a class with a handful of pixels from dominating every batch it is in."""
 SAME_NAMES = {
     "loss", "label_smoothing", "lr", "schedule", "accumulate", "ema", "epochs", "patience",
-    "edges", "augment", "seed",
+    "edges", "seed",
 }  # fmt: skip
 """Options that are training settings as they are."""
 
@@ -184,7 +184,6 @@ def _train_batches(chips: ChipSet, options: TrainOptions) -> Batches:
         steps=max(count // batch, STEPS_PER_EPOCH),
         side=options.crop,
         sampling=options.sampling,
-        shift=options.shift,
         seed=options.seed,
         workers=options.workers,
     )

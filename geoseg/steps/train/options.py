@@ -87,9 +87,6 @@ class TrainOptions(Options):
     crop: int | None = Field(None, ge=32, multiple_of=32)
     """Side in pixels of the crops that the network is trained on; that of the chips by default."""
 
-    shift: bool = True
-    """Let training crops begin anywhere, also across the borders of chips."""
-
     workers: int = Field(0, ge=0)
     """Processes that read chips; 0 reads them in the training process."""
 
@@ -102,9 +99,6 @@ class TrainOptions(Options):
     ema: float = Field(0.0, ge=0, lt=1)
     """Decay, such as 0.99, of a moving average of the weights, which is saved instead of them; 0
     for none."""
-
-    augment: bool = True
-    """Flip and rotate training chips."""
 
     seed: int = 0
     """Seed of weights, order and augmentation."""
