@@ -135,9 +135,9 @@ class TestMapping:
             with pytest.raises(ModelError, match=r"not a probability; got Conv.*wanted a Sigmoid"):
                 read_file(path)
         else:
-            assert read_file(path).answer == "logits"
+            assert read_file(path).output == "logits"
             network(path, outputs=2, last=("Sigmoid",))
-            assert read_file(path).answer == "probabilities"
+            assert read_file(path).output == "probabilities"
 
     def test_what_the_file_says_is_read_and_what_it_leaves_open_is_filled_in(
         self, tmp_path: Path
