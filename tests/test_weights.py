@@ -269,9 +269,9 @@ def test_weights_of_another_network_are_refused(
         starting_point(
             "unet", None, S2, 3, InitialWeights("ViTSmall16_Weights.SENTINEL2_ALL_DINO", tmp_path)
         )
-    with pytest.raises(ConfigError, match="fit none of the networks"):
+    with pytest.raises(ConfigError, match="fit none of the segmentation networks"):
         starting_point("unet", None, S2, 3, InitialWeights("Presto_Weights.PRESTO"))
-    with pytest.raises(ConfigError, match="no file, no model directory"):
+    with pytest.raises(ConfigError, match="not a file, a model directory or a name"):
         starting_point("unet", None, S2, 3, InitialWeights("somewhere.pth"))
     torch.save(torchgeo.models.resnet50(in_chans=4).state_dict(), tmp_path / "r50.pth")
     with pytest.raises(ModelError, match="belong to another network"):
