@@ -10,25 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import COMMANDS
 from conftest import SCHEME, MakeRaster, SmallScene
 from networks import save_fcn, spec_for
 
 from geoseg.cli import Terminated, _main
 
 HEAVY = {"torch", "rasterio", "numpy", "dask", "geopandas", "matplotlib"}
-COMMANDS = (
-    "demo",
-    "info",
-    "tile",
-    "train",
-    "predict",
-    "vectorize",
-    "evaluate",
-    "publish",
-    "view",
-    "run",
-    "catalog",
-)
 
 
 def geoseg(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

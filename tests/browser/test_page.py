@@ -351,7 +351,7 @@ class TestFromAServer:
             assert seen.errors() == []
 
     def test_a_run_grows_and_ends(self, open_page: Open, made: Path, tmp_path: Path) -> None:
-        from test_view import PARTS, land
+        from live_runs import PARTS, land
 
         shutil.copytree(made.parent / "model", tmp_path / "model")
         folder = tmp_path / "map"

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from commands import COMMANDS
 from conftest import MakeRaster
-from test_cli import COMMANDS
 
 import geoseg
 from geoseg.cli import app
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")

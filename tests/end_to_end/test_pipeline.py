@@ -115,7 +115,7 @@ def test_paths_are_relative_to_the_file(config: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", sorted(Path(__file__).parents[1].joinpath("configs").glob("*.yaml"))
+    "path", sorted(Path(__file__).parents[2].joinpath("configs").glob("*.yaml"))
 )
 def test_every_shipped_config_is_valid(path: Path) -> None:
     assert load(path).scenes

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from catalogs import LABELS, collection, item, make_catalog
 from conftest import TINY, MakeRaster
 from servers import RangeServer, serve
-from test_catalog import LABELS, collection, item, root
 
 import geoseg
 from geoseg.catalog import FetchOptions, fetch, scheme_of, show, tree, validate
@@ -20,12 +20,15 @@ from geoseg.cli import _main
 from geoseg.errors import CatalogError, ConfigError, OutputError, RetryError
 from geoseg.remote import Address, body
 
-SHIPPED = Path(__file__).parents[1] / "data_catalog"
+SHIPPED = Path(__file__).parents[2] / "data_catalog"
 DATA = bytes(range(256)) * 20_000
 """5 MB: several pieces."""
 SHA, MD5 = f"1220{hashlib.sha256(DATA).hexdigest()}", f"d50110{hashlib.md5(DATA).hexdigest()}"
 
-__all__ = ["root"]
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return make_catalog(tmp_path)
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from test_train import EVERY, Killed
+from trainings import EVERY, Killed
 
 import geoseg
 from geoseg.errors import ConfigError

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_cli import COMMANDS
+from commands import COMMANDS
 
 import geoseg
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 NOTEBOOKS = sorted((DOCS / "notebooks").glob("*.ipynb"))
 PICTURE = re.compile(r"^<!-- picture: ([\w-]+) \| .+ -->$", re.MULTILINE)

@@ -26,7 +26,7 @@ from geoseg.errors import ClassError, GridError, OutputError, UnsafeError, Vecto
 from geoseg.grid import Window
 from geoseg.vector import Polygons, rasterize, read_polygons, write_polygons
 
-PAIRS = Path(__file__).parents[2] / "shared" / "data" / "pairs"
+PAIRS = Path(__file__).parents[3] / "shared" / "data" / "pairs"
 UTM = "EPSG:32633"
 NORTH_UP = Affine(10.0, 0, 465181.05223, 0, -10.0, 5080254.63349)
 SOUTH_UP = Affine(10.0, 0, 465180, 0, 10.0, 5080250)

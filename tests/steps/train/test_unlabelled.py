@@ -20,8 +20,8 @@ import torch
 from affine import Affine
 from conftest import NORTH_UP, SCHEME, TINY, MakeRaster, SmallScene
 from numpy.typing import NDArray
-from test_train import Killed
 from torch import Tensor, nn
+from trainings import Killed
 
 import geoseg
 from geoseg.chips import ChipSet, open_chips

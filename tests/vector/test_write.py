@@ -20,56 +20,13 @@ import pyogrio
 import pyproj
 import pytest
 import shapely
-from numpy.typing import NDArray
+from fields import SCHEMA, UTM, features, plan
 
 from geoseg.errors import OutputError
 from geoseg.vector import Features, LayerPlan, write_features
 
+TESTS = Path(__file__).parents[1]
 SUFFIXES = (".gpkg", ".geojson", ".geojsonl", ".ndjson", ".fgb", ".parquet")
-UTM = pyproj.CRS(32633)
-SCHEMA = pyarrow.schema(
-    [
-        ("class_id", pyarrow.int32()),
-        ("class_name", pyarrow.string()),
-        ("area_m2", pyarrow.float64()),
-        ("confidence", pyarrow.float64()),
-        ("n_pixels", pyarrow.int64()),
-        ("touches_edge", pyarrow.bool_()),
-    ]
-)
-RING = shapely.Polygon([(0, 0), (0, 9), (9, 9), (9, 0)], holes=[[(3, 3), (6, 3), (6, 6), (3, 6)]])
-
-
-def plan(crs: Any = UTM) -> LayerPlan:
-    return LayerPlan("fields", SCHEMA, pyproj.CRS(crs), "<qgis/>")
-
-
-def shapes(count: int, start: int = 0) -> NDArray[Any]:
-    """Rings of 72 m2; every third has a second part of 81 m2 above it."""
-    found = np.array([RING] * count, dtype=object)
-    pair = shapely.multipolygons([RING, shapely.box(0, 20, 9, 29)])
-    found[(start + np.arange(count)) % 3 == 2] = pair
-    step = 10.0 * (start + np.arange(count))
-    return np.array(
-        [
-            shapely.affinity.translate(each, 465000 + x % 1000, 5080000 + 40 * (x // 1000))
-            for each, x in zip(found, step, strict=True)
-        ]
-    )
-
-
-def features(count: int, start: int = 0) -> Features:
-    geometries = shapes(count, start)
-    number = start + np.arange(count)
-    columns = {
-        "class_id": pyarrow.array(number % 2, pyarrow.int32()),
-        "class_name": pyarrow.array(['Wälder, "a"' if n % 2 else "b" for n in number]),
-        "area_m2": pyarrow.array(shapely.area(geometries)),
-        "confidence": pyarrow.array(np.full(count, 80.5), mask=number % 4 == 3),
-        "n_pixels": pyarrow.array(number + (1 << 40)),
-        "touches_edge": pyarrow.array(number % 5 == 0),
-    }
-    return Features(geometries, pyarrow.RecordBatch.from_pydict(columns))
 
 
 def batches() -> Iterator[Features]:
@@ -251,7 +208,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from geoseg.errors import RetryError
 from geoseg.vector import write_features
-from test_write import features, plan
+from fields import features, plan
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 path, many = Path(sys.argv[2]), [features(500, start) for start in range(0, 2000, 500)]
@@ -280,7 +237,7 @@ for room in (size - 2, size - 4500, size // 2, 10):
 def test_a_disk_that_fills_up_at_any_moment_is_noticed(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"fields{suffix}"
     done = subprocess.run(
-        [sys.executable, "-c", FULL, str(Path(__file__).parent), str(path)],
+        [sys.executable, "-c", FULL, str(TESTS), str(path)],
         capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.stdout.splitlines() == ["the disk is full"] * 4, done.stderr
@@ -355,7 +312,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import numpy as np, psutil, pyarrow, shapely
 from geoseg.vector import Features, write_features
-from test_write import features, plan
+from fields import features, plan
 
 def batches(count):
     for start in range(0, count, 10_000):
@@ -385,7 +342,7 @@ def test_a_million_features_take_no_more_memory_than_a_fifth_of_them(
     tmp_path: Path, suffix: str
 ) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", STREAM, str(Path(__file__).parent), str(tmp_path / f"a{suffix}")],
+        [sys.executable, "-c", STREAM, str(TESTS), str(tmp_path / f"a{suffix}")],
         capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -17,20 +17,14 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from live_runs import PARTS, land
 from PIL import Image
 from published import make_map, truth
 
 import geoseg
-from geoseg import files
 from geoseg.errors import ConfigError, OutputError, RasterError
-from geoseg.grid import Window, crop
-from geoseg.job import Ledger
-from geoseg.raster import FileSource
-from geoseg.raster.cog import encode_part
 from geoseg.steps.view import ViewOptions
 from geoseg.steps.view.server import Server, serve
-
-PARTS = (Window(0, 0, 48, 64), Window(0, 64, 48, 64), Window(48, 0, 48, 64))
 
 
 @pytest.fixture(scope="module")
@@ -55,19 +49,6 @@ def ask(
     body = answer.read()
     connection.close()
     return answer.status, dict(answer.getheaders()), body
-
-
-def land(folder: Path, made: Path, windows: tuple[Window, ...]) -> None:
-    """Parts of a run as `predict` leaves them."""
-    geobox = FileSource(made / "classes.tif").geobox
-    work = folder / ".work-0123456789abcdef"
-    ledger = Ledger(work)
-    for window in windows:
-        rows, cols = window.slices
-        values = np.stack([truth()[rows, cols]] * 2)
-        name = f"{window.row}-{window.col}-{window.height}x{window.width}.tif"
-        digest = files.write_bytes(work / name, encode_part(values, crop(geobox, window)))
-        ledger.add(name, digest, {"pixels": {}})
 
 
 class TestAnswers:

@@ -13,6 +13,7 @@ import torch
 from conftest import SCHEME, TINY, MakeRaster, SmallScene
 from networks import spec_for
 from safetensors.torch import load_file
+from trainings import EVERY, Killed
 
 import geoseg
 from geoseg.chips import open_chips
@@ -76,10 +77,6 @@ def test_the_same_seed_gives_the_same_weights(chips: Path, tmp_path: Path) -> No
     )
     assert sha256(again / "model.safetensors") == sha256(one / "model.safetensors")
     assert sha256(other / "model.safetensors") != sha256(one / "model.safetensors")
-
-
-class Killed(BaseException):
-    """Nothing catches it, as nothing catches a kill."""
 
 
 WAYS: dict[str, dict[str, Any]] = {
@@ -284,15 +281,6 @@ def test_an_unknown_backbone_is_refused(chips: Path, tmp_path: Path) -> None:
     options = geoseg.TrainOptions(backbone="resnet-of-dreams")
     with pytest.raises(ModelError, match=r"resnet-of-dreams.*resnet18"):
         geoseg.train(chips, tmp_path / "model", options=options)
-
-
-EVERY = [
-    ("unet", "resnet18"), ("unet", "tu-resnet10t"), ("unet", "swin_v2_t"), ("fcn", ""),
-    ("deeplabv3+", "resnet18"), ("upernet", "resnet18"), ("segformer", "resnet18"),
-    ("dpt", "tu-vit_tiny_patch16_224"), ("unet++", "resnet18"), ("unet-scse", "resnet18"),
-    ("manet", "resnet18"), ("fpn", "resnet18"), ("linknet", "resnet18"), ("pspnet", "resnet18"),
-    ("deeplabv3", "resnet18"), ("linear", "resnet18"),
-]  # fmt: skip
 
 
 def test_every_architecture_is_tried() -> None:

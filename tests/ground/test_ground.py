@@ -16,7 +16,6 @@ import pytest
 import shapely
 from affine import Affine
 from conftest import MakeRaster
-from geoseg.report.subject import Subject
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
@@ -36,6 +35,7 @@ from geoseg.polygonize import (
 )
 from geoseg.raster import FileSource
 from geoseg.report.class_areas import areas_of
+from geoseg.report.page_content import PageContent
 from geoseg.steps.evaluate.counters import area_confusion
 
 WGS84_M2 = 510_065_621_724_088.5
@@ -366,7 +366,7 @@ def test_report_polygons_and_evaluation_agree(
     path = make_raster(tmp_path / "classes.tif", ids, nodata=255, crs=crs, transform=affine)
     geobox = GeoBox(shape, affine, crs)
 
-    report = areas_of(Subject("A map", SCHEME, FileSource(path)))
+    report = areas_of(PageContent("A map", SCHEME, FileSource(path)))
     assert report is not None
     regions = collect(trace(ArraySource(ids, geobox)))
     polygons = np.bincount(regions.values, ground.areas_m2(regions.geometries, geobox))

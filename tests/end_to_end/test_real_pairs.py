@@ -18,8 +18,8 @@ import shapely
 import geoseg
 from geoseg.vector import rasterize, read_polygons
 
-CONFIGS = Path(__file__).parent / "configs"
-DATA = Path(__file__).parents[2] / "shared" / "data" / "pairs"
+CONFIGS = Path(__file__).parents[1] / "configs"
+DATA = Path(__file__).parents[3] / "shared" / "data" / "pairs"
 
 pytestmark = [
     pytest.mark.slow,

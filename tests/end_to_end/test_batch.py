@@ -26,7 +26,7 @@ from geoseg.files import sha256
 from geoseg.remote import signing
 
 pytestmark = pytest.mark.filterwarnings("ignore:The 'shapely.ops.transform")  # in odc-geo
-BATCH = Path(__file__).parents[1] / "pipelines" / "batch.py"
+BATCH = Path(__file__).parents[2] / "pipelines" / "batch.py"
 B3 = ("blue", "green", "red")
 HEIGHT, WIDTH = 60, 96
 RASTER = {"nodata": 0, "data_type": "uint16", "scale": 0.0001, "offset": -0.1}

@@ -22,7 +22,7 @@ from geoseg.models.saved.fold_models import write_folds
 from geoseg.steps.info import InfoOptions, describe, info, unreadable
 from geoseg.steps.models import show_model
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
+DATA = Path(__file__).parents[4] / "shared" / "data"
 KEYS = ("path", "kind", "driver", "crs", "width", "height", "bands", "dtype", "nodata", "problems")
 NORTH_UP = Affine(2.0, 0, 412_000, 0, -2.0, 5_411_000)
 SQUARE = [[15.0, 45.0], [15.01, 45.0], [15.01, 45.01], [15.0, 45.01], [15.0, 45.0]]

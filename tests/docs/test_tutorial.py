@@ -27,7 +27,7 @@ import pytest
 from geoseg.classes import load_yaml
 from geoseg.cli import _main
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
 README = ROOT / "README.md"
 PAGES = [README, *TUTORIALS]
