@@ -82,8 +82,8 @@ def test_a_value_out_of_range_names_its_option(capsys: pytest.CaptureFixture[str
         (
             ["--simplify", "2.5"],
             (
-                "--simplify: say dp:METRES, such as dp:2.5, or vw:SQUARE_METRES, such as vw:25, of "
-                "more than 0; got 2.5"
+                "--simplify: must be dp:METRES, such as dp:2.5, or vw:SQUARE_METRES, such as "
+                "vw:25, above 0; got 2.5"
             ),
         ),
         (["--min-area-m2", "nan"], "--min-area-m2: Input should be a finite number; got nan"),
