@@ -79,7 +79,9 @@ class PipelineConfig(Options):
 
     def rooted(self, folder: Path) -> PipelineConfig:
         """The same pipeline with paths relative to ``folder`` made relative to where we are."""
-        unlabelled = {"unlabelled": tuple(_scene(each, folder) for each in self.train.unlabelled)}
+        unlabelled = tuple(_scene(each, folder) for each in self.train.unlabelled)
+        # an update counts as given, and a threshold refuses even an empty list of scenes
+        given = {"unlabelled": unlabelled} if unlabelled else {}
         update: dict[str, Any] = {
             "scenes": tuple(_scene(each, folder) for each in self.scenes),
             "map": tuple(_scene(each, folder) for each in self.map or self.scenes),
@@ -88,7 +90,7 @@ class PipelineConfig(Options):
             "classes": str(folder / self.classes),
             "out": str(folder / self.out),
             "tile": _rooted(self.tile, folder),
-            "train": _rooted(self.train.model_copy(update=unlabelled), folder),
+            "train": _rooted(self.train.model_copy(update=given), folder),
             "predict": _rooted(self.predict, folder),
             "vectorize": self.vectorize.rooted(folder),
             "evaluate": _rooted(self.evaluate, folder),

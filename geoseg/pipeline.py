@@ -35,6 +35,12 @@ def run(config: str | Path, *, settings: Sequence[str] = ()) -> list[Path]:
     Raises:
         ConfigError: the file is not a pipeline.
         GeosegError: a step failed; earlier steps are kept.
+
+    Example:
+        >>> import geoseg
+        >>> made = geoseg.run("pipeline.yaml", settings=["polygons=[lake.gpkg]"])
+        >>> [path.name for path in made[:3]], made[-1].name
+        (['chips', 'model', 'map'], 'overview.png')
     """
     path = Path(config)
     plan = load(path, settings).rooted(path.parent)

@@ -53,6 +53,12 @@ def open_scene(scene: Scene, options: ReadOptions | None = None) -> RasterSource
         RasterError: the scene cannot be read, or lacks a CRS or geotransform.
         ConfigError: a band was asked for that the scene does not have.
         UnsafeError: the scene is not on this machine, and that was not asked for.
+
+    Example:
+        >>> import geoseg
+        >>> scene = geoseg.open_scene("scene.tif")
+        >>> [band.name for band in scene.bands], tuple(scene.geobox.shape)
+        (['blue', 'green', 'red', 'nir'], (192, 256))
     """
     options = options or ReadOptions()
     several = list(expand(scene))

@@ -19,6 +19,11 @@ def demo(folder: str | Path = "demo", *, seed: int = 0) -> list[Path]:
 
     Returns:
         What was made, overview.png last.
+
+    Example:
+        >>> import geoseg
+        >>> geoseg.demo("demo")[-1].name  # doctest: +SKIP
+        'overview.png'
     """
     from geoseg.files import write_bytes
     from geoseg.job import once

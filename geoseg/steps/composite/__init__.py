@@ -46,6 +46,15 @@ def composite(
         UnsafeError: an asset is on a server and ``options.remote`` is off, or it refers to other
             files (VRT).
         ConfigError: odc-stac is not installed.
+
+    Example:
+        >>> import geoseg
+        >>> import pystac
+        >>> item = pystac.Item.from_file("item.json")
+        >>> options = geoseg.CompositeOptions(clouds="")
+        >>> scene = geoseg.composite([item], ["green", "nir"], options=options)
+        >>> dict(scene.sizes)
+        {'y': 192, 'x': 256}
     """
     options = options or CompositeOptions()
     several = sorted(items, key=lambda item: (_cloud_cover(item), item.id))

@@ -10,7 +10,13 @@ from geoseg.options import Options
 
 
 class CompositeOptions(Options):
-    """Options of `composite`."""
+    """Options of `composite`.
+
+    Example:
+        >>> import geoseg
+        >>> geoseg.CompositeOptions(take="median", shift=-1000).dtype
+        'uint16'
+    """
 
     take: Literal["clearest", "median"] = "clearest"
     """Which value a pixel gets where several items are clear: that of the item with the fewest

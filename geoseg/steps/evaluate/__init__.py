@@ -15,7 +15,15 @@ __all__ = ["EvaluateOptions", "draw_sample", "evaluate"]
 
 
 class EvaluateOptions(Options):
-    """Options of `evaluate`."""
+    """Options of `evaluate`.
+
+    Example:
+        >>> import geoseg
+        >>> options = geoseg.EvaluateOptions(chips="chips", objects=["water"])
+        >>> report = geoseg.evaluate("map", "labels.gpkg", options=options)
+        >>> [row["name"] for row in report["classes"]]
+        ['land', 'water']
+    """
 
     chips: Path | None = None
     """Chip directory; of the scenes it was cut from, only the blocks it held out are counted."""
@@ -89,6 +97,12 @@ def evaluate(
     Raises:
         InputError: map and truth cannot be compared; says why.
         OutputError: plots cannot be written.
+
+    Example:
+        >>> import geoseg
+        >>> report = geoseg.evaluate("map", "labels.gpkg")
+        >>> report["n_pixels"], round(report["overall_accuracy"], 2)
+        (49152, 1.0)
     """
     from geoseg.samples.read_sample import is_sample, read_points
     from geoseg.steps.evaluate.accuracy_report import report_of, sample_report
@@ -139,6 +153,11 @@ def draw_sample(
         ConfigError: neither points nor a standard error, or too few points.
         InputError: the maps cannot be drawn from.
         OutputError: the file is there already.
+
+    Example:
+        >>> import geoseg
+        >>> geoseg.draw_sample("map", "sample.gpkg", points=100).name
+        'sample.gpkg'
     """
     from geoseg.samples.draw import draw, plan, strata_of
     from geoseg.samples.write_sample import write_sample

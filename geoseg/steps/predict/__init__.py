@@ -20,7 +20,15 @@ __all__ = ["PredictOptions", "explain", "predict"]
 
 
 class PredictOptions(ReadOptions, WorkerOptions, RunOptions):
-    """Options of `predict`."""
+    """Options of `predict`.
+
+    Example:
+        >>> import geoseg
+        >>> options = geoseg.PredictOptions(probabilities=True, confidence="margin")
+        >>> (folder,) = geoseg.predict("scene.tif", "model", "margins", options=options)
+        >>> (folder / "probabilities.tif").is_file()
+        True
+    """
 
     window: int | None = Field(None, ge=32)
     """Side in pixels of what the model maps at once, a multiple of its stride; by default as much
@@ -95,6 +103,12 @@ def predict(
         InputError: a scene cannot be read, or is not what the model was made for.
         PartialError: some regions failed again and again; the others are kept.
         RetryError: the disk was full or returned other bytes; what was finished is kept.
+
+    Example:
+        >>> import geoseg
+        >>> (folder,) = geoseg.predict("scene.tif", "model", "map")
+        >>> sorted(path.name for path in folder.glob("*.tif"))
+        ['classes.tif', 'confidence.tif']
     """
     from geoseg.steps.predict.plan import plan
     from geoseg.steps.predict.work import work

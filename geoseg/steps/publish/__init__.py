@@ -27,7 +27,16 @@ def _moment(value: str | None) -> str | None:
 
 
 class PublishOptions(Options):
-    """Options of `publish`."""
+    """Options of `publish`.
+
+    Example:
+        >>> import geoseg
+        >>> options = geoseg.PublishOptions(title="Lake", license="CC-BY-4.0", date="2024-06-01")
+        >>> options.date
+        '2024-06-01T00:00:00Z'
+        >>> len(geoseg.publish("map", options=options)) > 5
+        True
+    """
 
     title: str = ""
     """Heading of the project, the print layout and the records; by default the name of the map's
@@ -86,7 +95,8 @@ def publish(land_map: str | Path, *, options: PublishOptions | None = None) -> l
         RetryError: the disk is full.
 
     Example:
-        >>> publish("demo/map")[0].name  # doctest: +SKIP
+        >>> import geoseg
+        >>> geoseg.publish("map")[0].name
         'map.qgz'
     """
     from geoseg.maps.contents import contents_of

@@ -28,7 +28,18 @@ CHIPS = 96
 
 
 class TileOptions(ReadOptions, WorkerOptions):
-    """Options of `tile`."""
+    """Options of `tile`.
+
+    Example:
+        >>> import geoseg
+        >>> options = geoseg.TileOptions(size=64, bands="green,nir")
+        >>> options.bands
+        ('green', 'nir')
+        >>> geoseg.tile(
+        ...     "scene.tif", "labels.gpkg", "two", classes="classes.yaml", options=options
+        ... ).name
+        'two'
+    """
 
     size: int | None = Field(None, ge=32, le=4096, multiple_of=32)
     """Side of a chip in pixels; by default 256, or less where scenes give fewer than 96 of them."""
@@ -106,6 +117,12 @@ def tile(
     Raises:
         InputError: scenes, labels or classes cannot be used; says which and why.
         ChipsError: nothing is labelled, or the chips cannot be split without a leak.
+
+    Example:
+        >>> import geoseg
+        >>> chips = geoseg.tile("scene.tif", "labels.gpkg", "chips", classes="classes.yaml")
+        >>> geoseg.info(chips)[0]["chips"]["train"] > 20
+        True
     """
     from geoseg import raster, style
     from geoseg.chips.chip_set import FILES

@@ -28,7 +28,14 @@ logger = logging.getLogger(__name__)
 
 
 class TrainOptions(Options):
-    """Options of `train`."""
+    """Options of `train`.
+
+    Example:
+        >>> import geoseg
+        >>> options = geoseg.TrainOptions(architecture="forest", seed=1)
+        >>> geoseg.train("chips", "forest", options=options).name
+        'forest'
+    """
 
     architecture: Literal[
         "unet", "deeplabv3+", "fcn", "upernet", "segformer", "dpt", "unet++", "unet-scse", "manet",
@@ -155,6 +162,13 @@ def train(chips: str | Path, out: str | Path, *, options: TrainOptions | None = 
             this machine, or do not go with the network; or tuning was asked for, and optuna is not
             installed.
         ModelError: the backbone is unknown, or a file of weights is damaged.
+
+    Example:
+        >>> import geoseg
+        >>> options = geoseg.TrainOptions(architecture="threshold", index="ndwi")
+        >>> model = geoseg.train("chips", "model", options=options)
+        >>> sorted(path.name for path in model.glob("*.json"))
+        ['run.json', 'spec.json']
     """
     from geoseg.chips import open_chips
     from geoseg.models.saved.fold_models import write_folds

@@ -60,6 +60,15 @@ def vectorize(
         RasterError: a raster is broken, or one for a statistic has several bands.
         GridError: the confidence is on another grid, or a CRS has no relation to the Earth.
         RetryError: the disk is full.
+
+    Example:
+        >>> import geoseg
+        >>> geoseg.vectorize("map/classes.tif", "landcover.gpkg").name
+        'landcover.gpkg'
+        >>> import geopandas
+        >>> frame = geopandas.read_file("landcover.gpkg", layer="landcover")
+        >>> frame.loc[frame.class_name == "water", ["n_pixels", "touches_edge"]].values.tolist()
+        [[10000, False]]
     """
     from geoseg import style
     from geoseg.job import alone

@@ -45,7 +45,14 @@ def _stats(pairs: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class VectorizeOptions(WorkerOptions):
-    """How regions become polygons, and which columns the polygons have."""
+    """How regions become polygons, and which columns the polygons have.
+
+    Example:
+        >>> import geoseg
+        >>> options = geoseg.VectorizeOptions(simplify="dp:10", smooth=2, stat=["nir=nir.tif"])
+        >>> geoseg.vectorize("map/classes.tif", "smooth.gpkg", options=options).name
+        'smooth.gpkg'
+    """
 
     min_area_m2: FiniteFloat = Field(default=0.0, ge=0)
     """Regions smaller than this are merged into the neighbour with the longest shared boundary; 0

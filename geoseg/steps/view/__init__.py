@@ -13,7 +13,13 @@ __all__ = ["ViewOptions", "view"]
 
 
 class ViewOptions(Options):
-    """Options of `view`."""
+    """Options of `view`.
+
+    Example:
+        >>> import geoseg
+        >>> geoseg.ViewOptions(title="Lake", open=False).port
+        0
+    """
 
     title: str = ""
     """Heading of the page; by default the name of the map's folder, or of the one above."""
@@ -55,6 +61,11 @@ def view(land_map: str | Path, *, options: ViewOptions | None = None) -> None:
         RasterError: the path is neither a map nor a run.
         ConfigError: nothing says what the classes of a run are.
         OutputError: the port is taken.
+
+    Example:
+        >>> import geoseg
+        >>> geoseg.view("map")  # doctest: +SKIP
+        http://127.0.0.1:41237/
     """
     import webbrowser
 
