@@ -1,1 +1,1 @@
-"""geoseg beside what a user would pick instead; every figure is a ratio measured in one run."""
+"""Benchmarks of geoseg against its alternatives; every figure is a ratio measured in one run."""

@@ -1,6 +1,6 @@
-"""Run benchmarks and print their ratios: all of them, or those that are named.
+"""Run all benchmarks, or those named, and print their ratios.
 
-``python -m bench`` runs everything, ``python -m bench tiles labels`` two tables.
+``python -m bench`` runs everything, ``python -m bench tiles labels`` prints two tables.
 """
 
 import importlib
@@ -10,7 +10,9 @@ import tempfile
 import warnings
 from pathlib import Path
 
-os.environ["GDAL_CACHEMAX"] = "64"  # MB: less than the scenes, so that nobody reads from memory
+os.environ["GDAL_CACHEMAX"] = (
+    "64"  # MB: smaller than the scenes, so that no candidate reads from memory
+)
 
 TABLES = (
     "tiles", "labels", "polygons", "scheduler", "engine", "sinks", "halo", "peers", "memory",
@@ -19,12 +21,12 @@ TABLES = (
 
 
 def main() -> None:
-    """Run the benchmarks, each in a temporary folder of its own."""
+    """Run the benchmarks, each in its own temporary folder."""
     names = sys.argv[1:] or TABLES
     unknown = [name for name in names if name not in TABLES]
     if unknown:
         sys.exit(f"no benchmark {unknown[0]!r}; there are {', '.join(TABLES)}")
-    warnings.simplefilter("ignore")  # those of the candidates
+    warnings.simplefilter("ignore")  # warnings of the candidates
     for name in names:
         benchmark = importlib.import_module(f"bench.{name}")
         print(f"\n{benchmark.__doc__}\n", flush=True)

@@ -1,4 +1,4 @@
-"""Functions in fresh processes, and how much memory each one took at its worst."""
+"""Run functions in fresh processes and measure their peak memory."""
 
 import importlib
 import json
@@ -13,12 +13,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a process did.
+    """Result of a process.
 
     Attributes:
-        value: what the function returned, as JSON knows it.
-        seconds: wall time of the process, interpreter and imports included.
-        peak_mb: the most memory that was resident at once.
+        value: the function's return value, as JSON.
+        seconds: wall time of the process, including interpreter start and imports.
+        peak_mb: peak resident memory in MB.
     """
 
     value: Any
@@ -27,7 +27,7 @@ class Outcome:
 
 
 def call(function: Callable[..., Any], /, **arguments: Any) -> Outcome:
-    """Call a module-level function in a process of its own; arguments and result are JSON."""
+    """Call a module-level function in a separate process; arguments and result are JSON."""
     name = f"{function.__module__}:{function.__qualname__}"
     start = time.perf_counter()
     done = subprocess.run(
@@ -42,14 +42,14 @@ def call(function: Callable[..., Any], /, **arguments: Any) -> Outcome:
 
 
 def peak_mb() -> float:
-    """The most memory this process has had resident, without that of the one it was forked from."""
+    """Peak resident memory of this process in MB, without that of its parent."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) / 1024
 
 
 def main() -> None:
-    """Call what the command line names; print its result and the memory as one line of JSON."""
+    """Call the function named on the command line; print result and memory as one line of JSON."""
     module, _, name = sys.argv[1].partition(":")
     value = getattr(importlib.import_module(module), name)(**json.loads(sys.argv[2]))
     print(json.dumps({"value": value, "peak_mb": peak_mb()}))

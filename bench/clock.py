@@ -1,4 +1,4 @@
-"""Timing that can be compared: the candidates take turns, and the median of each counts."""
+"""Comparable timings: candidates take turns, and the median of each counts."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -6,11 +6,11 @@ from statistics import median
 
 
 def medians(candidates: Mapping[str, Callable[[], object]], *, rounds: int = 3) -> dict[str, float]:
-    """Median seconds of each candidate; all are called once in every round.
+    """Median seconds of each candidate; every round calls each once.
 
     Args:
-        candidates: what to call, by name.
-        rounds: how often each is called.
+        candidates: functions by name.
+        rounds: number of calls of each.
     """
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(rounds):
@@ -27,12 +27,12 @@ def ratios(
     megapixels: float | Mapping[str, float],
     rounds: int = 3,
 ) -> Iterator[str]:
-    """Time the candidates in turn; yield a line each, with the time per pixel as of the first.
+    """Time the candidates in turn; yield a line each, with time per pixel relative to the first.
 
     Args:
-        candidates: what to call, by name.
-        megapixels: how much each call handles; by name where they differ.
-        rounds: how often each is called.
+        candidates: functions by name.
+        megapixels: megapixels per call, by name if they differ.
+        rounds: number of calls of each.
     """
     seconds = medians(candidates, rounds=rounds)
     rates = {

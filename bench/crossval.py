@@ -1,10 +1,10 @@
-"""Real ground that a model has not seen: networks and forests, cross-validated in space.
+"""Networks and forests on real imagery, cross-validated in space.
 
-Networks that learn class edges too, or from scenes without labels, are tried beside the plain ones.
+Networks with class edges or unlabelled scenes are compared with plain ones.
 
 Each fold's ground is mapped by models fitted to the other folds (validation blocks are drawn from
-those too), and counted once. Intervals are of a bootstrap over blocks; ECE is that of the network's
-confidence on the same ground, with the temperature of its validation blocks and without.
+those too), and counted once. Intervals come from a bootstrap over blocks. ECE is measured on the
+same ground, with and without the temperature fitted to the validation blocks.
 """
 
 import json
@@ -50,11 +50,11 @@ class Pair:
         scenes: rasters, or a folder of bands.
         labels: polygons, or a folder of label rasters.
         classes: class file, or the scheme.
-        folds: from this pair to the test areas, a frame of polygons by fold.
-        network: how the network is trained.
-        also: what is tried besides, by name: options on top of those of the network.
-        tile: how chips are cut.
-        block: side in pixels of what is drawn for intervals.
+        folds: function from this pair to the test areas, a frame of polygons per fold.
+        network: training options of the network.
+        also: variants by name, as further training options.
+        tile: options of the tile step.
+        block: side in pixels of the bootstrap blocks.
     """
 
     scenes: tuple[Path, ...]
@@ -68,7 +68,7 @@ class Pair:
 
 
 def run(folder: Path) -> Iterator[str]:
-    """Scores with intervals, of each fold and by class, and of always the commonest class."""
+    """Scores with intervals, per fold and class, and of a map of the commonest class."""
     if not PAIRS.is_dir():
         yield "the real pairs are not on this machine"
         return
@@ -77,7 +77,7 @@ def run(folder: Path) -> Iterator[str]:
 
 
 def pairs() -> dict[str, Pair]:
-    """The pairs that carry enough labels."""
+    """The pairs with enough labels."""
     kampala, floods = PAIRS / "kampala_buildings", PAIRS / "sen1floods11"
     wetlands, chiapas = PAIRS / "rcr_sentinel2", PAIRS / "landsat7_chiapas"
     names = "India_900498", "USA_905409", "Somalia_699062"
@@ -112,7 +112,7 @@ def pairs() -> dict[str, Pair]:
 
 
 def strips(count: int) -> Callable[[Pair], list[gpd.GeoDataFrame]]:
-    """Folds from west to east."""
+    """Folds as strips from west to east."""
 
     def _strips(pair: Pair) -> list[gpd.GeoDataFrame]:
         with rasterio.open(pair.scenes[0]) as scene:
@@ -125,7 +125,7 @@ def strips(count: int) -> Callable[[Pair], list[gpd.GeoDataFrame]]:
 
 
 def scenes(pair: Pair) -> list[gpd.GeoDataFrame]:
-    """A fold for each scene."""
+    """One fold per scene."""
     folds = []
     for path in pair.scenes:
         with rasterio.open(path) as scene:
@@ -134,7 +134,7 @@ def scenes(pair: Pair) -> list[gpd.GeoDataFrame]:
 
 
 def polygons(count: int, column: str) -> Callable[[Pair], list[gpd.GeoDataFrame]]:
-    """Folds of whole label polygons, those of each class dealt out in turn."""
+    """Folds of whole label polygons, dealt out in turn within each class."""
 
     def _polygons(pair: Pair) -> list[gpd.GeoDataFrame]:
         frame = gpd.read_file(pair.labels).sort_values(column, kind="stable")
@@ -146,7 +146,7 @@ def polygons(count: int, column: str) -> Callable[[Pair], list[gpd.GeoDataFrame]
 
 
 def measured(name: str, pair: Pair, folder: Path) -> Iterator[str]:
-    """Cross-validate a pair; a line for each model."""
+    """Cross-validate a pair; yield a line per model."""
     areas = []
     for number, frame in enumerate(pair.folds(pair)):
         areas.append(folder / f"area-{number}.gpkg")
@@ -168,21 +168,21 @@ def measured(name: str, pair: Pair, folder: Path) -> Iterator[str]:
 
 
 def cut(pair: Pair, area: Path, out: Path) -> Path:
-    """Chips whose test split is an area."""
+    """Cut chips with an area as the test split."""
     options = geoseg.TileOptions(test=0, test_area=area, **pair.tile)
     inputs = [str(each) for each in pair.scenes]
     return geoseg.tile(inputs, str(pair.labels), out, classes=pair.classes, options=options)
 
 
 def mapped(pair: Pair, model: Path, area: Path, out: Path) -> list[Path]:
-    """The area as the model maps it."""
+    """Map an area with a model."""
     reading = {k: v for k, v in pair.tile.items() if k in ("alpha", "nodata", "bands")}
     options = geoseg.PredictOptions(aoi=area, **reading)
     return geoseg.predict([str(each) for each in pair.scenes], model, out, options=options)
 
 
 def without_temperature(model: Path) -> Path:
-    """A copy of a model whose confidence is as it left training."""
+    """A copy of a model without its temperature."""
     copy = model.with_name("plain-model")
     shutil.copytree(model, copy)
     spec = json.loads((copy / "spec.json").read_text(encoding="utf-8"))
@@ -192,7 +192,7 @@ def without_temperature(model: Path) -> Path:
 
 
 def lines(name: str, pair: Pair, maps: list[Path], plain: list[Path]) -> Iterator[str]:
-    """What the maps of all folds score together, and one by one."""
+    """Scores of the maps of all folds, together and one by one."""
     options = geoseg.EvaluateOptions(block=pair.block)
     report = geoseg.evaluate(maps, str(pair.labels), options=options)
     low, high = report["intervals"]["miou"]

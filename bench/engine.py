@@ -1,4 +1,4 @@
-"""The engine's overhead: `geoseg predict` over the forward passes alone of the windows it ran.
+"""Overhead of `geoseg predict` over the forward passes of its windows alone.
 
 U-Net/ResNet-18, 8 classes, 8192 x 8192 px of 4 bands uint16 (tiled 512, deflate).
 """
@@ -21,7 +21,7 @@ HALO = 64
 
 
 def run(folder: Path) -> Iterator[str]:
-    """Overhead with torch in fp32 and in bf16."""
+    """Overhead with torch in fp32 and bf16."""
     scene = write_scene(folder / "scene.tif", SHAPE)
     model = random_unet(folder / "model")
     megapixels = SHAPE[0] * SHAPE[1] / 1e6
@@ -50,7 +50,7 @@ def _forward(scene: Path, model: Path, done: Mapped) -> float:
 
 
 def forward_here(scene: str, model: str, engine: dict[str, Any], window: int) -> float:
-    """Seconds of the forward passes of a scene's windows, which lie in memory before."""
+    """Seconds of the forward passes of a scene's windows, read into memory beforehand."""
     import torch
     from dask.system import CPU_COUNT
 

@@ -17,7 +17,7 @@ ROUNDS = 3
 
 
 def run(folder: Path) -> Iterator[str]:
-    """A line for each window; in brackets how many pixels are computed for each useful one."""
+    """A line per window size; in brackets, the pixels computed per useful pixel."""
     scene = write_scene(folder / "scene.tif", SHAPE)
     model = random_unet(folder / "model")
     seconds: dict[tuple[int, int], list[float]] = {(w, h): [] for w in WINDOWS for h in HALOS}

@@ -32,7 +32,7 @@ SCHEME = ClassScheme.model_validate(
 
 
 def run(folder: Path) -> Iterator[str]:
-    """For each number of polygons: windows through geoseg, and what else one would do."""
+    """Rates of geoseg and its alternatives for each number of polygons."""
     whole = SHAPE[0] * SHAPE[1] / 1e6
     for count in COUNTS:
         yield f"{count} polygons"
@@ -46,7 +46,7 @@ def run(folder: Path) -> Iterator[str]:
 
 
 def make_polygons(count: int, geobox: GeoBox) -> tuple[np.ndarray, np.ndarray]:
-    """Polygons of 12 corners, some 20 px in radius, and their class ids."""
+    """Polygons with 12 corners and a radius of about 20 px, and their class ids."""
     west, south, east, north = grid.bounds(geobox)
     rng = np.random.default_rng(0)
     angles = np.linspace(0, 2 * np.pi, 13)[:-1]
@@ -57,7 +57,7 @@ def make_polygons(count: int, geobox: GeoBox) -> tuple[np.ndarray, np.ndarray]:
 
 
 def write_polygons(path: Path, shapes: np.ndarray, ids: np.ndarray) -> None:
-    """Write polygons of a grid in CRS as a GeoPackage in longitude and latitude."""
+    """Write polygons of a grid in `CRS` as a GeoPackage in longitude and latitude."""
     frame = geopandas.GeoDataFrame({"code": ids.astype(int)}, geometry=list(shapes), crs=CRS)
     frame.to_crs("EPSG:4326").to_file(path)
 

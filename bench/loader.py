@@ -1,6 +1,6 @@
 """Feeding a network: 20 scenes in two UTM zones, 1024 px, 4 bands uint16, polygons of 8 classes.
 
-Batches of 16 crops of 256 px as float32 images and int64 masks, where the line does not say other.
+Batches of 16 crops of 256 px as float32 images and int64 masks, unless a line says otherwise.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,15 +30,15 @@ COUNT, FEW = 2048, 48
 
 
 def run(folder: Path) -> Iterator[str]:
-    """Samples per second of each, as a share of the ideal and in multiples of torchgeo."""
-    torch.set_num_threads(1)  # conversions by two threads vary with what else the machine does
+    """Samples per second, as a share of the ideal and a multiple of torchgeo."""
+    torch.set_num_threads(1)  # with two threads, conversion times vary with the load of the machine
     write_world(folder / "scenes", folder / "labels.gpkg")
     options = TileOptions(size=CHIP, block=CHIP, buffer=0, val=0.05, test=0)
     chips = open_chips(
         tile(sorted((folder / "scenes").glob("*.tif")), folder / "labels.gpkg", folder / "chips",
              classes=SCHEME, options=options)
     )  # fmt: skip
-    allocator.keep(freed=True)  # as training does; for all candidates
+    allocator.keep(freed=True)  # as in training, for all candidates
     whole = _Scenes(folder, chips)
     candidates: dict[str, tuple[int, Callable[[], int]]] = {
         "ideal: memory-mapped chips, as stored": (COUNT, lambda: _ideal(chips, floats=False)),
@@ -64,7 +64,7 @@ def run(folder: Path) -> Iterator[str]:
 
 
 def write_world(scenes: Path, labels: Path) -> None:
-    """Scenes that do not meet, ten in each zone, and one label layer in longitude and latitude."""
+    """Write separate scenes, ten per zone, and one label layer in longitude and latitude."""
     import geopandas
     import pandas
     import rasterio
@@ -100,7 +100,7 @@ def _geoseg(chips: ChipSet, *, shift: bool, floats: bool) -> int:
 
 
 def _ideal(chips: ChipSet, *, floats: bool) -> int:
-    """What numpy alone does: two gathers by a random order."""
+    """Gather with numpy alone: two gathers in random order."""
     positions = chips.positions("train")
     rng = np.random.default_rng(0)
     order = np.concatenate([rng.permutation(positions) for _ in range(-(-COUNT // len(positions)))])
@@ -112,7 +112,7 @@ def _ideal(chips: ChipSet, *, floats: bool) -> int:
 
 
 class _Scenes:
-    """Scenes and labels as one memory-mapped array each, cut by slices."""
+    """Scenes and labels as one memory-mapped array each, cropped by slicing."""
 
     def __init__(self, folder: Path, chips: ChipSet) -> None:
         shape = (SCENES, len(BANDS), SIDE, SIDE)
@@ -150,7 +150,7 @@ def _tensors(images: NDArray[np.uint16], labels: NDArray[np.uint8], floats: bool
 
 
 def _torchgeo(folder: Path) -> Callable[[], int]:
-    """As its documentation combines them; made once, only samples are timed."""
+    """Sample torchgeo's datasets, combined as in its documentation; only sampling is timed."""
     from torch.utils.data import DataLoader
     from torchgeo.datasets import RasterDataset, VectorDataset, stack_samples
     from torchgeo.samplers import RandomPatchSampler

@@ -1,4 +1,4 @@
-"""`geoseg.predict` in a process of its own, as the benchmarks call it."""
+"""`geoseg.predict` in a separate process, for the benchmarks."""
 
 import json
 import time
@@ -17,11 +17,11 @@ class Mapped:
     """A finished map.
 
     Attributes:
-        seconds: in the call itself, imports apart.
-        all_seconds: from the start of the interpreter to its end.
-        peak_mb: the most memory that was resident at once.
-        engine: what ran the network, as the run's record has it.
-        window: side of what was mapped at once.
+        seconds: wall time of the call, without imports.
+        all_seconds: wall time of the whole process.
+        peak_mb: peak resident memory in MB.
+        engine: the engine that run.json records.
+        window: side of a window in pixels.
     """
 
     seconds: float
@@ -32,13 +32,13 @@ class Mapped:
 
     @property
     def name(self) -> str:
-        """The engine in words."""
+        """Readable name of an engine."""
         compiled = ", compiled" if self.engine["compiled"] else ""
         return f"{self.engine['name']} {self.engine['precision']}{compiled}"
 
 
 def predict(scene: Path, model: Path, out: Path, **options: Any) -> Mapped:
-    """Map a scene from the beginning; ``options`` are those of `PredictOptions`."""
+    """Map a scene from scratch; ``options`` are fields of `PredictOptions`."""
     done = call(
         predict_here, scene=str(scene), model=str(model), out=str(out),
         options={"overwrite": True, **options},
@@ -48,7 +48,7 @@ def predict(scene: Path, model: Path, out: Path, **options: Any) -> Mapped:
 
 
 def predict_here(scene: str, model: str, out: str, options: dict[str, Any]) -> float:
-    """Seconds in `geoseg.predict`; what it imports is imported before."""
+    """Seconds in `geoseg.predict`, without imports."""
     import dask.distributed  # noqa: F401
     import segmentation_models_pytorch  # noqa: F401
 

@@ -1,4 +1,4 @@
-"""Peak memory of `geoseg predict` by the size of the scene: U-Net/ResNet-18, 4 bands uint16."""
+"""Peak memory of `geoseg predict` by scene size: U-Net/ResNet-18, 4 bands uint16."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ REFERENCE = 4096
 
 
 def run(folder: Path) -> Iterator[str]:
-    """Resident memory at its worst, and as of 4096 x 4096 px; each measured once."""
+    """Peak resident memory, also relative to 4096 x 4096 px; each measured once."""
     model = trained_unet(folder / "model")
     peaks: dict[tuple[str, int], float] = {}
     for side in SIDES:

@@ -1,4 +1,4 @@
-"""The models of the benchmarks: U-Nets with ResNet-18 for 8 classes, and a threshold."""
+"""Models for the benchmarks: U-Nets with ResNet-18 for 8 classes, and a threshold."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +18,13 @@ SCHEME = ClassScheme.model_validate(
 
 
 def random_unet(folder: Path) -> Path:
-    """A model directory with random weights: as slow as any."""
+    """A model directory with random weights, as slow as a trained one."""
     call(save_unet, folder=str(folder), steps=0)
     return folder
 
 
 def trained_unet(folder: Path) -> Path:
-    """A model directory fitted to the scenes of the benchmarks for about a minute."""
+    """A model directory trained on the benchmark scenes for about a minute."""
     call(save_unet, folder=str(folder), steps=STEPS)
     return folder
 
@@ -68,7 +68,7 @@ def _chip(rng: np.random.Generator) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class Threshold:
-    """A predictor that costs next to nothing: is it green?"""
+    """A predictor that costs next to nothing: vegetation by threshold."""
 
     stride: int = 1
     halo: int = 0
@@ -78,7 +78,7 @@ class Threshold:
     def __call__(
         self, pixels: NDArray[np.uint16], valid: NDArray[np.bool_], core: Window
     ) -> NDArray[np.uint8]:
-        """Class 1 where near infrared exceeds red, else 0; always certain."""
+        """Class 1 where near infrared exceeds red, else 0, with full confidence."""
         del valid
         _, _, red, nir = pixels[:, *core.slices]
         layers = np.full((2, *red.shape), 100, dtype=np.uint8)

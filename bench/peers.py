@@ -1,4 +1,4 @@
-"""A scene to a map beside torchgeo's dataset, sampler and loader with stitching in numpy.
+"""From scene to map: geoseg against torchgeo's dataset, sampler and loader, stitched in numpy.
 
 U-Net/ResNet-18 fitted to the scene, 8 classes, 8192 x 6144 px of 4 bands uint16; the same weights,
 1152 px windows that share 128 px. Processes are timed from start to end.
@@ -28,10 +28,10 @@ AWAY = 128
 
 
 def run(folder: Path) -> Iterator[str]:
-    """End to end: reading, mapping, writing; and in how many pixels the maps agree."""
+    """Time of reading, mapping and writing, and the agreement of the maps."""
     scene = write_scene(folder / "scenes" / "scene.tif", SHAPE)
     model = trained_unet(folder / "model")
-    torchgeo = "torchgeo, logits added up in numpy"
+    torchgeo = "torchgeo, logits summed in numpy"
     seconds: dict[str, list[float]] = {torchgeo: [], "geoseg fp32": [], "geoseg auto": []}
     chosen, corners = "", []
     for _ in range(ROUNDS):
@@ -57,7 +57,7 @@ def run(folder: Path) -> Iterator[str]:
 
 
 def torchgeo_here(scenes: str, model: str, out: str) -> list[tuple[int, int]]:
-    """From the dataset to the map on the disk, as tutorials do it; the corners of the windows."""
+    """Map a scene with torchgeo as its tutorials do; returns the corners of the windows."""
     import torch
     from torch.utils.data import DataLoader
     from torchgeo.datasets import RasterDataset, stack_samples
@@ -86,7 +86,7 @@ def torchgeo_here(scenes: str, model: str, out: str) -> list[tuple[int, int]]:
                 col = round((float(transform[2]) - AFFINE.c) / AFFINE.a)
                 corners.append((row, col))
                 seen = Window(row, col, *each.shape[1:])
-                inside = seen.intersect(grid.whole((height, width)))  # the sampler goes beyond
+                inside = seen.intersect(grid.whole((height, width)))  # the sampler overshoots
                 logits[:, *inside.slices] += each[:, *inside.relative_to(seen).slices]
     classes = logits.argmax(axis=0).astype(np.uint8)
     with rasterio.open(
@@ -103,7 +103,7 @@ def _classes(path: Path) -> NDArray[np.uint8]:
 
 
 def _away(corners: list[tuple[int, int]]) -> NDArray[np.bool_]:
-    """Where no window of either map begins or ends nearby; torchgeo's have these corners."""
+    """Mask of pixels far from window borders of either map, given torchgeo's corners."""
     far = []
     for side, starts in zip(SHAPE, zip(*corners, strict=True), strict=True):
         theirs = {border for start in starts for border in (start, start + CORE + 2 * HALO)}

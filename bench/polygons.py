@@ -1,12 +1,12 @@
 """Class rasters of four classes to polygons: time, memory, and whether neighbours share edges.
 
-Three textures from 2048 to 16384 px, every way in a process of its own, compiled beforehand. GDAL's
-polygonize is called through rasterio, as nothing else of GDAL is installed; alone, it makes GeoJSON
-that is thrown away. Seconds are without the interpreter, megabytes with it.
+Three textures from 2048 to 16384 px; each method runs in a separate process, compiled beforehand.
+GDAL's polygonize is called through rasterio, as no other part of GDAL is installed; alone, it makes
+GeoJSON that is discarded. Seconds exclude the interpreter, megabytes include it.
 
-So that a run stays within a quarter of an hour, blobs of 16384 px and salt and pepper of 4096 px
-are left to GDAL alone and to geoseg batch by batch, as neither keeps what it makes, and larger salt
-and pepper (8.8 million regions and more) to nobody.
+To keep a run within a quarter of an hour, blobs of 16384 px and salt and pepper of 4096 px are
+measured only for GDAL alone and geoseg batch by batch, which keep no results, and larger salt and
+pepper (8.8 million regions and more) for neither.
 """
 
 import time
@@ -51,7 +51,7 @@ type Geometries = NDArray[np.object_]
 
 
 def run(folder: Path) -> Iterator[str]:
-    """A table per texture and size; then from a file to nowhere."""
+    """A table per texture and size; then tracing from a file without output."""
     for texture in TEXTURES:
         for side in SIDES:
             if side <= STREAMED_TO[texture]:
@@ -74,7 +74,7 @@ def classes(texture: str, side: int) -> NDArray[np.uint8]:
 
 
 def write_classes(path: Path, texture: str, side: int) -> Path:
-    """Write such a raster as a tiled GeoTIFF."""
+    """Write a class raster as a tiled GeoTIFF."""
     period = classes(texture, PERIOD)
     with rasterio.open(
         path, "w", driver="GTiff", count=1, height=side, width=side, dtype="uint8", crs=CRS,
@@ -88,7 +88,7 @@ def write_classes(path: Path, texture: str, side: int) -> Path:
 
 
 def trace_file(path: str) -> dict[str, float]:
-    """Trace a file batch by batch; how many regions and corners it has, and their area."""
+    """Trace a file batch by batch; returns the number of regions and corners, and the area."""
     regions = corners = 0
     area = 0.0
     for batch in trace(FileSource(Path(path))):
@@ -99,12 +99,12 @@ def trace_file(path: str) -> dict[str, float]:
 
 
 def measure(texture: str, side: int, way: str) -> list[list[Any]]:
-    """Make polygons in one way; name, seconds, memory, regions and validity of each result of it.
+    """Run one method; returns name, seconds, memory, regions and validity of each result.
 
-    A way that goes on from its own polygons has two results, the second with the time of both.
+    A method that post-processes its own polygons has two results, the second with the time of both.
     """
     values = classes(texture, side)
-    for _ in WAYS[way](values[:256, :256]):  # compiled, or read from the disk
+    for _ in WAYS[way](values[:256, :256]):  # compile, or load from the cache
         pass
     rows: list[list[Any]] = []
     start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The cost of safety: `geoseg predict` beside the same without fsync, sha256, ledger and read-back.
+"""Cost of crash safety: `geoseg predict` with and without fsync, sha256, ledger and read-back.
 
 U-Net/ResNet-18, 8 classes, torch in fp32, 4096 x 4096 px of 4 bands uint16 in regions of 512 px.
 """
@@ -25,7 +25,7 @@ NO_HASH = "0" * 64
 
 
 def run(folder: Path) -> Iterator[str]:
-    """Seconds by the clock and of the processors, and both as shares of those without safety."""
+    """Wall and CPU seconds, also relative to those without safety."""
     scene = write_scene(folder / "scene.tif", SHAPE)
     model = random_unet(folder / "model")
     names = {False: "without safety", True: "geoseg predict"}
@@ -44,7 +44,7 @@ def run(folder: Path) -> Iterator[str]:
 
 
 def map_here(scene: str, model: str, out: str, safe: bool) -> list[float]:
-    """Wall and processor seconds of `geoseg.predict`."""
+    """Wall and CPU seconds of `geoseg.predict`."""
     import geoseg
 
     options = geoseg.PredictOptions(overwrite=True, window=WINDOW, **FP32)
@@ -57,7 +57,7 @@ def map_here(scene: str, model: str, out: str, safe: bool) -> list[float]:
 
 
 def _trust(patches: ExitStack) -> None:
-    """Take away what a disk that never fails and a process that is never killed do not need."""
+    """Disable everything that guards against disk failures and kills."""
     from geoseg import files
     from geoseg.job import Ledger
     from geoseg.raster import cog

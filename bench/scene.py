@@ -39,7 +39,7 @@ def write_scene(path: Path, shape: tuple[int, int]) -> Path:
 
 @cache
 def land() -> NDArray[np.uint8]:
-    """The pattern: (PERIOD, PERIOD) kinds of land; its opposite sides fit together."""
+    """The pattern: a seamlessly repeating (PERIOD, PERIOD) array of land kinds."""
     rng = np.random.default_rng(0)
     fields = [
         gaussian_filter(rng.standard_normal((PERIOD, PERIOD), dtype=np.float32), 12, mode="wrap")
@@ -49,7 +49,7 @@ def land() -> NDArray[np.uint8]:
 
 
 def pixels_of(kinds: NDArray[np.uint8], seed: int) -> NDArray[np.uint16]:
-    """(bands, height, width) as a sensor sees that land: a spectrum each, and noise."""
+    """Pixels (bands, height, width) of that land: a spectrum per kind, plus noise."""
     rng = np.random.default_rng(seed)
     spectra = np.random.default_rng(1).normal(MEAN, STD, (len(BANDS), CLASSES)).clip(200)
     noise = rng.integers(-256, 257, (len(BANDS), *kinds.shape), dtype=np.int16)

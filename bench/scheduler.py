@@ -1,4 +1,4 @@
-"""What it costs to hand out regions: a predictor that sleeps, up to 100 000 of them."""
+"""Cost of scheduling up to 100 000 regions, with a predictor that only sleeps."""
 
 import time
 from collections import deque
@@ -21,7 +21,7 @@ DIGEST = "0" * 64
 
 
 def run(folder: Path) -> Iterator[str]:
-    """What each region costs, and the memory of the process that drives and schedules."""
+    """Cost per region, and the memory of the process that drives and schedules."""
     yield f"{'':28} {'sleep':>6} {'regions':>8} {'wall less sleep':>16} {'CPU':>10} {'RSS':>10}"
     for sleep_ms, counts in COUNTS.items():
         for team, workers in TEAMS.items():
@@ -35,7 +35,7 @@ def run(folder: Path) -> Iterator[str]:
 
 
 def nap(item: tuple[int, float]) -> tuple[str, dict[str, object]]:
-    """What a worker does: sleep, and say as much as a region would."""
+    """Task of a worker: sleep, and return as much as a region would."""
     time.sleep(item[1])
     return DIGEST, FACTS
 
@@ -45,14 +45,14 @@ def hand_out(count: int, workers: int, sleep_s: float) -> tuple[float, float]:
     options = WorkerOptions(workers=workers)
     items = ((number, sleep_s) for number in range(count))
     results = spread(nap, items, options, label="sleeping", total=count, threads=THREADS)
-    next(results)  # the cluster stands
+    next(results)  # the cluster is up
     start, cpu = time.perf_counter(), time.process_time()
     deque(results, maxlen=0)
     return time.perf_counter() - start, time.process_time() - cpu
 
 
 def _measure(count: int, workers: int, sleep_ms: float) -> tuple[float, float, float]:
-    """Microseconds per region, wall beyond its sleep and CPU, and megabytes."""
+    """Microseconds per region (wall time without sleep, and CPU time), and megabytes."""
     done: list[Outcome] = [
         call(hand_out, count=count, workers=workers, sleep_s=sleep_ms / 1000)
         for _ in range(ROUNDS[count])
@@ -64,7 +64,7 @@ def _measure(count: int, workers: int, sleep_ms: float) -> tuple[float, float, f
 
 
 def _ledger(folder: Path) -> str:
-    """What it costs to note a finished region so that it survives a power cut."""
+    """Cost of recording a finished region so that it survives a power cut."""
     ledger = Ledger(folder)
     start = time.perf_counter()
     for number in range(LINES):

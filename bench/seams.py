@@ -1,4 +1,4 @@
-"""Seams: where a map in windows departs from the whole scene mapped at once.
+"""Seams: difference between mapping in windows and mapping the whole scene at once.
 
 U-Net/ResNet-18 fitted to the scene, 8 classes, 1536 x 2048 px; disagreement within 8 px of window
 borders, and in the rest.
@@ -21,7 +21,7 @@ NEAR = 8
 
 
 def run(folder: Path) -> Iterator[str]:
-    """Owned cores and blending, which compute the same windows and so cost the same passes."""
+    """Compare owned cores and blending, which need the same number of passes."""
     scene = write_scene(folder / "scene.tif", SHAPE)
     model = trained_unet(folder / "model")
     predict(scene, model, folder / "whole", window=max(SHAPE), halo=0, **FP32)
@@ -49,7 +49,7 @@ def _classes(folder: Path) -> NDArray[np.uint8]:
 
 
 def _near(window: int) -> NDArray[np.bool_]:
-    """Pixels at most NEAR px from where two windows meet."""
+    """Mask of pixels within NEAR px of a window border."""
     close = []
     for side in SHAPE:
         at = np.arange(side) + 0.5

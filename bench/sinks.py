@@ -1,6 +1,6 @@
-"""A model that costs nothing: reading 8192 x 8192 px of 4 bands uint16 and writing the two maps.
+"""Reading 8192 x 8192 px of 4 bands uint16 and writing two maps, with a model that costs nothing.
 
-geoseg with a threshold for a model, beside reading the file once and writing two COGs from memory.
+geoseg with a threshold as the model, against one pass of reading and two COGs written from memory.
 """
 
 import time
@@ -25,7 +25,7 @@ ROUNDS = 3
 
 
 def run(folder: Path) -> Iterator[str]:
-    """Megapixels per second, and the rate as a share of the plain copy's."""
+    """Megapixels per second, also as a share of the plain copy's rate."""
     scene = str(write_scene(folder / "scene.tif", SHAPE))
     plain: list[Outcome] = []
     mapped: list[Outcome] = []
@@ -36,7 +36,7 @@ def run(folder: Path) -> Iterator[str]:
     seconds = {
         "rasterio: reads once, writes both COGs": median(each.value for each in plain),
         "geoseg predict with a threshold": median(each.value for each in mapped),
-        "geoseg, start of the interpreter included": median(each.seconds for each in mapped),
+        "geoseg, interpreter start included": median(each.seconds for each in mapped),
     }
     first = next(iter(seconds.values()))
     for name, each in seconds.items():
@@ -44,7 +44,7 @@ def run(folder: Path) -> Iterator[str]:
 
 
 def map_here(scene: str, out: str) -> float:
-    """Seconds in `geoseg.predict`; what it imports is imported before."""
+    """Seconds in `geoseg.predict`, without imports."""
     import dask.distributed  # noqa: F401
 
     import geoseg
@@ -57,7 +57,7 @@ def map_here(scene: str, out: str) -> float:
 
 
 def copy_here(scene: str, out: str) -> float:
-    """Seconds to read a scene by strips, and to write maps that lie in memory as GDAL's COGs."""
+    """Seconds to read a scene in strips, and to write maps from memory as GDAL COGs."""
     seconds = 0.0
     with rasterio.open(scene, num_threads=THREADS) as dataset:
         height, width = dataset.shape

@@ -1,4 +1,4 @@
-"""Steps of training from chips beside the same steps on tensors in memory: U-Net/ResNet-18, fp32.
+"""Training steps from chips against the same steps from tensors in memory: U-Net/ResNet-18, fp32.
 
 20 scenes in two UTM zones; batches of 8 crops of 256 px, 4 bands uint16, 8 classes.
 """
@@ -25,13 +25,13 @@ SCALING = (MEAN,) * len(BANDS), (STD,) * len(BANDS)
 
 
 def run(folder: Path) -> Iterator[str]:
-    """Seconds of a step, and as multiples of those in memory."""
+    """Seconds per step, also relative to those from memory."""
     write_world(folder / "scenes", folder / "labels.gpkg")
     options = TileOptions(size=CHIP, block=CHIP, buffer=0, val=0.05, test=0)
     scenes = sorted((folder / "scenes").glob("*.tif"))
     labels = folder / "labels.gpkg"
     chips = open_chips(tile(scenes, labels, folder / "chips", classes=SCHEME, options=options))
-    allocator.keep(freed=True)  # as training does; for all candidates
+    allocator.keep(freed=True)  # as in training, for all candidates
     torch.manual_seed(0)
     network = build("unet", "resnet18", len(BANDS), CLASSES).train()
     network = network.to(memory_format=torch.channels_last)

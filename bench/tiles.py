@@ -24,7 +24,7 @@ POLYGONS = 5_000
 
 
 def run(folder: Path) -> Iterator[str]:
-    """Chips through geoseg, in memory and on the disk, through rasterio and through torchgeo."""
+    """Cut chips with geoseg (in memory and to disk), rasterio and torchgeo."""
     path = write_scene(folder / "tiles" / "scene.tif", SHAPE)
     labels = LabelLayer(str(_labels(folder / "labels.gpkg")), SCHEME)
     parts = folder / "parts"
@@ -36,9 +36,9 @@ def run(folder: Path) -> Iterator[str]:
     ]
     candidates = {
         "geoseg: regions read once, cut in memory": lambda: _geoseg(source),
-        "geoseg: and labelled, hashed, on the disk; both cores": lambda: _step(tasks),
+        "geoseg: also labelled, hashed and written; both cores": lambda: _step(tasks),
         "rasterio: one handle, window by window": lambda: _rasterio(path),
-        "rasterio: one handle, stored block by block": lambda: _blocks(path),
+        "rasterio: one handle, block by block as stored": lambda: _blocks(path),
         "torchgeo: RasterDataset, GridGeoSampler": lambda: _torchgeo(path.parent),
         "torchgeo: and DataLoader": lambda: _loader(path.parent, workers=0),
         "torchgeo: and DataLoader with 2 workers": lambda: _loader(path.parent, workers=2),

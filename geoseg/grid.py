@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from odc.geo.crs import CRS
     from odc.geo.geobox import GeoBox
 
+SNAP_PX = 1e-4
+"""Vertices this near to a pixel's corner are there: rounding of coordinates moves them less."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Window:
@@ -215,7 +218,11 @@ def crop(geobox: GeoBox, window: Window) -> GeoBox:
 def crs_of(geobox: GeoBox) -> CRS:
     """The CRS of a grid that has one; every opened source does."""
     if geobox.crs is None:
-        raise GridError("a grid without a CRS cannot be placed on the ground")
+        raise GridError(
+            "a grid without a CRS cannot be placed on the ground",
+            wanted="a geographic or projected CRS",
+            fix="name the right one: --crs EPSG:32633",
+        )
     return geobox.crs
 
 
@@ -223,18 +230,6 @@ def bounds(geobox: GeoBox) -> tuple[float, float, float, float]:
     """(west, south, east, north) of a grid, in its CRS."""
     box = geobox.extent.boundingbox
     return box.left, box.bottom, box.right, box.top
-
-
-def meet(one: GeoBox, other: GeoBox) -> bool:
-    """Whether the frames of two grids meet on the ground, to a bounding box in lon/lat."""
-    from pyproj import Transformer
-
-    frames = []
-    for geobox in (one, other):
-        to_lonlat = Transformer.from_crs(crs_of(geobox).proj, 4326, always_xy=True)
-        frames.append(to_lonlat.transform_bounds(*bounds(geobox)))
-    (west, south, east, north), (west2, south2, east2, north2) = frames
-    return west <= east2 and west2 <= east and south <= north2 and south2 <= north
 
 
 def misfit(grid: GeoBox, other: GeoBox) -> str | None:
@@ -257,25 +252,15 @@ def misfit(grid: GeoBox, other: GeoBox) -> str | None:
     return None
 
 
-def gsd_m(geobox: GeoBox) -> float:
-    """Ground sampling distance in metres: the mean side of the pixel at the grid's centre.
+def to_pixels(points: NDArray[np.float64], geobox: GeoBox) -> NDArray[np.float64]:
+    """(n, 2) x and y to columns and rows from the grid's corner; whole where they nearly are."""
+    import numpy as np
 
-    Measured on the CRS's own ellipsoid, so that degrees and Web Mercator give true metres, on
-    other bodies than the Earth too.
-
-    Raises:
-        GridError: the CRS is not tied to any ellipsoid.
-    """
-    from pyproj import Transformer
-
-    crs = crs_of(geobox).proj
-    geod = crs.get_geod()
-    if geod is None or crs.geodetic_crs is None:
-        raise GridError("the CRS is not tied to the ground", got=crs.name)
-    height, width = geobox.shape
-    corners = [(width / 2, height / 2), (width / 2 + 1, height / 2), (width / 2, height / 2 + 1)]
-    xs, ys = zip(*(geobox.affine @ corner for corner in corners), strict=True)
-    to_lonlat = Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
-    lon, lat = to_lonlat.transform(xs, ys)
-    sides = geod.inv([lon[0], lon[0]], [lat[0], lat[0]], lon[1:], lat[1:])[2]
-    return float(sum(sides) / 2)
+    inverse = ~geobox.affine
+    x, y = points.T
+    cells = np.stack(
+        [inverse.a * x + inverse.b * y + inverse.c, inverse.d * x + inverse.e * y + inverse.f],
+        axis=1,
+    )
+    whole = np.rint(cells)
+    return np.where(np.abs(cells - whole) < SNAP_PX, whole, cells)

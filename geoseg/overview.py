@@ -13,7 +13,7 @@ import pyogrio
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from geoseg import files, grid
+from geoseg import files, grid, ground
 from geoseg.chips import ChipSet, LabelLayer, open_labels
 from geoseg.classes import IGNORE, ClassScheme
 from geoseg.raster import FileSource, RasterSource, WarpSource
@@ -190,7 +190,7 @@ def _figures(axes: Axes, subject: Subject) -> None:
         _swatch(axes, y, colour, hatch)
         axes.text(0.13, y, name, va="center", color="#52606d")
     height, width = subject.source.geobox.shape
-    gsd = grid.gsd_m(subject.source.geobox)
+    gsd = ground.gsd_m(subject.source.geobox)
     facts = f"{width} x {height} px of {gsd:.3g} m\n{_crs_name(subject.source.geobox)}"
     axes.text(0.0, y - 0.05, facts, va="top", color="#52606d", fontsize=8, linespacing=1.5)
 

@@ -1,4 +1,4 @@
-"""A map of every scene that a STAC search finds, or of one composite of them for each tile.
+"""Map every scene of a STAC search, or one composite per tile.
 
 python pipelines/batch.py model maps --bbox 13.3 48.8 13.9 49.2 --dates 2024-05/2024-09 --remote
 """
@@ -20,12 +20,12 @@ def main(model: Path, out: Path, /, *, bbox: tuple[float, float, float, float], 
          data: str = "sentinel-2-l2a", api: str | None = None, max_cloud: float = 100,
          composite: Literal["none", "clearest", "median"] = "none", clouds: str = "scl",
          shift: int = 0, remote: bool = False) -> int:  # fmt: skip
-    """Map what is found; what is done is skipped, and what failed is listed at the end.
+    """Map the search results; skip finished maps, and list failures at the end.
 
-    :param dates: such as 2024-06 or 2024-06-01/2024-08-31.
-    :param composite: a map for each scene, or for each tile of its clearest pixels or their median.
-    :param clouds: asset with Sentinel-2's scene classification; "" where there is none.
-    :param shift: added to each pixel; -1000 takes Sentinel-2's offset of 2022 off.
+    :param dates: month, day or range, such as 2024-06 or 2024-06-01/2024-08-31.
+    :param composite: map each scene (none), or per tile the clearest pixels or their median.
+    :param clouds: asset with Sentinel-2's scene classification; "" if there is none.
+    :param shift: added to each pixel; -1000 removes Sentinel-2's offset of 2022.
     """
     way, facts, failed = show(None, data).fetch, geoseg.info([model])[0], {}
     if not remote or way is None or way.collection is None:

@@ -1,4 +1,4 @@
-"""Land cover from one scene and one label layer, step by step with geoseg's public functions.
+"""Map land cover from one scene and one label layer, step by step with geoseg's Python functions.
 
 python pipelines/landcover.py demo/scene.tif demo/labels.gpkg demo/classes.yaml runs/landcover
 """
@@ -10,7 +10,7 @@ import geoseg
 
 
 def main(scene: Path, labels: Path, classes: Path, out: Path) -> None:
-    """Cut chips, fit a model, map the scene, draw polygons, and say how right they are."""
+    """Cut chips, train a model, map the scene, draw polygons, and measure accuracy."""
     chips = geoseg.tile(
         scene,
         labels,

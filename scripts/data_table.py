@@ -1,4 +1,4 @@
-"""Write the table of data sets in README.md from data_catalog/ (`make docs`)."""
+"""Generate the table of data sets in README.md from data_catalog/ (`make docs`)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WAYS = {
 
 
 def pages() -> dict[Path, str]:
-    """The text of each page, by the path it belongs to."""
+    """The text of each page, by path."""
     rows = [_row(each) for each in list_entries(ROOT / "data_catalog") if each.kind == "collection"]
     cells = [HEAD, ["---"] * len(HEAD), *rows]
     table = "".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |\n" for row in cells)
@@ -51,7 +51,7 @@ def _pixels(entry: Entry) -> str:
 
 
 def _way(entry: Entry) -> str:
-    assert entry.fetch is not None, "every collection says how it is fetched"
+    assert entry.fetch is not None, "every collection has geoseg:fetch"
     return WAYS[entry.fetch.method].format(id=entry.id, **entry.fetch.model_dump())
 
 

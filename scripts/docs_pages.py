@@ -1,8 +1,8 @@
-"""What MkDocs does not do by itself (a hook of mkdocs.yml).
+"""MkDocs hook (see mkdocs.yml) that adds generated pictures, notebooks and the list of decisions.
 
-Pictures and notebooks are made before the pages, into the folder `extra.made`; here they join them.
-A page shows a picture where it has the comment `<!-- picture: NAME | what it shows -->`, which
-other renderers of Markdown pass over.
+Pictures and notebooks are generated before the pages, in the folder `extra.made`. A page shows a
+picture where it has the comment `<!-- picture: NAME | caption -->`, which other Markdown renderers
+ignore.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ PICTURE = re.compile(r"^<!-- picture: (?P<name>[\w-]+) \| (?P<text>.+?) -->$", r
 DECISIONS = """\
 # Decisions
 
-What was decided, why, and what speaks against it.
+Design decisions, the reasons for them, and their drawbacks.
 
 """
 log = logging.getLogger("mkdocs.hooks.docs_pages")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add what was made, and a list of the decisions."""
+    """Add the generated files and a list of the decisions."""
     made = Path(config.config_file_path).parent / config.extra["made"]
     for path in sorted(each for each in made.rglob("*") if each.is_file()):
         name = path.relative_to(made).as_posix()
@@ -41,7 +41,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, files: Files, **_: Any) -> str:
-    """Show pictures, and let links to a notebook lead to its page."""
+    """Insert pictures, and point links to notebooks at their pages."""
 
     def figure(found: re.Match[str]) -> str:
         return _figure(found["name"], found["text"], page, files)
@@ -57,7 +57,7 @@ def _item(path: Path) -> str:
 def _figure(name: str, text: str, page: Page, files: Files) -> str:
     file = files.get_file_from_path(f"pictures/{name}.webp")
     if file is None:
-        log.warning("%s: there is no picture %s; make docs draws it", page.file.src_uri, name)
+        log.warning("%s: picture %s is missing; run make docs", page.file.src_uri, name)
         return ""
     source = get_relative_url(file.url, page.url)
     words = escape(text)

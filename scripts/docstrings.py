@@ -1,4 +1,4 @@
-"""How docstrings become pages (an extension of griffe, named in mkdocs.yml)."""
+"""Griffe extension that prepares docstrings for the API page (see mkdocs.yml)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import griffe
 
 
 class Examples(griffe.Extension):
-    """The section `Example:` of our docstrings is what griffe knows as `Examples:`, code."""
+    """Turns `Example:` sections into the `Examples:` that griffe renders as code."""
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
-        """Rename the section of a module, class, function or attribute that has been read."""
+        """Rename the section in the docstring of a module, class, function or attribute."""
         if obj.docstring is not None:
             lines = obj.docstring.value.splitlines()
             obj.docstring.value = "\n".join(map(_renamed, lines))

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Make .venv/ hold exactly requirements.lock plus this checkout; do nothing when it already does.
-# Needs a POSIX shell and either uv or any Python 3.8+ with pip; finds a Python >= 3.12 on PATH or
-# under pyenv, and lets uv fetch one where there is none.
+# Make .venv/ contain exactly requirements.lock plus this checkout; do nothing if it already does.
+# Needs a POSIX shell and either uv or any Python 3.8+ with pip. Finds a Python >= 3.12 on PATH or
+# under pyenv, or lets uv download one.
 set -eu
 cd "$(dirname "$0")/.."
 UV_VERSION=0.13.8
@@ -33,7 +33,7 @@ find_python() {
         "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.12*/bin/python \
         "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.13*/bin/python; do
         if modern "$candidate"; then
-            command -v "$candidate"  # its path: uv would look the name up in its own way
+            command -v "$candidate"  # the full path: uv would resolve the name differently
             return
         fi
     done

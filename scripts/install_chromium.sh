@@ -1,5 +1,5 @@
 #!/bin/sh
-# Debian's Chromium with its driver, for `make test-browser`. As root, or with sudo.
+# Install Debian's Chromium and its driver for `make test-browser`. Run as root, or with sudo.
 set -eu
 root=""
 [ "$(id -u)" = 0 ] || root=sudo

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Debian's QGIS with its Python, for `make test-qgis`: about 1.5 GB. As root, or with sudo.
+# Install Debian's QGIS with its Python bindings for `make test-qgis` (about 1.5 GB). Run as root, or
+# with sudo.
 set -eu
 root=""
 [ "$(id -u)" = 0 ] || root=sudo

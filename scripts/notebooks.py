@@ -1,9 +1,9 @@
-"""Run the notebooks of the docs on a demo directory, and write them as pages (`make docs`).
+"""Run the notebooks of the docs on a demo directory, and convert them to pages (`make docs`).
 
 python scripts/notebooks.py demo .site/notebooks
 
-Pages of MkDocs and not of Jupyter: those ask other hosts for scripts and fonts. So do interactive
-maps when they are looked at; a cell with the tag "interactive" keeps its output to itself.
+MkDocs renders the pages, because Jupyter's pages load scripts and fonts from other hosts.
+Interactive maps do so when displayed, so a note replaces the output of cells tagged "interactive".
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from nbformat import NotebookNode
 from geoseg.files import write_bytes
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "docs" / "notebooks"
-INTERACTIVE = "(an interactive map: run the notebook to see it, with a network for its scripts)"
+INTERACTIVE = "(an interactive map: run the notebook online to see it)"
 TIMEOUT_S = 600
 
 
 def main(demo: Path, out: Path) -> None:
-    """Write NAME.md and the pictures in it for every notebook."""
+    """Write NAME.md and its pictures for every notebook."""
     for path in sorted(NOTEBOOKS.glob("*.ipynb")):
         pictures = f"{path.stem}_files"
         exporter = MarkdownExporter()
@@ -39,7 +39,7 @@ def main(demo: Path, out: Path) -> None:
 
 
 def executed(path: Path, demo: Path) -> NotebookNode:
-    """The notebook with its outputs, run in an empty folder beside which nothing but demo/ lies.
+    """The notebook with its outputs, run in a folder that contains nothing but demo/.
 
     Raises:
         nbclient.exceptions.CellExecutionError: a cell failed.
@@ -52,7 +52,7 @@ def executed(path: Path, demo: Path) -> NotebookNode:
 
 
 def _shown(notebook: NotebookNode) -> NotebookNode:
-    """What a page shows of a notebook that has been run: no warnings, which name this machine."""
+    """The notebook without stderr, as warnings contain local paths, and with plain tables."""
     for cell in notebook.cells:
         if "outputs" in cell:
             cell["outputs"] = [each for each in cell["outputs"] if each.get("name") != "stderr"]
@@ -68,7 +68,7 @@ def _shown(notebook: NotebookNode) -> NotebookNode:
 
 
 def _plain_table(html: str) -> str:
-    """A table of pandas without its own looks, so that it has those of the pages."""
+    """A pandas table without inline styles, so that the site's styles apply."""
     html = re.sub(r"<style scoped>.*?</style>", "", html, flags=re.DOTALL)
     return html.replace(' border="1" class="dataframe"', "").replace(
         ' style="text-align: right;"', ""

@@ -32,16 +32,16 @@ from geoseg.render import painted, photo, true_colour
 SYSTEM_PYTHON = Path("/usr/bin/python3")
 LOOK = Path(__file__).parents[1] / "tests" / "qgis" / "look.py"
 DETAIL = np.s_[130:490, 290:770]
-"""Rows and columns of the demo scene in which all classes lie close together."""
+"""Rows and columns of the demo scene that contain all classes."""
 WIDTH = 1000
 SCENE_SHARE = 2
-"""The whole scene is drawn with every second pixel."""
+"""Step in pixels at which the whole scene is drawn."""
 
 type Picture = NDArray[np.uint8] | Image.Image | Figure
 
 
 def main(demo: Path, out: Path) -> None:
-    """Draw all pictures, each as NAME.webp."""
+    """Draw every picture and save it as NAME.webp."""
     for name, draw in pictures(demo).items():
         path = out / f"{name}.webp"
         with whole(path) as temporary:
@@ -50,7 +50,7 @@ def main(demo: Path, out: Path) -> None:
 
 
 def pictures(demo: Path) -> dict[str, Callable[[], Picture]]:
-    """What can be drawn of a demo directory, by name."""
+    """Functions that draw the pictures of a demo directory, by name."""
     return {
         "scene": lambda: _scene(demo)[::SCENE_SHARE, ::SCENE_SHARE],
         "labels": partial(_over_scene, demo, "labels.gpkg", "landcover"),
@@ -83,7 +83,7 @@ def _scene(demo: Path) -> NDArray[np.uint8]:
 
 
 def _over_scene(demo: Path, name: str, column: str) -> Figure:
-    """Polygons over the scene, in a part of it, in the colours of the map's classes."""
+    """Polygons over part of the scene, in class colours."""
     land_map = geoseg.open_map(demo / "map").isel(y=DETAIL[0], x=DETAIL[1])
     figure, axes = _frame(land_map)
     axes.imshow(_scene(demo)[DETAIL], extent=_extent(land_map))
@@ -98,13 +98,13 @@ def _over_scene(demo: Path, name: str, column: str) -> Figure:
 
 
 def _colours(demo: Path) -> dict[str, str]:
-    """The colour of each class, by its name and by its label codes."""
+    """Class colours by class name and label code."""
     classes = load_yaml(demo / "classes.yaml").classes
     return {str(code): each.color for each in classes for code in (each.name, *each.values)}
 
 
 def _chips(demo: Path) -> Figure:
-    """Where the chips lie, and which split each belongs to."""
+    """Chip footprints, coloured by split."""
     land_map = geoseg.open_map(demo / "map")
     figure, axes = _frame(land_map)
     axes.imshow(_scene(demo), extent=_extent(land_map))
@@ -121,7 +121,7 @@ def _chips(demo: Path) -> Figure:
 
 
 def _map(demo: Path) -> Figure:
-    """The classes, with a legend."""
+    """The class map with a legend."""
     land_map = geoseg.open_map(demo / "map")
     figure, axes = _frame(land_map)
     scheme = load_yaml(demo / "classes.yaml")
@@ -132,7 +132,7 @@ def _map(demo: Path) -> Figure:
 
 
 def _confidence(demo: Path) -> Figure:
-    """The confidence, dark where the network is not sure."""
+    """The confidence, dark where it is low."""
     confidence = geoseg.open_map(demo / "map").confidence
     figure, axes = _frame(confidence)
     shown = np.ma.masked_equal(confidence.values, 255)
@@ -142,7 +142,7 @@ def _confidence(demo: Path) -> Figure:
 
 
 def _layout(demo: Path) -> Picture:
-    """The page that QGIS prints; where there is no QGIS, the map with its legend."""
+    """The print layout drawn by QGIS, or the map with its legend if there is no QGIS."""
     with tempfile.TemporaryDirectory() as folder:
         env = {"PATH": os.environ["PATH"], "HOME": folder, "QT_QPA_PLATFORM": "offscreen"}
         project = (demo / "map" / "map.qgz").absolute()
@@ -152,12 +152,12 @@ def _layout(demo: Path) -> Picture:
         page = Path(folder) / "layout.png"
         if page.is_file():
             return Image.open(page).convert("RGB")
-    sys.stdout.write("no PyQGIS here: the picture of the printed page is the map alone\n")
+    sys.stdout.write("PyQGIS not found: the picture of the print layout shows the map alone\n")
     return _map(demo)
 
 
 def _frame(land_map: xr.Dataset | xr.DataArray) -> tuple[Figure, Axes]:
-    """Axes that fill a figure of the map's shape."""
+    """Axes that fill a figure with the map's aspect ratio."""
     height, width = land_map.odc.geobox.shape
     figure = Figure(figsize=(10, 10 * height / width), dpi=WIDTH / 10, layout="constrained")
     figure.get_layout_engine().set(w_pad=0, h_pad=0)

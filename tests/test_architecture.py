@@ -21,7 +21,7 @@ ROOT = Path(geoseg.__file__).parent
 FLOORS = (
     {"errors"},
     {"files", "gdal", "grid", "allocator", "options", "remote", "yamlfile", "accuracy", "progress"},
-    {"classes", "layout"},
+    {"classes", "ground", "layout"},
     {"raster", "vector", "polygonize", "style", "render", "job", "catalog"},
     {"labels"},
     {"chips", "maps"},
@@ -36,7 +36,7 @@ FLOORS = (
 )
 """Ground floor first; a module imports from lower floors, and siblings do not import each other.
 
-`classes` stands half a floor above `yamlfile`, which reads its files.
+`classes` stands half a floor above `yamlfile`, which reads its files, and `ground` above `grid`.
 """
 FLOOR_OF = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
 MAX_LINES = 600

@@ -649,7 +649,7 @@ class TestChoice:
             options = geoseg.PredictOptions(
                 engine="openvino", precision="fp32", window=256, workers=count
             )
-            (folder,) = geoseg.predict(large, model, tmp_path / f"{workers}", options=options)
+            (folder,) = geoseg.predict(large, model, tmp_path / f"{count}", options=options)
             sums.add((sha256(folder / "classes.tif"), sha256(folder / "confidence.tif")))
             record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
             assert record["counts"]["choice"]["engine"]["name"] == "openvino"

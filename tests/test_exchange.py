@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
-import pickletools
 import shutil
-import zipfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,7 +20,7 @@ import geoseg
 from geoseg import grid
 from geoseg.cli import _main
 from geoseg.errors import ConfigError, ModelError
-from geoseg.models.exchange import onnx_export, program
+from geoseg.models.exchange import onnx_export
 from geoseg.models.exchange.onnx_file import read_file
 from geoseg.models.exchange.onnx_predictor import FilePredictor
 from geoseg.models.networks.build import build, halo_of, stride_of, window_of
@@ -202,7 +199,6 @@ class TestExport:
         ("name", "options", "said"),
         [
             ("x.pt", ExportOptions(), "a name ending with .onnx"),
-            ("x.onnx", ExportOptions(to="torchexport"), "a name ending with .pt2"),
             ("x.onnx", ExportOptions(tile=100), "a multiple of 32 that is more than 128"),
             ("x.onnx", ExportOptions(tile=128), "a multiple of 32 that is more than 128"),
         ],
@@ -272,47 +268,6 @@ def test_geodeep_reads_what_it_needs(exported: Path) -> None:
     assert json.loads(texts["class_names"])["1"] == "building"
     assert json.loads(texts["model_type"]) == "Segmentor"
     assert session.get_inputs()[0].shape[-1] == 64
-
-
-class TestTorchExport:
-    def test_a_program_gives_what_torch_gives_on_other_sizes_and_nothing_in_it_is_pickled(
-        self, tmp_path: Path
-    ) -> None:
-        folder = save(tmp_path / "model", "fcn")
-        path = export_model(folder, options=ExportOptions(to="torchexport"))
-        assert path == tmp_path / "model.pt2"
-        extra = {"spec.json": ""}
-        loaded = torch.export.load(path, extra_files=extra)
-        spec = ModelSpec.model_validate_json(extra["spec.json"])
-        assert spec == load_network(folder)[1]
-        pixels = scaled_pixels(spec, 96, 160)
-        found = loaded.module()(torch.from_numpy(pixels)[None] / 255)
-        assert np.abs(found.detach().numpy() - torch_says(folder, pixels)).max() < 1e-4
-        with zipfile.ZipFile(path) as archive:
-            parts = {each.filename: archive.read(each) for each in archive.infolist()}
-        assert not [name for name, data in parts.items() if "weight_" not in name and pickled(data)]
-
-    def test_a_program_that_differs_is_refused(
-        self, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        honest = program.probabilities
-        monkeypatch.setattr(program, "probabilities", lambda *given: honest(*given) + 2e-4)
-        with pytest.raises(ModelError, match="other probabilities than torch"):
-            export_model(model, tmp_path / "x.pt2", options=ExportOptions(to="torchexport"))
-        assert not list(tmp_path.iterdir())
-
-    def test_predict_reads_no_programs(self, scene: SmallScene, tmp_path: Path) -> None:
-        (tmp_path / "x.pt2").write_bytes(b"PK")
-        with pytest.raises(ModelError, match=r"not read here.*--to onnx x\.onnx"):
-            geoseg.predict(scene.path, tmp_path / "x.pt2", tmp_path / "map")
-
-
-def pickled(data: bytes) -> bool:
-    try:
-        pickletools.dis(data, io.StringIO())
-    except Exception:
-        return data[:2] == b"PK"
-    return True
 
 
 class TestOurFiles:

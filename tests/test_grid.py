@@ -10,7 +10,7 @@ import pytest
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
-from geoseg import grid
+from geoseg import grid, ground
 from geoseg.errors import GridError
 from geoseg.grid import Window
 
@@ -160,16 +160,16 @@ class TestMisfit:
 
 class TestGsd:
     def test_a_utm_pixel_on_the_central_meridian_is_longer_by_the_scale_factor(self) -> None:
-        assert grid.gsd_m(UTM) == pytest.approx(0.5 / 0.9996, rel=1e-6)
+        assert ground.gsd_m(UTM) == pytest.approx(0.5 / 0.9996, rel=1e-6)
 
     def test_web_mercator_shrinks_with_the_cosine_of_the_latitude(self) -> None:
         at_60 = GeoBox((96, 128), Affine(10, 0, 0, 0, -10, 8_399_737.9), "EPSG:3857")
-        assert grid.gsd_m(at_60) == pytest.approx(10 * math.cos(math.radians(60)), rel=0.005)
+        assert ground.gsd_m(at_60) == pytest.approx(10 * math.cos(math.radians(60)), rel=0.005)
 
     def test_degrees_are_metres_on_the_ellipsoid(self) -> None:
         """At 45 N a degree is 78 847 m east and 111 132 m north (WGS 84 meridian radii)."""
         box = GeoBox((2, 4), Affine(1e-4, 0, 15, 0, -2e-4, 45.0002), "EPSG:4326")
-        assert grid.gsd_m(box) == pytest.approx((78_847 * 1e-4 + 111_132 * 2e-4) / 2, rel=1e-4)
+        assert ground.gsd_m(box) == pytest.approx((78_847 * 1e-4 + 111_132 * 2e-4) / 2, rel=1e-4)
 
     @pytest.mark.parametrize(
         ("crs", "x", "y"), [("EPSG:28992", 155_000, 463_000), ("EPSG:3577", -1_000_000, -3_000_000)]
@@ -177,14 +177,14 @@ class TestGsd:
     def test_rotation_and_direction_do_not_change_it(self, crs: str, x: float, y: float) -> None:
         turned = Affine.translation(x, y) @ Affine.rotation(30) @ Affine.scale(2, 2)
         plain = Affine(2, 0, x, 0, -2, y)
-        assert grid.gsd_m(moved(turned, crs)) == pytest.approx(2, rel=0.02)
-        assert grid.gsd_m(moved(turned, crs)) == pytest.approx(
-            grid.gsd_m(moved(plain, crs)), rel=0.01
+        assert ground.gsd_m(moved(turned, crs)) == pytest.approx(2, rel=0.02)
+        assert ground.gsd_m(moved(turned, crs)) == pytest.approx(
+            ground.gsd_m(moved(plain, crs)), rel=0.01
         )
 
     def test_a_pixel_on_mars_is_measured_on_mars(self) -> None:
         mars = "+proj=eqc +lat_ts=0 +R=3396190 +units=m"
-        assert grid.gsd_m(moved(Affine(5, 0, 0, 0, -5, 0), mars)) == pytest.approx(5, rel=1e-4)
+        assert ground.gsd_m(moved(Affine(5, 0, 0, 0, -5, 0), mars)) == pytest.approx(5, rel=1e-4)
 
     def test_a_grid_that_is_nowhere_has_none(self) -> None:
         local = (
@@ -192,4 +192,4 @@ class TestGsd:
             'LENGTHUNIT["metre",1]]'
         )
         with pytest.raises(GridError, match="not tied to the ground; got site"):
-            grid.gsd_m(moved(Affine(1, 0, 0, 0, -1, 0), local))
+            ground.gsd_m(moved(Affine(1, 0, 0, 0, -1, 0), local))

@@ -192,7 +192,7 @@ def test_options_of_engines_are_refused(chips: Path, scene: SmallScene, tmp_path
             "--features: does not apply; got --architecture threshold",
         ),
         ("--features texture", "--features: does not apply; got --architecture unet"),
-        ("--architecture svm --no-augment --fold all --batch 8", "--batch, --augment: do not"),
+        ("--architecture svm --patience 3 --fold all --batch 8", "--patience, --batch: do not"),
     ],
 )
 def test_options_that_would_do_nothing_are_refused_by_name(

@@ -121,21 +121,29 @@ def test_neighbours_with_room_between_them_are_both_squared() -> None:
 
 
 def test_degrees_are_stretched_to_metres_first() -> None:
-    """At 60 degrees north a degree to the east is half of one to the north."""
-    lat, metre = 60.0, 1 / 111_320.0
+    """At 60 degrees north a degree to the east has 55 800 m, one to the north 111 412 m."""
+    degree = np.array([55_800, 111_412])
+    house = turned(shapely.box(-12, -7, 12, 7), 30, 40, 40)
+    outline = drawn([house])[0]
+    degrees = shapely.transform(outline, lambda points: (points - CORNER) / degree + (14, 60))
+    found = regularize(np.array([degrees]), pyproj.CRS(4326), 1.0)[0]
+    back = shapely.transform(found, lambda points: (points - (14, 60)) * degree)
+    assert len(found.exterior.coords) == 5 and corners(back).max() < 1e-3
+    assert iou(back, house) > 0.85
+
+
+def test_in_web_mercator_the_tolerance_is_one_on_the_ground() -> None:
+    """At 60 degrees north a metre on the ground is two on the map."""
     house = turned(shapely.box(-12, -7, 12, 7), 30, 40, 40)
     outline = drawn([house])[0]
 
-    def to_degrees(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return (points - CORNER) * (metre / np.cos(np.radians(lat)), metre) + (14, lat)
+    def on_map(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        return 2 * (points - CORNER) + (1_558_472, 8_399_738)
 
-    degrees = shapely.transform(outline, to_degrees)
-    found = regularize(np.array([degrees]), pyproj.CRS(4326), 1.0)[0]
-    back = shapely.transform(
-        found, lambda points: (points - (14, lat)) / (metre, metre) * (np.cos(np.radians(lat)), 1)
-    )
-    assert len(found.exterior.coords) == 5 and corners(back).max() < 1e-3
-    assert iou(back, house) > 0.85
+    large = regularize(np.array([shapely.transform(outline, on_map)]), pyproj.CRS(3857), 1.0)[0]
+    plain = regularize(np.array([outline]), pyproj.CRS(32633), 1.0)[0]
+    assert len(large.exterior.coords) == 5
+    assert large.area == pytest.approx(4 * plain.area, rel=1e-3)
 
 
 def test_nothing_has_no_footprint() -> None:

@@ -12,8 +12,8 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from geoseg.errors import GridError
+from geoseg.ground import areas_m2, perimeters_m
 from geoseg.polygonize import ArraySource, collect, trace
-from geoseg.vector.measure import areas_m2, perimeters_m
 
 GEOD = pyproj.Geod(ellps="WGS84")
 

@@ -1,5 +1,5 @@
-// Browsers start no workers from files. There, a hidden frame takes the place of the search's
-// worker, so that the pages can be searched without a server.
+// Browsers do not start workers from files. A hidden frame replaces the worker of the search there,
+// so that search works without a server.
 if (location.protocol === "file:") {
   window.Worker = class extends EventTarget {
     constructor(url) {

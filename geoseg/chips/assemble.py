@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg import files, grid
+from geoseg import files, grid, ground
 from geoseg.chips.band_statistics import Moments, moments_of, pooled
 from geoseg.chips.chip_index import write_index
 from geoseg.chips.chip_set import INDEX, SPEC, ChipSpec, Fold, SceneGrid
@@ -183,7 +183,7 @@ def _spec(
     return ChipSpec(
         size=placed.size,
         dtype=str(sources[0].dtype),
-        gsd_m=round(float(np.mean([grid.gsd_m(source.geobox) for source in sources])), 4),
+        gsd_m=round(float(np.mean([ground.gsd_m(source.geobox) for source in sources])), 4),
         scheme=scheme,
         bands=folds[0].bands,
         scenes=tuple(scene_grid(source) for source in sources),
@@ -208,7 +208,10 @@ def _names(sources: Sequence[RasterSource]) -> list[str]:
 
 
 def _chip_m2(sources: Sequence[RasterSource], size: int) -> float:
-    return (size * grid.gsd_m(sources[0].geobox)) ** 2
+    geobox = sources[0].geobox
+    height, width = geobox.shape
+    centre = grid.Window(height // 2, width // 2, 1, 1)
+    return size**2 * float(ground.pixel_areas_m2(geobox, centre).item())
 
 
 def scene_grid(source: RasterSource) -> SceneGrid:

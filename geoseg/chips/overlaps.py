@@ -13,14 +13,12 @@ from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 from scipy.spatial import KDTree
 
-from geoseg import grid
-from geoseg.vector.measure import areas_m2
+from geoseg import grid, ground
 
 PIECES = 8
 """Each side of a chip gets so many pieces before it goes into another CRS, where it bends."""
 ROUNDING_PX = 1.0
 """Chips that share less than a pixel share none: their pixels were laid side by side."""
-METRES_PER_DEGREE = 111_000.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +129,7 @@ def _shared_m2(common: NDArray[Any], geobox: GeoBox) -> NDArray[np.float64]:
     """The area of what chips have in common, in pixels of a grid, on the ground."""
     shared = np.zeros(len(common))
     real = shapely.area(common) >= ROUNDING_PX
-    shared[real] = areas_m2(on_grid(common[real], geobox), geobox)
+    shared[real] = ground.areas_m2(on_grid(common[real], geobox), geobox)
     return shared
 
 
@@ -154,15 +152,17 @@ def _neighbours(
     """Pairs of scenes whose frames, with a margin, may be near each other."""
     frames = np.array([_frame(geoboxes[scene], reach) for scene in scenes])
     for first, second in shapely.STRtree(frames).query(frames).T:
-        if first < second:
+        one, other = (grid.crs_of(geoboxes[scenes[each]]).proj for each in (first, second))
+        if first < second and ground.same_body(one, other):
             yield scenes[first], scenes[second]
 
 
 def _frame(geobox: GeoBox, reach: int) -> shapely.Polygon:
     """A bounding box in lon/lat; all longitudes where it crosses the antimeridian."""
-    to_lonlat = Transformer.from_crs(grid.crs_of(geobox).proj, 4326, always_xy=True)
-    west, south, east, north = to_lonlat.transform_bounds(*grid.bounds(geobox))
-    margin = 2 * (reach + 1) * grid.gsd_m(geobox) / METRES_PER_DEGREE
+    crs = grid.crs_of(geobox).proj
+    west, south, east, north = ground.to_lonlat(crs).transform_bounds(*grid.bounds(geobox))
+    radius = ground.surface_of(crs).geod.b
+    margin = float(np.degrees(2 * (reach + 1) * ground.gsd_m(geobox) / radius))
     south, north = south - margin, north + margin
     poleward = min(89.5, max(abs(south), abs(north)))
     sideways = margin / float(np.cos(np.radians(poleward)))

@@ -15,8 +15,8 @@ from geoseg.chips.overlaps import Placed, footprints, on_grid
 from geoseg.chips.split import LEFT_OUT, TEST, TRAIN, VAL, Names
 from geoseg.classes import EVERY, IGNORE, ClassScheme
 from geoseg.errors import ApartError, ChipsError
+from geoseg.ground import areas_m2
 from geoseg.vector import Polygons, read_polygons
-from geoseg.vector.measure import areas_m2
 
 NAMES = (TRAIN, VAL, TEST)
 TOUCH_PX = 0.01

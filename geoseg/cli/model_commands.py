@@ -74,13 +74,13 @@ def export_model_(
     *,
     options: Annotated[ExportOptions, Parameter(name="*")] = ExportOptions(),
 ) -> None:
-    """Export a network to one file that QGIS plugins and other programs run.
+    """Export a network to one ONNX file that QGIS plugins and other programs run.
 
     Parameters
     ----------
     model:
         Model directory, or the name of a ready model that has been fetched.
     out:
-        .onnx or .pt2 file to write; by default beside the model, named like it.
+        .onnx file to write; by default beside the model, named like it.
     """
     print_paths([export_model(model, out, options=options)])

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from geoseg import grid
+from geoseg import grid, ground
 from geoseg.classes import IGNORE, ClassScheme
 from geoseg.errors import ApartError, ClassError, VectorError
 from geoseg.grid import Window
@@ -144,6 +144,6 @@ def _overlapping(paths: list[Path], geobox: GeoBox) -> tuple[RasterSource, ...]:
         source = FileSource(path)
         if len(source.bands) > 1:
             raise ClassError("a label raster has one band", where=path, got=len(source.bands))
-        if grid.meet(source.geobox, geobox):
+        if ground.meet(source.geobox, geobox):
             sources.append(source)
     return tuple(sources)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from geoseg import files, grid
+from geoseg import files, grid, ground
 from geoseg.classes import IGNORE
 from geoseg.maps.contents import CLASSES, CONFIDENCE, Contents
 from geoseg.metadata.facts import finished, href, lineage, name_of, parts
@@ -60,7 +60,7 @@ def _record(contents: Contents) -> Element:
 
 def _grid(contents: Contents) -> Element:
     """Rows and columns, with the side of a pixel on the ground."""
-    size = f"{grid.gsd_m(contents.geobox):.6g}"
+    size = f"{ground.gsd_m(contents.geobox):.6g}"
     axes = (
         node(
             "gmd:axisDimensionProperties",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from xml.etree.ElementTree import Element
 
-from geoseg import grid
+from geoseg import ground
 from geoseg.maps.contents import Contents
 from geoseg.metadata.facts import bbox, finished, footprint, lineage, name_of, taken
 from geoseg.metadata.iso_elements import UNKNOWN, coded, node, second, text
@@ -17,7 +17,7 @@ def identification(contents: Contents) -> Element:
     made = finished(contents)
     abstract = f"A map of {', '.join(names)}. {lineage(contents)}"
     credit = contents.options.credits
-    resolution = node("gco:Distance", f"{grid.gsd_m(contents.geobox):.6g}", uom="m")
+    resolution = node("gco:Distance", f"{ground.gsd_m(contents.geobox):.6g}", uom="m")
     return node(
         "gmd:MD_DataIdentification",
         node("gmd:citation", _citation(contents.title, made, name_of(contents))),

@@ -21,10 +21,10 @@ def shaped(finished: Finished, rules: Rules, geobox: GeoBox) -> Finished:
 
     The whole network is in memory: this takes as much as there is boundary.
     """
+    height, width = geobox.shape
     arcs = arcs_of(finished.corners, finished.starts)
     if rules.simplify is not None:
-        arcs = simplified(arcs, rules.simplify, metric_of(geobox))
-    height, width = geobox.shape
+        arcs = simplified(arcs, rules.simplify, metric_of(geobox), (height, width))
     arcs = smoothed(arcs, rules.smooth, (height, width))
     points, starts = ring_points(arcs)
     return replace(finished, corners=points, starts=starts)

@@ -15,6 +15,8 @@ from geoseg.polygonize.region_graph import Graph
 from geoseg.polygonize.rules import Rules
 
 UNMET = -1
+MOST = 1 << 62
+"""More than any raster has, and within 64 bits."""
 
 
 def merged(graph: Graph, rules: Rules, metric: Metric) -> NDArray[Any]:
@@ -42,7 +44,7 @@ def merged(graph: Graph, rules: Rules, metric: Metric) -> NDArray[Any]:
 
 def _whole(m2: float, metric: Metric) -> int:
     """The smallest whole number of units that is not below an area, but for rounding."""
-    return ceil(m2 / metric.unit_m2 * (1 - 1e-9))
+    return min(ceil(m2 / metric.unit_m2 * (1 - 1e-9)), MOST)
 
 
 @njit(nogil=True, cache=True)

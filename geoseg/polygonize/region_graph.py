@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from geoseg.polygonize.metric import Metric, area_at
+from geoseg.polygonize.metric import Metric, area_at, sides_at
 from geoseg.polygonize.rings import offsets, renumbered
 from geoseg.polygonize.runs import Runs, united
 from geoseg.polygonize.strip_codes import Rows, Strip, label, read_rows, seam_rows
@@ -105,8 +105,7 @@ def _survey(rows: Rows, connectivity: int, metric: Metric) -> Survey:
     region = renumbered(group, runs.face)
     runs = Runs(runs.row, runs.start, region)
     area, codes = _measure(runs, code, int(group.max(initial=-1)) + 1, rows[1:], metric.areas)
-    sides = metric.width, metric.height
-    one, other, length = _neighbours(runs, rows.start, rows.stop, sides, connectivity == 8)
+    one, other, length = _neighbours(runs, rows[1:], metric.sides, connectivity == 8)
     return Survey(
         Graph(codes, area, one, other, length),
         region[: runs.row[1] - 1].copy(),
@@ -146,7 +145,7 @@ def _measure(
 
 @njit(nogil=True, cache=True)
 def _neighbours(
-    runs: Runs, own_start: int, own_stop: int, sides: tuple[int, int], corners: bool
+    runs: Runs, place: tuple[int, int, int, int], sides: NDArray[np.int64], corners: bool
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
     """The pairs of regions that share boundary, each once, and how much.
 
@@ -154,7 +153,7 @@ def _neighbours(
     ``corners`` pairs that meet in corners are there too.
     """
     row, start, region = runs
-    width, height = sides
+    first, own_start, own_stop, rows = place
     keys = np.full(1 << 12, EMPTY, np.int64)
     lengths = np.zeros(1 << 12, np.int64)
     used = 0
@@ -162,6 +161,7 @@ def _neighbours(
     for i in range(len(row) - 1):
         if 2 * (used + 4 * (row[i + 1] - row[i])) > len(keys):
             keys, lengths = _grown(keys, lengths, used + 4 * (row[i + 1] - row[i]))
+        width, height = sides_at(sides, first + i, rows)
         above, stop = (row[i - 1], row[i] - 1) if i else (0, 0)
         for k in range(row[i], row[i + 1] - 1):
             if own_start <= i < own_stop and start[k]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from geoseg.polygonize.arcs import Arcs
 from geoseg.polygonize.cells import Cells, is_free, points_at, sorted_cells
-from geoseg.polygonize.metric import Metric
+from geoseg.polygonize.metric import Metric, area_at
 from geoseg.polygonize.rings import offsets
 from geoseg.polygonize.rules import DouglasPeucker, Visvalingam
 
@@ -35,18 +35,42 @@ class _Chain(NamedTuple):
     alive: NDArray[np.bool_]
 
 
-def simplified(arcs: Arcs, rule: Visvalingam | DouglasPeucker, metric: Metric) -> Arcs:
-    """The same arcs with fewer corners; nodes, and arcs along the outside, stay as they are."""
+def simplified(
+    arcs: Arcs, rule: Visvalingam | DouglasPeucker, metric: Metric, shape: tuple[int, int]
+) -> Arcs:
+    """The same arcs with fewer corners; nodes, and arcs along the outside, stay as they are.
+
+    Args:
+        arcs: with points as column and row.
+        rule: which corners go.
+        metric: of the raster's pixels.
+        shape: (height, width) of the raster.
+    """
     chain = _chain(arcs.points, arcs.starts, arcs.closed, arcs.outer)
     if isinstance(rule, Visvalingam):
-        limit = rule.area_m2 / abs(float(np.linalg.det(metric.metres)))
+        limit, scale = rule.area_m2 / metric.unit_m2, _scales(arcs.points, metric.areas, shape)
         weight = np.empty(0)
     else:
-        limit = rule.distance_m
-        weight = _distances(arcs.points @ metric.metres.T, arcs.starts, arcs.closed)
-    _drop(chain, arcs.starts, arcs.closed, sorted_cells(arcs.points), weight, limit)
+        limit, scale = rule.distance_m, np.empty(0)
+        stretch = metric.stretch(arcs.points[:, 1], shape[0])
+        weight = _distances(arcs.points @ metric.metres.T, stretch, arcs.starts, arcs.closed)
+    _drop(chain, arcs.starts, arcs.closed, sorted_cells(arcs.points), weight, scale, limit)
     lengths = np.add.reduceat(chain.alive, arcs.starts[:-1], dtype=np.int64)
     return arcs._replace(points=arcs.points[chain.alive], starts=offsets(lengths))
+
+
+@njit(nogil=True, cache=True)
+def _scales(
+    points: NDArray[np.float64], areas: NDArray[np.float64], shape: tuple[int, int]
+) -> NDArray[np.float64]:
+    """The area of a pixel at each point."""
+    height, width = shape
+    scale = np.empty(len(points))
+    for k in range(len(points)):
+        col = min(max(points[k, 0] - 0.5, 0.0), width - 1.0)
+        row = min(max(points[k, 1] - 0.5, 0.0), height - 1.0)
+        scale[k] = area_at(areas, row, col, height, width)
+    return scale
 
 
 @njit(nogil=True, cache=True)
@@ -107,15 +131,18 @@ def _drop(
     closed: NDArray[np.bool_],
     cells: Cells,
     weight: NDArray[np.float64],
+    scale: NDArray[np.float64],
     limit: float,
 ) -> None:
     """Drop corners lighter than the limit, the lightest first, until none can go any more.
 
-    Without weights, a corner weighs the area of its triangle.
+    Without weights, a corner weighs the area of its triangle times its scale.
     """
     points, before, after, arc, fixed, alive = chain
     moving = len(weight) == 0
-    weight = np.array([_area(chain, k) for k in range(len(points))]) if moving else weight
+    weight = (
+        np.array([_area(chain, k) * scale[k] for k in range(len(points))]) if moving else weight
+    )
     left = starts[1:] - starts[:-1]
     went = True
     while went:
@@ -143,7 +170,7 @@ def _drop(
             went = True
             for near in (a, c):
                 if moving and not fixed[near]:
-                    weight[near] = _area(chain, near)
+                    weight[near] = _area(chain, near) * scale[near]
                     if weight[near] < limit:
                         heapq.heappush(heap, _key(weight[near], limit, near))
 
@@ -172,7 +199,10 @@ def _is_taken(chain: _Chain, starts: NDArray[np.int64], cells: Cells, a: int, c:
 
 @njit(nogil=True, cache=True)
 def _distances(
-    points: NDArray[np.float64], starts: NDArray[np.int64], closed: NDArray[np.bool_]
+    points: NDArray[np.float64],
+    stretch: NDArray[np.float64],
+    starts: NDArray[np.int64],
+    closed: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
     """The distance up to which Douglas and Peucker would keep each point."""
     far = np.full(len(points), np.inf)
@@ -182,7 +212,9 @@ def _distances(
         if closed[arc]:
             turn = first
             for k in range(first + 1, last + 1):
-                if _apart(points, k, first, first) > _apart(points, turn, first, first):
+                if _apart(points, stretch, k, first, first) > _apart(
+                    points, stretch, turn, first, first
+                ):
                     turn = k
             stack = [(first, turn, np.inf), (turn, last + 1, np.inf)]
         while stack:
@@ -192,7 +224,7 @@ def _distances(
             end = first if other > last else other
             middle, distance = one, -1.0
             for k in range(one + 1, other):
-                apart = _apart(points, k, one, end)
+                apart = _apart(points, stretch, k, one, end)
                 if apart > distance:
                     middle, distance = k, apart
             far[middle] = min(distance, most)
@@ -202,10 +234,14 @@ def _distances(
 
 
 @njit(nogil=True, cache=True)
-def _apart(points: NDArray[np.float64], k: int, one: int, other: int) -> float:
-    """The distance of a point from the line between two others."""
-    x, y = points[k, 0] - points[one, 0], points[k, 1] - points[one, 1]
-    dx, dy = points[other, 0] - points[one, 0], points[other, 1] - points[one, 1]
+def _apart(
+    points: NDArray[np.float64], stretch: NDArray[np.float64], k: int, one: int, other: int
+) -> float:
+    """The distance of a point from the line between two others, as long as it is at the point."""
+    right, down = stretch[k]
+    x, y = (points[k, 0] - points[one, 0]) * right, (points[k, 1] - points[one, 1]) * down
+    dx = (points[other, 0] - points[one, 0]) * right
+    dy = (points[other, 1] - points[one, 1]) * down
     length = np.hypot(dx, dy)
     if length == 0:
         return float(np.hypot(x, y))

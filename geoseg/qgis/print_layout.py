@@ -10,7 +10,8 @@ from xml.etree.ElementTree import Element, SubElement
 import pyproj
 from odc.geo.crs import CRS
 
-from geoseg import grid
+from geoseg import grid, ground
+from geoseg.errors import GridError
 from geoseg.maps.contents import Contents
 from geoseg.qgis.layers import ShownLayer, reference_system
 
@@ -106,13 +107,11 @@ def _view(contents: Contents) -> View:
 def _metres_across(view: View) -> float | None:
     """What the page shows from left to right, on the ellipsoid; None without one."""
     crs, (west, south, east, north) = view
-    geod = crs.get_geod()
-    if geod is None or crs.geodetic_crs is None:
-        return None
-    to_lonlat = pyproj.Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
     middle = (south + north) / 2
-    (lon, lon2), (lat, lat2) = to_lonlat.transform([west, east], [middle, middle])
-    return ROOM * float(geod.inv(lon, lat, lon2, lat2)[2])
+    try:
+        return ROOM * ground.distance_m(crs, (west, middle), (east, middle))
+    except GridError:
+        return None
 
 
 def _map(view: View, frame: Box) -> Element:

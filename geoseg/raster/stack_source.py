@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from odc.geo.geobox import GeoBox
 
-from geoseg import grid
+from geoseg import grid, ground
 from geoseg.errors import RasterError
 from geoseg.grid import Window
 from geoseg.raster.block import Band, Block, RasterSource
@@ -38,7 +38,7 @@ class StackSource:
         if len(set(names)) < len(names):
             raise RasterError("two bands have one name", where=self.name, got=", ".join(names))
         for source in self.sources:
-            if not grid.meet(self.geobox, source.geobox):
+            if not ground.meet(self.geobox, source.geobox):
                 raise RasterError(
                     "lies apart from the other bands of the scene",
                     where=source.name,
@@ -48,7 +48,7 @@ class StackSource:
     @cached_property
     def geobox(self) -> GeoBox:
         """The finest grid of the sources; the first one where several are."""
-        return min((s.geobox for s in self.sources), key=grid.gsd_m)
+        return min((s.geobox for s in self.sources), key=ground.gsd_m)
 
     @property
     def bands(self) -> tuple[Band, ...]:

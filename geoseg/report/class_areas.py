@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from odc.geo.geobox import GeoBox
-from pyproj.exceptions import ProjError
-from scipy.ndimage import map_coordinates
 
-from geoseg import grid
+from geoseg import grid, ground
 from geoseg.classes import IGNORE
-from geoseg.polygonize.metric import metric_of
+from geoseg.errors import GridError
 from geoseg.raster import RasterSource
-from geoseg.report.pictures import shrunk
 from geoseg.report.subject import Subject
 
-GLANCE_PX = 1024
-"""Longest side of the picture in which it is looked up where a class lies."""
+logger = logging.getLogger(__name__)
 WINDOW_PX = 2048
 
 
@@ -70,23 +66,20 @@ class Areas:
 
 
 def areas_of(subject: Subject) -> Areas | None:
-    """Pixels as the run has counted them, or else counted now, and their areas.
+    """Pixels of each class and their area.
 
-    The area of a class is its number of pixels times the mean size of such pixels, which is
-    looked up where the class lies: in degrees, pixels get smaller towards the poles.
+    Pixels are those that the run counted, where they are all of one size; else every pixel is
+    read, as sizes differ: in degrees, they get smaller towards the poles.
     """
     source, scheme = subject.classes, subject.scheme
     if source is None:
         return None
-    counted = _said(subject)
-    counts = _counted(source) if counted is None else counted
-    sizes = _sizes_m2(source, len(scheme.classes))
-    total = counts[: len(scheme.classes)].sum()
+    count = len(scheme.classes)
+    counts, area_m2 = _measured(source, count, _said(subject))
+    total = counts[:count].sum()
     rows = tuple(
-        ClassArea(each.name, each.color, int(count), float(count / total) if total else np.nan, a)
-        for each, count, a in zip(
-            scheme.classes, counts, (counts[: len(sizes)] * sizes), strict=False
-        )
+        ClassArea(each.name, each.color, int(pixels), float(pixels / total) if total else np.nan, a)
+        for each, pixels, a in zip(scheme.classes, counts, area_m2.tolist(), strict=False)
     )
     return Areas(rows, int(counts.sum() - total))
 
@@ -103,36 +96,30 @@ def _said(subject: Subject) -> NDArray[np.int64] | None:
     return found
 
 
-def _counted(source: RasterSource) -> NDArray[np.int64]:
-    found = np.zeros(256, np.int64)
-    for window in grid.split(grid.whole(source.geobox.shape), WINDOW_PX):
+def _measured(
+    source: RasterSource, classes: int, counted: NDArray[np.int64] | None
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Pixels by value, and the area of each class; NaN without a ground.
+
+    Args:
+        source: the classes.
+        classes: how many there are.
+        counted: pixels by value, where they are known.
+    """
+    geobox = source.geobox
+    try:
+        size = ground.pixel_area_m2(geobox)
+    except GridError as error:
+        logger.warning("areas are left out: %s", error)
+        size = np.nan
+    if counted is not None and size is not None:
+        return counted, (counted[:classes] * size).astype(np.float64)
+    counts, area_m2 = np.zeros(256, np.int64), np.zeros(classes)
+    for window in grid.split(grid.whole(geobox.shape), WINDOW_PX):
         block = source.read(window)
         ids = np.where(block.valid, block.pixels[0], IGNORE).astype(np.uint8)
-        found += np.bincount(ids.ravel(), minlength=256)
-    return found
-
-
-def _sizes_m2(source: RasterSource, classes: int) -> NDArray[np.float64]:
-    """Mean area of the pixels of each class, 0 where a class has none; NaN without a ground."""
-    small = shrunk(source, GLANCE_PX)
-    try:
-        sizes = _pixel_areas(source.geobox, tuple(small.geobox.shape))
-    except ProjError:
-        return np.full(classes, np.nan)
-    block = small.read(grid.whole(small.geobox.shape))
-    ids = np.where(block.valid, block.pixels[0], IGNORE).astype(np.uint8).ravel()
-    seen = np.bincount(ids, minlength=256)[:classes]
-    total = np.bincount(ids, weights=sizes.ravel(), minlength=256)[:classes]
-    everywhere = np.full(classes, sizes.mean())
-    return np.divide(total, seen, out=everywhere, where=seen > 0)
-
-
-def _pixel_areas(geobox: GeoBox, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Square metres of the geobox's pixels, at (height, width) places spread evenly over it."""
-    metric = metric_of(geobox)
-    places = np.meshgrid(
-        *(np.linspace(0, n - 1, side) for n, side in zip(metric.areas.shape, shape, strict=True)),
-        indexing="ij",
-    )
-    found: NDArray[np.float64] = map_coordinates(metric.areas, places, order=1) * metric.unit_m2
-    return found
+        counts += np.bincount(ids.ravel(), minlength=256)
+        if size is None:
+            sizes = ground.pixel_areas_m2(geobox, window)
+            area_m2 += ground.areas_by_value(ids, sizes, classes)
+    return counts, area_m2 if size is None else (counts[:classes] * size).astype(np.float64)

@@ -10,7 +10,7 @@ import pyogrio
 import shapely
 from numpy.typing import NDArray
 
-from geoseg.report.mercator_frame import Frame
+from geoseg.report.mercator_frame import RADIUS_M, Frame
 from geoseg.vector.layer import named_errors
 from geoseg.vector.reproject import reproject
 
@@ -120,7 +120,7 @@ def _where(layer: Layer) -> str | None:
 
 def _decimals(frame: Frame) -> int:
     """Of degrees: a quarter of a pixel."""
-    step = frame.resolution_m / 111_320 / 4
+    step = np.degrees(frame.resolution_m / RADIUS_M) / 4
     return int(np.clip(np.ceil(-np.log10(step)), 4, 9))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from geoseg import grid
+from geoseg import grid, ground
 from geoseg.errors import GridError
 from geoseg.job import Record
 from geoseg.report.class_areas import Areas
@@ -108,7 +108,7 @@ def _input(described: Mapping[str, Any]) -> tuple[str, str, str]:
 
 def _pixel(geobox: Any) -> str:
     try:
-        return f" of {grid.gsd_m(geobox):.3g} m"
+        return f" of {ground.gsd_m(geobox):.3g} m"
     except GridError:
         return ""
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyproj
 from numpy.typing import NDArray
 
-from geoseg import grid
+from geoseg import grid, ground
 from geoseg.accuracy import Floats
 from geoseg.accuracy.stratified import allocate, sample_size
 from geoseg.classes import IGNORE, ClassScheme
@@ -19,7 +19,7 @@ from geoseg.grid import Window
 from geoseg.maps.sides import Classes, LandMap, open_area
 from geoseg.progress import track
 from geoseg.steps.evaluate import EvaluateOptions
-from geoseg.steps.evaluate.counters import row_areas_m2
+from geoseg.steps.evaluate.counters import known_areas_m2
 from geoseg.steps.evaluate.windows import WINDOW_PX
 
 logger = logging.getLogger(__name__)
@@ -107,7 +107,13 @@ def strata_of(maps: list[LandMap], options: EvaluateOptions) -> Strata:
         raise InputError("there is no mapped pixel to draw", where=maps[0].path)
     area_m2 = np.sum([each.area_m2 for each in places], axis=0)
     if np.isnan(area_m2).any():
-        raise GridError("areas cannot be told: the CRS is not tied to the ground")
+        raise GridError(
+            "its areas are unknown: the CRS is not tied to the ground",
+            where=maps[0].path,
+            got=grid.crs_of(maps[0].geobox).proj.name,
+            wanted="a geographic or projected CRS",
+            fix="name the right one: --crs EPSG:32633",
+        )
     pixels = np.sum([each.pixels for each in places], axis=0)
     crs = grid.crs_of(maps[0].geobox).proj
     return Strata(maps[0].scheme, crs, places, pixels, area_m2)
@@ -169,13 +175,11 @@ def _places(land_map: LandMap, options: EvaluateOptions) -> Iterator[Place]:
     windows = list(grid.split(grid.whole(land_map.geobox.shape), WINDOW_PX))
     for window in track(windows, label="windows", total=len(windows)):
         ids = _read(land_map, area, window)
-        by_row = [np.bincount(row, minlength=IGNORE + 1)[:classes] for row in ids]
-        pixels = np.stack(by_row).astype(np.int64)
+        pixels = np.bincount(ids.ravel(), minlength=classes)[:classes]
         if pixels.any():
-            rows = row_areas_m2(window, land_map.geobox)
-            yield Place(
-                land_map, area, window, pixels.sum(axis=0), rows @ pixels, float(rows.max())
-            )
+            sizes = known_areas_m2(window, land_map.geobox)
+            area_m2 = ground.areas_by_value(ids, sizes, classes)
+            yield Place(land_map, area, window, pixels, area_m2, float(sizes.max()))
 
 
 def _read(land_map: LandMap, area: Classes | None, window: Window) -> NDArray[np.uint8]:
@@ -244,5 +248,6 @@ def _points(
     crs = grid.crs_of(geobox).proj
     if crs != strata.crs:
         x, y = pyproj.Transformer.from_crs(crs, strata.crs, always_xy=True).transform(x, y)
-    area = row_areas_m2(place.window, geobox)[rows]
+    sizes = known_areas_m2(place.window, geobox)
+    area = np.broadcast_to(sizes, place.window.shape)[rows, cols]
     return np.stack([np.full(len(order), float(index)), order.astype(float), x, y, area], axis=1)

@@ -11,8 +11,8 @@ import shapely
 from numpy.typing import NDArray
 
 from geoseg.errors import VectorError
+from geoseg.ground import metres_per_unit
 from geoseg.vector.antimeridian import cut
-from geoseg.vector.reproject import metres_per_unit
 
 logger = logging.getLogger(__name__)
 WGS84 = pyproj.CRS("OGC:CRS84")

@@ -14,7 +14,7 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
-from geoseg.vector.reproject import metres_per_unit
+from geoseg.ground import unit_lengths_m
 
 MIN_IOU = 0.75
 """A footprint that has less than this in common with its outline is not what was mapped."""
@@ -56,11 +56,8 @@ def regularize(geometries: NDArray[Any], crs: pyproj.CRS, tolerance_m: float) ->
 
 def _metres(geometries: NDArray[Any], crs: pyproj.CRS) -> NDArray[np.float64]:
     """(n, 2) how long a unit of the CRS is there, to the right and upward."""
-    metres = np.full((len(geometries), 2), metres_per_unit(crs))
-    if crs.is_geographic:
-        _, south, _, north = shapely.bounds(geometries).T
-        metres[:, 0] *= np.cos(np.radians((south + north) / 2))
-    return metres
+    _, south, _, north = shapely.bounds(geometries).T
+    return unit_lengths_m(crs, (south + north) / 2)
 
 
 def _scaled(geometries: NDArray[Any], factors: NDArray[np.float64]) -> NDArray[Any]:

@@ -9,6 +9,7 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
+from geoseg.ground import metres_per_unit
 from geoseg.vector.antimeridian import cut
 
 TOLERANCE_M = 0.001
@@ -17,7 +18,6 @@ SHORT_M = 50.0
 """Edges up to this length bend by less than that (length^2 / 8 earth radii x tan(latitude))."""
 MOST_PIECES = 8192
 """An edge that bends by 67 km; one that bends by more is torn by the edge of the target's map."""
-METRES_PER_DEGREE = 111_320.0
 
 
 def reproject(geometries: NDArray[Any], source: pyproj.CRS, target: pyproj.CRS) -> NDArray[Any]:
@@ -59,13 +59,6 @@ def _reproject(geometries: NDArray[Any], source: pyproj.CRS, target: pyproj.CRS)
         there = np.isfinite(shapely.bounds(polygons)).all(axis=1)
         polygons[there] = cut(polygons[there])
     return polygons
-
-
-def metres_per_unit(crs: pyproj.CRS) -> float:
-    """How long a unit of a CRS's coordinates is, roughly for degrees."""
-    if crs.is_geographic:
-        return METRES_PER_DEGREE
-    return float(crs.axis_info[0].unit_conversion_factor)
 
 
 def _pieces(

@@ -17,7 +17,6 @@ from geoseg import grid
 from geoseg.errors import GridError
 from geoseg.grid import Source, Window
 from geoseg.vector.lonlat import to_lonlat
-from geoseg.vector.measure import to_pixels
 from geoseg.vector.reproject import reproject
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def means(geometries: NDArray[Any], crs: pyproj.CRS, source: Source) -> NDArray[
         VectorError: a vertex has no longitude and latitude.
     """
     cells = shapely.transform(
-        _in_crs_of(source, geometries, crs), lambda points: to_pixels(points, source.geobox)
+        _in_crs_of(source, geometries, crs), lambda points: grid.to_pixels(points, source.geobox)
     )
     upward = shapely.transform(cells, lambda points: points * (1, -1))
     found = np.full(len(geometries), np.nan)

@@ -1,1 +1,1 @@
-"""Models as single files that other programs read too: ONNX, and programs of torch.export."""
+"""Models as single ONNX files, which other programs read too."""

@@ -123,8 +123,9 @@ def _of_one_size(exported: Exported, example: Tensor) -> bytes:
         data: bytes = program.model_proto.SerializeToString()  # type: ignore[union-attr]
     except Exception as error:  # torch has a dozen kinds, without a common one
         raise ModelError(
-            "the network cannot be written as ONNX", got=str(error)[:200], fix="--to torchexport"
-        ) from error
+            "the network cannot be written as ONNX", got=str(error)[:200],
+            fix="map with the model directory, or train another architecture",
+        ) from error  # fmt: skip
     return data
 
 

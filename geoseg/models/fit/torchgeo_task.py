@@ -40,13 +40,12 @@ class MapTask(SemanticSegmentation):
         self._network = [network]
         self._recipe = recipe
         super().__init__(num_classes=recipe.classes, ignore_index=IGNORE, lr=lr)
-        turns = K.AugmentationSequential(
+        self._turns = K.AugmentationSequential(
             K.RandomHorizontalFlip(),
             K.RandomVerticalFlip(),
             K.RandomRotation90(times=(0, 3), resample="nearest", align_corners=True),
             data_keys=["input", "mask"],
         )
-        self._turns = turns if recipe.augment else None
 
     def configure_models(self) -> None:
         """Take the network that was given, and a head for class edges if they are learned too."""
@@ -95,7 +94,7 @@ class MapTask(SemanticSegmentation):
         """Scale chips, flip and turn those of training, on the device they will be used on."""
         mean, std = self._recipe.mean, self._recipe.std
         image, mask = scaled(batch["image"], batch["valid"], mean, std), batch["mask"].long()
-        if self._turns is not None and self.trainer.training:
+        if self.trainer.training:
             image, turned = self._turns(image, mask[:, None].float())
             mask = turned[:, 0].long()
         return {"image": image, "mask": mask, "chip": batch["chip"]}

@@ -26,7 +26,6 @@ class Recipe:
         epochs: at most.
         patience: epochs without a better validation mIoU before it stops.
         edges: weight of a second head's loss on class edges; 0 for none. It is thrown away.
-        augment: whether to flip and turn.
         seed: of everything random.
     """
 
@@ -43,5 +42,4 @@ class Recipe:
     epochs: int = 60
     patience: int = 15
     edges: float = 0.0
-    augment: bool = True
     seed: int = 0

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from geoseg.models.pixelwise import PixelPredictor
     from geoseg.models.run.network_predictors import Ensemble, LogitsPredictor
 
-ONNX, PROGRAM = ".onnx", ".pt2"
+ONNX = ".onnx"
 
 
 def is_file(path: Path) -> bool:
@@ -38,11 +38,6 @@ def spec_of(path: Path) -> ModelSpec:
         ModelError: it is no model.
         UnsafeError: the file needs other files, or operators that are not ONNX's own.
     """
-    if path.suffix.lower() == PROGRAM:
-        raise ModelError(
-            "is a program of torch.export, which is not read here", where=path,
-            fix=f"geoseg models export MODEL --to onnx {path.with_suffix(ONNX).name}",
-        )  # fmt: skip
     if not is_file(path):
         return read_spec(path)
     from geoseg.models.exchange.onnx_file import read_file

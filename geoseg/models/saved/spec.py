@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from geoseg import grid
+from geoseg import ground
 from geoseg.classes import ClassScheme
 from geoseg.errors import ModelError
 from geoseg.models.band_names import IndexName, position
@@ -147,7 +147,7 @@ class ModelSpec(BaseModel):
             ModelError: the ground sampling distances differ by more than a fifth, or the model
                 does not say its own.
         """
-        got = grid.gsd_m(source.geobox)
+        got = ground.gsd_m(source.geobox)
         if self.gsd_m is None:
             raise ModelError(
                 "the model does not say for which pixel size it was made",

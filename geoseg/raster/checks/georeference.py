@@ -12,7 +12,7 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 from rasterio.io import DatasetReader
 
-from geoseg import grid
+from geoseg import ground
 from geoseg.errors import GridError
 from geoseg.steps.info.entry import Problem, problem
 
@@ -116,7 +116,7 @@ def _crs_problems(crs: pyproj.CRS) -> list[Problem]:
                 "not-earth",
                 "warning",
                 f"its CRS, {crs.name}, is of a body with a radius of {radius / 1000:.0f} km; "
-                "areas and lengths in metres hold for Earth only",
+                "areas and lengths are measured on that body",
             )
         ]
     if crs.is_deprecated or "deprecated" in crs.name:
@@ -227,6 +227,6 @@ def _bounds(dataset: DatasetReader) -> tuple[float, float, float, float]:
 
 def _gsd_m(dataset: DatasetReader) -> float | None:
     try:
-        return grid.gsd_m(GeoBox(dataset.shape, dataset.transform, dataset.crs.to_wkt()))
+        return ground.gsd_m(GeoBox(dataset.shape, dataset.transform, dataset.crs.to_wkt()))
     except (GridError, pyproj.exceptions.ProjError, ValueError, ZeroDivisionError):
         return None

@@ -12,7 +12,7 @@ import pyproj
 import rasterio
 import shapely
 
-from geoseg import grid
+from geoseg import grid, ground
 from geoseg.errors import ConfigError
 from geoseg.raster import open_scene
 from geoseg.raster.drivers import SUFFIXES, driver_of
@@ -52,7 +52,7 @@ class Inspected:
     @property
     def gsd(self) -> float | None:
         """Pixel size in metres, of a raster."""
-        return None if self.source is None else round(grid.gsd_m(self.source.geobox), 4)
+        return None if self.source is None else round(ground.gsd_m(self.source.geobox), 4)
 
     @property
     def code(self) -> str | None:

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from geoseg import accuracy, grid
+from geoseg import accuracy, grid, ground
 from geoseg.accuracy import Confusion, Floats
 from geoseg.accuracy.boundary import Overlap, boundary, overlap, surrounded
 from geoseg.accuracy.calibration import tally
@@ -20,7 +19,6 @@ from geoseg.errors import GridError
 from geoseg.grid import Window
 from geoseg.raster import FileSource
 from geoseg.steps.evaluate.windows import Look
-from geoseg.vector.measure import areas_m2
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +61,10 @@ class PixelCounter:
         self.area: Floats = np.zeros((classes, classes))
         self._blocks: dict[tuple[int, int], Confusion] = {}
         self._partial: list[BlockCount] = []
+        try:
+            ground.surface_of(grid.crs_of(geobox).proj)
+        except GridError as error:
+            logger.warning("areas are left out: %s", error)
 
     def add(self, look: Look) -> None:
         """Count a window."""
@@ -125,36 +127,19 @@ def area_confusion(
         geobox: on which grid.
         classes: how many classes there are.
     """
-    rows = row_areas_m2(window, geobox)
-    if np.ptp(rows) <= 1e-9 * rows[0]:
-        area: Floats = accuracy.count(truth, mapped, classes) * rows[0]
-        return area
+    areas = known_areas_m2(window, geobox)
     use = (truth < classes) & (mapped < classes)
-    pairs = truth[use].astype(np.int64) * classes + mapped[use]
-    weights = np.broadcast_to(rows[:, None], truth.shape)[use]
-    return np.bincount(pairs, weights, minlength=classes**2).reshape(classes, classes)
+    pairs = np.where(use, truth.astype(np.int64) * classes + mapped, classes**2)
+    return ground.areas_by_value(pairs, areas, classes**2).reshape(classes, classes)
 
 
-def row_areas_m2(window: Window, geobox: GeoBox) -> Floats:
-    """(height,) the mean area of the pixels of each row of a window; NaN without a ground.
-
-    In a geographic CRS all pixels of a row are of one size; elsewhere a window is small against
-    the changes of scale.
-    """
-    affine, (stop, right) = geobox.affine, window.stop
-    rows = np.arange(window.row, stop)
-    ends = [(window.col, rows), (right, rows), (right, rows + 1), (window.col, rows + 1)]
-    a, b, c, d, e, f = tuple(affine)[:6]
-    corners = [
-        np.stack([a * x + b * y + c, d * x + e * y + f], axis=-1)
-        for x, y in (np.broadcast_arrays(*end) for end in ends)
-    ]
-    strips = shapely.polygons(np.stack(corners, axis=1))
+def known_areas_m2(window: Window, geobox: GeoBox) -> Floats:
+    """The areas of a window's pixels, as `ground.pixel_areas_m2`; NaN without a ground."""
     try:
-        return np.asarray(areas_m2(strips, geobox) / window.width, dtype=np.float64)
+        return ground.pixel_areas_m2(geobox, window)
     except GridError as error:
         logger.debug("%s", error)
-        return np.full(window.height, np.nan)
+        return np.full((1, 1), np.nan)
 
 
 class BoundaryCounter:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from geoseg import grid
+from geoseg import grid, ground
 from geoseg.chips import open_chips
 from geoseg.classes import IGNORE
 from geoseg.errors import GridError
@@ -136,7 +136,7 @@ def _held_out(options: EvaluateOptions, geobox: GeoBox) -> NDArray[np.int64] | N
         if grid.misfit(scene.geobox, geobox) is None:
             held = [(w.row, w.col, *w.stop) for w in chips.windows(index, options.split)]
             return np.array(held, dtype=np.int64).reshape(-1, 4)
-    if not any(grid.meet(scene.geobox, geobox) for scene in chips.spec.scenes):
+    if not any(ground.meet(scene.geobox, geobox) for scene in chips.spec.scenes):
         return None
     raise GridError(
         "the map is on the grid of none of the chips' scenes, but meets one of them",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from geoseg import classes, files, grid, yamlfile
+from geoseg import classes, files, ground, yamlfile
 from geoseg.classes import ClassScheme
 from geoseg.errors import GeosegError, InputError
 from geoseg.raster import drivers, open_scene
@@ -171,7 +171,7 @@ def _scene(path: Path, *, deep: bool) -> Entry:
             for each in dict.fromkeys(source.paths)
             if isinstance(each, Path) and each.suffix.lower() in SUFFIXES
         ]
-        gsd_m = grid.gsd_m(source.geobox)
+        gsd_m = ground.gsd_m(source.geobox)
     finest = min(looked, key=lambda each: float(each["gsd_m"] or 0))
     height, width = source.geobox.shape
     return entry(

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["ExportOptions", "export_model", "fetch_model", "list_models", "show_model"]
 
 logger = logging.getLogger(__name__)
-SUFFIXES = {"onnx": ".onnx", "torchexport": ".pt2"}
 
 
 def list_models(words: Sequence[str] = (), *, unusable: bool = False) -> list[Weights]:
@@ -96,15 +95,15 @@ def show_model(name: str | Path) -> dict[str, Any]:
 def export_model(
     model: str | Path, out: str | Path | None = None, *, options: ExportOptions | None = None
 ) -> Path:
-    """Export a network to one file that other programs run.
+    """Export a network to one ONNX file that other programs run too.
 
     The exported network takes pixels divided by 255 and returns probabilities. They are compared
     with torch's before the file appears. The file carries the model directory's metadata.
 
     Args:
         model: a model directory, or the name of a ready model that has been fetched.
-        out: the .onnx or .pt2 file to write; by default beside the model, named like it.
-        options: the format and its settings.
+        out: the .onnx file to write; by default beside the model, named like it.
+        options: what the file declares about its inputs.
 
     Returns:
         The file.
@@ -114,21 +113,16 @@ def export_model(
         ModelError: the model is not a single network, or the file's probabilities differ from
             torch's.
     """
+    from geoseg.models.exchange.onnx_export import write_onnx
+
     options = options or ExportOptions()
-    folder, out = _network(Path(model)), _out(Path(model), out, SUFFIXES[options.to])
-    if options.to == "torchexport":
-        from geoseg.models.exchange.program import write_program
-
-        difference, sizes = write_program(folder, out), "any size"
-    else:
-        from geoseg.models.exchange.onnx_export import write_onnx
-
-        written = write_onnx(folder, out, tile=options.tile, dynamic=options.dynamic)
-        difference = written.difference
-        sizes = "any size" if written.any_size else "one size only"
+    folder, out = _network(Path(model)), _out(Path(model), out)
+    written = write_onnx(folder, out, tile=options.tile, dynamic=options.dynamic)
+    sizes = "any size" if written.any_size else "one size only"
     logger.info(
-        "%s: takes windows of %s; its probabilities are torch's within %.1g", out, sizes, difference
-    )
+        "%s: takes windows of %s; its probabilities are torch's within %.1g",
+        out, sizes, written.difference,
+    )  # fmt: skip
     return out
 
 
@@ -152,14 +146,14 @@ def _network(model: Path) -> Path:
     return found.folders[0]
 
 
-def _out(model: Path, out: str | Path | None, suffix: str) -> Path:
+def _out(model: Path, out: str | Path | None) -> Path:
+    from geoseg.models.saved.saved_model import ONNX
+
     if out is None:
         place = model if model.name not in {"", ".."} else model.resolve()
-        return place.with_name(place.name + suffix)
-    if Path(out).suffix.lower() != suffix:
-        raise ConfigError(
-            "is not named as what it will be", where=out, wanted=f"a name ending with {suffix}"
-        )
+        return place.with_name(place.name + ONNX)
+    if Path(out).suffix.lower() != ONNX:
+        raise ConfigError("has the wrong extension", where=out, wanted=ONNX)
     return Path(out)
 
 

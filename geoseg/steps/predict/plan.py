@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from geoseg import grid
+from geoseg import grid, ground
 from geoseg.classes import ClassScheme
 from geoseg.errors import ApartError, ConfigError, GridError
 from geoseg.models.run.inference_settings import Recipe
@@ -165,7 +165,7 @@ def _fit(source: RasterSource, spec: ModelSpec, options: PredictOptions) -> Rast
     if options.gsd is None or spec.gsd_m is None:
         spec.check_gsd(source)
         return source
-    zoom = spec.gsd_m / grid.gsd_m(source.geobox)
+    zoom = spec.gsd_m / ground.gsd_m(source.geobox)
     height, width = (max(1, round(side / zoom)) for side in source.geobox.shape)
     return on_grid(source, source.geobox.zoom_to((height, width)), options.resampling)
 

@@ -236,12 +236,12 @@ def _check_some_labels(sources: Sequence[RasterSource], layer: LabelLayer) -> No
 
 
 def _check_same_bands(sources: Sequence[RasterSource]) -> None:
-    from geoseg import grid
+    from geoseg import ground
     from geoseg.models.saved.spec import GSD_TOLERANCE
 
     wanted = [band.name for band in sources[0].bands]
     for source in sources[1:]:
-        sizes = grid.gsd_m(source.geobox), grid.gsd_m(sources[0].geobox)
+        sizes = ground.gsd_m(source.geobox), ground.gsd_m(sources[0].geobox)
         if max(sizes) / min(sizes) > 1 + GSD_TOLERANCE:
             raise ChipsError(
                 f"has pixels of another size than {sources[0].name}",

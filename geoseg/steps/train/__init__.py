@@ -112,9 +112,6 @@ class TrainOptions(Options):
     """Side in pixels of what the network sees of the training chips at a time; the chips' own by
     default."""
 
-    shift: bool = True
-    """Let training crops begin anywhere, also across the borders of chips."""
-
     workers: int = Field(0, ge=0)
     """Processes that read chips; 0 reads them in this one."""
 
@@ -127,9 +124,6 @@ class TrainOptions(Options):
     ema: float = Field(0.0, ge=0, lt=1)
     """Keep a moving average of the weights with this decay, such as 0.99, and save that; 0 for
     none."""
-
-    augment: bool = True
-    """Flip and turn training chips."""
 
     seed: int = 0
     """Seed of weights, order and augmentation."""

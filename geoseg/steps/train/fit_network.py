@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 MAX_CLASS_WEIGHT = 10.0
 RECIPE = {
     "loss", "label_smoothing", "lr", "schedule", "accumulate", "ema", "epochs", "patience",
-    "edges", "augment", "seed",
+    "edges", "seed",
 }  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -158,7 +158,6 @@ def _drawn(chips: ChipSet, options: TrainOptions) -> Batches:
         steps=max(count // batch, STEPS_PER_EPOCH),
         side=options.crop,
         sampling=options.sampling,
-        shift=options.shift,
         seed=options.seed,
         workers=options.workers,
     )

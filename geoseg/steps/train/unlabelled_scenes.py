@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from geoseg import grid
+from geoseg import ground
 from geoseg.chips import ChipSet
 from geoseg.chips.chip_set import RECORD, ChipSpec
 from geoseg.errors import ChipsError
@@ -44,7 +44,7 @@ def _reading(path: Path) -> ReadOptions:
 def _fitting(source: RasterSource, spec: ChipSpec) -> RasterSource:
     """The scene with the bands of the chips, in their order."""
     names, wanted = ([band.name for band in each.bands] for each in (source, spec))
-    gsd_m = grid.gsd_m(source.geobox)
+    gsd_m = ground.gsd_m(source.geobox)
     ratio = max(gsd_m, spec.gsd_m) / min(gsd_m, spec.gsd_m)
     checks: tuple[tuple[bool, str, str, str], ...] = (
         (set(wanted) <= set(names), "has other bands", ", ".join(names), ", ".join(wanted)),

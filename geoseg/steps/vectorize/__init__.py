@@ -166,8 +166,8 @@ def _regions(
 
 
 def _rules(options: VectorizeOptions, crs: CRS) -> Rules:
+    from geoseg.ground import metres_per_unit
     from geoseg.polygonize import Rules
-    from geoseg.vector.reproject import metres_per_unit
 
     return Rules(
         connectivity=options.connectivity,

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from geoseg import grid
+from geoseg.ground import areas_m2, perimeters_m
 from geoseg.steps.vectorize.rows import Rows
 from geoseg.vector import Features, LayerPlan
-from geoseg.vector.measure import areas_m2, perimeters_m
 from geoseg.vector.zonal_means import means
 
 if TYPE_CHECKING:

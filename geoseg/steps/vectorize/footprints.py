@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from odc.geo.geobox import GeoBox
 
-from geoseg import grid
+from geoseg import grid, ground
 from geoseg.classes import ClassScheme
 from geoseg.steps.vectorize.rows import Rows
 from geoseg.vector.regularize import regularize
@@ -40,6 +40,6 @@ def with_footprints(batches: Iterable[Rows], scheme: ClassScheme, geobox: GeoBox
     if not kept:
         return
     rows = Rows.joined(kept)
-    tolerance_m = TOLERANCE_PX * grid.gsd_m(geobox)
+    tolerance_m = TOLERANCE_PX * ground.gsd_m(geobox)
     geometries = regularize(rows.geometries, grid.crs_of(geobox).proj, tolerance_m)
     yield replace(rows, geometries=geometries)
