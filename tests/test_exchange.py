@@ -198,7 +198,7 @@ class TestExport:
     @pytest.mark.parametrize(
         ("name", "options", "said"),
         [
-            ("x.pt", ExportOptions(), "a name ending with .onnx"),
+            ("x.pt", ExportOptions(), "wanted .onnx"),
             ("x.onnx", ExportOptions(tile=100), "a multiple of 32 that is more than 128"),
             ("x.onnx", ExportOptions(tile=128), "a multiple of 32 that is more than 128"),
         ],
