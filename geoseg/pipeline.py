@@ -1,4 +1,4 @@
-"""Run a whole pipeline; what has not changed is not done again."""
+"""Run a whole pipeline; unchanged steps are skipped."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def run(config: str | Path, *, settings: Sequence[str] = ()) -> list[Path]:
     """Run a pipeline; steps whose inputs and options have not changed are skipped.
 
     Args:
-        config: a YAML file as `geoseg.config.PipelineConfig` describes it.
-        settings: "a.b=value" texts that replace what the file says.
+        config: the pipeline file, YAML; its keys are those of `geoseg.config.PipelineConfig`.
+        settings: "a.b=value" texts that override values of the file.
 
     Returns:
-        What was made, overview.png last.
+        The folders and files made, overview.png last.
 
     Raises:
-        ConfigError: the file is not a pipeline.
-        GeosegError: a step failed; earlier steps are kept.
+        ConfigError: the file is not a valid pipeline.
+        GeosegError: a step failed; the results of earlier steps are kept.
 
     Example:
         >>> import geoseg
@@ -85,10 +85,10 @@ def _polygons(plan: PipelineConfig, land_map: Path, out: Path) -> Path:
 def _published(
     plan: PipelineConfig, land_map: Path, polygons: Sequence[Path], accuracy: Path, title: str
 ) -> list[Path]:
-    """The files that open the map; map.qgz and report.html stand for them.
+    """Publish a map; returns map.qgz and report.html, out of all the files written.
 
-    Publishing finds the accuracy by itself, where that is about this map; it is named here so that
-    another one has the map published anew.
+    `publish` finds the accuracy report by itself. It is an input here so that the map is published
+    again when the report changes.
     """
     from geoseg.job import once
     from geoseg.maps.contents import VECTORS
@@ -144,7 +144,7 @@ def _report(plan: PipelineConfig, maps: Sequence[Path], chips: Path, out: Path) 
 
 @dataclass(frozen=True)
 class _Picture:
-    """The overview of one map."""
+    """The overview picture of one map."""
 
     plan: PipelineConfig
     title: str

@@ -10,7 +10,7 @@ from typing import Any
 
 import shapely
 
-from geoseg import files
+from geoseg.catalog import multihash
 from geoseg.classes import ClassScheme
 from geoseg.errors import ConfigError
 from geoseg.steps.catalog.inspection import SHAPEFILE_PARTS, Inspected, sidecars
@@ -150,7 +150,7 @@ def _asset(path: Path, place: Path, folder: Path, role: str) -> dict[str, Any]:
         **({"type": media} if media else {}),
         "roles": [role],
         "file:size": path.stat().st_size,
-        "file:checksum": f"1220{files.sha256(path)}",
+        "file:checksum": multihash.of_file(path),
     }
 
 
