@@ -53,8 +53,8 @@ def predict_here(scene: str, model: str, out: str, options: dict[str, Any]) -> f
     import segmentation_models_pytorch  # noqa: F401
 
     import geoseg
-    import geoseg.steps.predict.choose
-    import geoseg.steps.predict.work
+    import geoseg.steps.predict.choose_engine
+    import geoseg.steps.predict.map_scenes
 
     chosen = geoseg.PredictOptions(**options)
     start = time.perf_counter()

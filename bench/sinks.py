@@ -48,7 +48,7 @@ def map_here(scene: str, out: str) -> float:
     import dask.distributed  # noqa: F401
 
     import geoseg
-    import geoseg.steps.predict.work
+    import geoseg.steps.predict.map_scenes
 
     options = geoseg.PredictOptions(overwrite=True)
     start = time.perf_counter()

@@ -14,7 +14,7 @@ from bench.scene import AFFINE, CRS, write_scene
 from geoseg import grid
 from geoseg.chips.cut import CutTask, cut
 from geoseg.job import WorkerOptions, spread
-from geoseg.labels.layers import LabelLayer
+from geoseg.labels import LabelLayer
 from geoseg.raster import FileSource
 
 SHAPE = (4096, 5120)

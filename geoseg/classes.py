@@ -1,11 +1,13 @@
-"""The class scheme: which classes there are, and which label codes mean which class."""
+"""The class scheme: the classes by id, and the label codes that mean each of them."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -22,19 +24,20 @@ from pydantic import (
 from geoseg import yamlfile
 from geoseg.errors import ClassError
 from geoseg.options import complaint
+from geoseg.xmlfile import NO_XML
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 IGNORE = 255
-"""Unlabelled, ignored by the loss, raster nodata, masked in evaluation, skipped by polygons."""
-
-NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that XML 1.0 cannot hold, not even escaped, and so no style or project."""
+"""Unlabelled, ignored by the loss, nodata of rasters, masked in evaluation, skipped by polygons."""
 
 EVERY = "*"
+"""The code that stands for every polygon, whatever its code."""
 MISSING = ("None", "nan", "NaT", "<NA>")
+"""How Python, numpy and pandas write values that are not there."""
+MAX_LISTED = 20
 
 
 def _colour(value: object) -> object:
@@ -62,12 +65,13 @@ class LandClass(BaseModel):
     """One class of a scheme.
 
     Attributes:
-        name: what people call it.
+        name: the name that people see.
         color: "#rrggbb" or "#rrggbbaa".
-        values: label codes that mean this class; "*" means every polygon. Without any, the
-            class's name (polygons) or id (label rasters) is the code.
-        priority: polygons of a higher priority lie over lower ones; without it, the class's id.
-        burn: which pixels a polygon takes: those whose "centre" it covers, all it has "touched",
+        values: label codes that mean this class; "*" stands for every polygon. Without any, the
+            class's name and its id are its codes.
+        priority: polygons of higher priority are painted over those of lower; the class's id by
+            default.
+        burn: which pixels a polygon takes: those whose "centre" it covers, all that it "touched",
             or those of which it covers the "majority".
         regularize: whether its polygons become right-angled footprints when a map is vectorized.
     """
@@ -89,21 +93,49 @@ class LandClass(BaseModel):
         return red, green, blue, alpha
 
 
-class ClassScheme(BaseModel):
-    """Ordered classes: the position is the id in every raster, chip, model and polygon.
+@dataclass(frozen=True, eq=False)
+class CodeLookup:
+    """Class ids of label codes, and the codes that belong to no class.
+
+    The caller has to refuse unknown codes, in words that fit where they come from.
 
     Attributes:
-        classes: up to 255 classes, ids 0, 1, 2 ...
+        ids: (n,) uint8 class ids; `IGNORE` for codes that are missing, ignored or unknown.
+        unknown: number of occurrences of each unknown code, the most frequent first; empty if the
+            scheme defines what becomes of unknown codes.
+    """
+
+    ids: NDArray[np.uint8]
+    unknown: Mapping[str, int]
+
+    def list_unknown(self, unit: str = "x") -> str:
+        """The most frequent unknown codes with their counts, for an error.
+
+        Example:
+            >>> import numpy as np
+            >>> CodeLookup(np.array([255, 255], np.uint8), {"road": 2}).list_unknown()
+            "'road' (2 x)"
+        """
+        first = islice(self.unknown.items(), MAX_LISTED)
+        return ", ".join(f"{code!r} ({count} {unit})" for code, count in first)
+
+
+class ClassScheme(BaseModel):
+    """Ordered classes: a class's position is its id in every raster, chip, model and polygon.
+
+    Attributes:
+        classes: up to 255 classes with the ids 0, 1, 2 ...
         column: the attribute of a polygon layer that holds the code.
-        unmapped: what a code of no class becomes: "error", "ignore", or a class name.
-        outside: what lies under no polygon: "ignore", or a class name.
+        unmapped: what becomes of a code that belongs to no class: "error", "ignore", or the name
+            of the class that it is counted as.
+        outside: what pixels under no polygon become: "ignore", or the name of a class.
         ignore: label codes that mean "not labelled".
 
     Example:
         >>> scheme = ClassScheme(classes=(
         ...     {"name": "land", "color": "#ffffff", "values": ["field", "forest"]},
         ...     {"name": "water", "color": "#2b83ba", "values": [1]}))
-        >>> scheme.ids(["forest", 1.0, "1"]).tolist()
+        >>> scheme.look_up(["forest", 1.0, "1"]).ids.tolist()
         [0, 1, 1]
     """
 
@@ -137,12 +169,12 @@ class ClassScheme(BaseModel):
 
     @property
     def outside_id(self) -> int:
-        """The id of what lies under no polygon: a class or `IGNORE`."""
+        """The id of pixels under no polygon: that of a class, or `IGNORE`."""
         return IGNORE if self.outside == "ignore" else self.names.index(self.outside)
 
     @property
     def priorities(self) -> tuple[int, ...]:
-        """Drawing order, by id: a higher number lies over a lower one."""
+        """Painting order by id: higher numbers are painted over lower ones."""
         return tuple(i if c.priority is None else c.priority for i, c in enumerate(self.classes))
 
     def to_yaml(self) -> str:
@@ -154,6 +186,7 @@ class ClassScheme(BaseModel):
 
     @cached_property
     def _by_code(self) -> dict[str, int]:
+        """Ids by code; values outrank names and ids, and codes to ignore outrank all."""
         table: dict[str, int] = {}
         for index, each in enumerate(self.classes):
             if not each.values:
@@ -162,53 +195,57 @@ class ClassScheme(BaseModel):
             table |= {_key(code): index for code in each.values}
         return table | {_key(code): IGNORE for code in self.ignore}
 
-    def ids(self, codes: Iterable[object], *, where: str | Path | None = None) -> NDArray[np.uint8]:
-        """The class id of each label code; `IGNORE` where there is none.
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """All label codes that the scheme knows, ignored ones last."""
+        return tuple(self._by_code)
+
+    def look_up(self, codes: Iterable[object], counts: Iterable[int] | None = None) -> CodeLookup:
+        """Find the class id of each label code.
 
         Numbers match by value and text by its characters: 1, 1.0 and "1" are one code. Missing
-        codes (None, NaN) are not labelled.
+        codes (None, NaN) are not labelled. A code of no class becomes what ``unmapped`` names.
 
         Args:
-            codes: one code per polygon (or per distinct raster value).
-            where: the label file, for the error.
-
-        Raises:
-            ClassError: a code belongs to no class and ``unmapped`` is "error"; lists all of them
-                with their counts.
+            codes: n codes, such as one per polygon, or each distinct value of a raster.
+            counts: how often each of them occurs; once without it.
         """
         import numpy as np
 
         keys = [_key(code) for code in codes]
-        table = dict(self._by_code)
-        unknown = Counter(key for key in keys if key and key not in table and EVERY not in table)
-        if unknown and self.unmapped == "error":
-            raise ClassError(
-                f"{len(unknown)} label code(s) belong to no class",
-                where=where,
-                got=", ".join(f"{key!r} ({count} x)" for key, count in unknown.most_common(20)),
-                wanted=", ".join(repr(key) for key in list(table)[:20]),
-                fix="add them to values: in the class file, or set unmapped: ignore",
-            )
+        table = self._by_code
+        everything = table.get(EVERY)
+        strict = self.unmapped == "error" and everything is None
+        unknown: Counter[str] = Counter()
+        for key, count in zip(keys, repeat(1) if counts is None else counts, strict=False):
+            if strict and key and key not in table:
+                unknown[key] += int(count)
         other = IGNORE if self.unmapped in ("error", "ignore") else self.names.index(self.unmapped)
-        other = table.get(EVERY, other)
-        ids = [table.get(key, other) if key else table.get(EVERY, IGNORE) for key in keys]
-        return np.array(ids, dtype=np.uint8)
+        other = other if everything is None else everything
+        missing = IGNORE if everything is None else everything
+        ids = [table.get(key, other) if key else missing for key in keys]
+        return CodeLookup(np.array(ids, dtype=np.uint8), dict(unknown.most_common()))
 
 
 def load_yaml(path: Path) -> ClassScheme:
     """Read a class scheme from a YAML file.
 
     Raises:
-        ClassError: the file does not describe a scheme; names the field.
+        ClassError: the file does not describe a scheme; names every wrong field.
+        ConfigError: the file is missing, or is not strict YAML.
     """
     return parse(yamlfile.read(path), where=path)
 
 
 def parse(content: Mapping[str, Any], *, where: str | Path | None = None) -> ClassScheme:
-    """Make a class scheme of what a YAML or JSON file holds.
+    """Make a class scheme from the content of a YAML or JSON file.
+
+    Args:
+        content: the parsed content.
+        where: the file, for the error.
 
     Raises:
-        ClassError: the content does not describe a scheme; names every field that is wrong.
+        ClassError: the content does not describe a scheme; names every wrong field.
     """
     try:
         return ClassScheme.model_validate(content)
@@ -225,7 +262,7 @@ def parse(content: Mapping[str, Any], *, where: str | Path | None = None) -> Cla
 
 
 def _key(code: object) -> str:
-    """One spelling for codes that are equal; empty for a missing one."""
+    """The one spelling of equal codes; empty for a missing one."""
     if hasattr(code, "item"):
         code = code.item()
     if not isinstance(code, str) and str(code) in MISSING:

@@ -56,6 +56,7 @@ PROJECT = "map.qgz"
 LAYER_DEFINITION = "map.qlr"
 STAC_ITEM = "item.json"
 STAC_COLLECTION = "collection.json"
+ISO_RECORD = "metadata.xml"
 ARRANGED_IMAGERY = "imagery.vrt"
 
 # beside the folders of a pipeline

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from geoseg import files, grid, ground
-from geoseg.chips import ChipSet, LabelLayer, open_labels
+from geoseg.chips import ChipSet
 from geoseg.classes import IGNORE, ClassScheme
+from geoseg.labels import LabelLayer, open_labels
 from geoseg.raster import FileSource, RasterSource, WarpSource
 from geoseg.render import EMPTY, painted, photo, true_colour
 

@@ -119,9 +119,10 @@ def _published(
 
 
 def _report(plan: PipelineConfig, maps: Sequence[Path], chips: Path, out: Path) -> Path:
-    from geoseg.chips import LabelLayer, open_chips
+    from geoseg.chips import open_chips
     from geoseg.files import write_json
     from geoseg.job import once
+    from geoseg.labels import LabelLayer
 
     options, truth = plan.evaluate, plan.truth or ""
     if options.chips is None and options.area is None:
@@ -173,7 +174,8 @@ class _Picture:
         return [*paths, self.chips / "chips.gpkg", self.chips / "chips.json"]
 
     def _draw(self, out: Path, polygons: Path) -> None:
-        from geoseg.chips import LabelLayer, open_chips
+        from geoseg.chips import open_chips
+        from geoseg.labels import LabelLayer
         from geoseg.overview import Subject, write_overview
         from geoseg.raster import open_scene
 

@@ -14,8 +14,8 @@ from torchmetrics.functional.classification.calibration_error import _ce_compute
 
 from geoseg import accuracy
 from geoseg.accuracy.bootstrap import Blocks, intervals
-from geoseg.accuracy.boundary import boundary, overlap
-from geoseg.accuracy.calibration import reliability, tally
+from geoseg.accuracy.boundary import boundary, count_boundaries
+from geoseg.accuracy.reliability import reliability, tally
 from geoseg.accuracy.segments import Segments, match
 
 
@@ -46,7 +46,7 @@ def test_ground_that_is_not_known_makes_no_outline() -> None:
 def test_boundary_iou_of_outlines_one_pixel_off_by_hand() -> None:
     truth, mapped = np.zeros((2, 40, 60), np.uint8)
     truth[:, 30:], mapped[:, 31:] = 1, 1
-    found = overlap(boundary(truth, 3), boundary(mapped, 3), 3)
+    found = count_boundaries(boundary(truth, 3), boundary(mapped, 3), 3)
     # class 1: columns 30-32 and 31-33 share two of four
     assert found.iou[:2].tolist() == [0.5, 0.5]
     assert (math.isnan(found.iou[2]), found.truth[2]) == (True, 0)

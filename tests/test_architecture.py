@@ -19,13 +19,14 @@ import geoseg
 
 ROOT = Path(geoseg.__file__).parent
 FLOORS = (
-    {"errors"},
-    {"files", "gdal", "grid", "allocator", "options", "remote", "yamlfile", "accuracy", "progress"},
+    {"errors", "xmlfile"},
+    {"files", "gdal", "gdal_messages", "grid", "allocator", "options", "problems", "remote"}
+    | {"yamlfile", "accuracy", "progress"},
     {"classes", "ground", "layout"},
     {"raster", "vector", "polygonize", "style", "render", "job", "catalog"},
     {"labels"},
     {"chips", "maps"},
-    {"models", "report", "samples"},
+    {"models", "report", "samples", "mosaic"},
     {"qgis", "metadata"},
     {"steps"},
     {"overview", "config"},
@@ -177,14 +178,14 @@ def test_the_rules_see_what_they_are_for() -> None:
 
     assert allowed("raster/cog", "files")
     assert allowed("raster/cog", "raster.block")
-    assert allowed("steps/predict/region", "steps.predict.map_files")
+    assert allowed("steps/predict/map_region", "steps.predict.plan")
     assert allowed("options", "raster", typing_only=True)
     assert not allowed("raster/cog", "vector")
     assert not allowed("raster/cog", "vector", typing_only=True)
     assert not allowed("chips/cut", "models.saved.spec")
     assert not allowed("grid", "raster")
     assert not allowed("steps/train", "steps.tile")
-    assert not allowed("steps/predict/region", "steps.tile")
+    assert not allowed("steps/predict/map_region", "steps.tile")
     assert not allowed("steps/train", "cli")
     assert not allowed("cli", "__init__")
 

@@ -223,7 +223,7 @@ class TestBatch:
         self, scenes: list[dict[str, Any]], items: list[pystac.Item], model: Path, tmp_path: Path,
         capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
     ) -> None:  # fmt: skip
-        monkeypatch.setattr("geoseg.steps.predict.choose.SHORT_S", 3600.0)  # no trials
+        monkeypatch.setattr("geoseg.steps.predict.choose_engine.SHORT_S", 3600.0)  # no trials
         with serve_stac(scenes, page=2) as server:
             assert self.run(server, model, tmp_path / "maps") == 0
             assert len(server.searches) == 2

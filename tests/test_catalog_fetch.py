@@ -216,7 +216,7 @@ def test_the_classes_of_one_data_set_become_those_of_another() -> None:
         ("trees", "#397d49", (2,)),
         ("built", "#c4281b", (1, 4)),
     ]
-    assert scheme.ids([0, 1, 2, 3, 4]).tolist() == [255, 2, 1, 0, 2]
+    assert scheme.look_up([0, 1, 2, 3, 4]).ids.tolist() == [255, 2, 1, 0, 2]
     with pytest.raises(CatalogError, match="has no remap to the classes of naip"):
         scheme_of(cover, show(SHIPPED, "naip").model_copy(update={"classes": world.classes}))
     with pytest.raises(CatalogError, match="naip: has no classes"):

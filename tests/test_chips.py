@@ -14,12 +14,13 @@ from affine import Affine
 from conftest import SCHEME, TINY, MakeRaster, SmallScene, write_labels
 
 import geoseg
-from geoseg.chips import LabelLayer, open_chips, open_labels
+from geoseg.chips import open_chips
 from geoseg.chips.chip_set import FILES
 from geoseg.classes import ClassScheme
 from geoseg.errors import ChipsError, ClassError, ModelError, VectorError
 from geoseg.files import sha256
 from geoseg.grid import Window
+from geoseg.labels import LabelLayer, open_labels
 from geoseg.raster import FileSource
 
 

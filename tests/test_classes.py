@@ -23,49 +23,74 @@ def scheme(*each: dict[str, Any], **settings: Any) -> ClassScheme:
 
 
 def test_many_codes_mean_one_class() -> None:
-    assert scheme().ids(["field", "river", "forest", 1]).tolist() == [0, 1, 0, 1]
+    assert scheme().look_up(["field", "river", "forest", 1]).ids.tolist() == [0, 1, 0, 1]
 
 
 @pytest.mark.parametrize("code", [1, 1.0, "1", " 1 ", np.int64(1), np.float32(1), np.str_("1")])
 def test_numbers_match_by_value_and_text_by_its_characters(code: object) -> None:
-    assert scheme().ids([code]).tolist() == [1]
+    assert scheme().look_up([code]).ids.tolist() == [1]
 
 
 @pytest.mark.parametrize("code", ["01", "1.0", 1.5, "River"])
 def test_other_spellings_are_other_codes(code: object) -> None:
-    with pytest.raises(ClassError):
-        scheme().ids([code])
+    found = scheme().look_up([code])
+    assert found.ids.tolist() == [IGNORE]
+    assert found.unknown == {str(code): 1}
 
 
 @pytest.mark.parametrize("code", [None, float("nan"), np.nan, pd.NaT, ""])
 def test_missing_codes_are_not_labelled(code: object) -> None:
-    assert scheme().ids([code]).tolist() == [IGNORE]
+    assert scheme().look_up([code]).ids.tolist() == [IGNORE]
 
 
-def test_unmapped_codes_are_all_listed_with_their_counts() -> None:
-    with pytest.raises(ClassError) as caught:
-        scheme().ids(["road", "road", 7, "field"], where="labels.gpkg")
-    assert "labels.gpkg: 2 label code(s)" in str(caught.value)
-    assert "'road' (2 x), '7' (1 x)" in str(caught.value)
+def test_unknown_codes_are_counted_and_listed_the_most_frequent_first() -> None:
+    found = scheme().look_up([7, "road", "field", "road"])
+    assert found.ids.tolist() == [IGNORE, IGNORE, 0, IGNORE]
+    assert list(found.unknown.items()) == [("road", 2), ("7", 1)]
+    assert found.list_unknown() == "'road' (2 x), '7' (1 x)"
+
+
+def test_distinct_codes_come_with_their_counts() -> None:
+    found = scheme().look_up(np.array([1, 7, 9]), np.array([500, 20, 30]))
+    assert found.ids.tolist() == [1, IGNORE, IGNORE]
+    assert found.list_unknown("px") == "'9' (30 px), '7' (20 px)"
+
+
+def test_twenty_unknown_codes_are_listed() -> None:
+    assert scheme().look_up(range(100, 150)).list_unknown().count("(1 x)") == 20
+
+
+def test_the_codes_of_a_scheme_are_those_it_knows() -> None:
+    assert scheme(LAND, {"name": "a", "color": "#000000"}, ignore=[99]).codes == (
+        "a",
+        "1",
+        "field",
+        "forest",
+        "99",
+    )
 
 
 def test_unmapped_codes_can_be_ignored_or_be_a_class() -> None:
-    assert scheme(unmapped="ignore").ids(["road"]).tolist() == [IGNORE]
-    assert scheme(unmapped="water").ids(["road", None]).tolist() == [1, IGNORE]
+    assert scheme(unmapped="ignore").look_up(["road"]).ids.tolist() == [IGNORE]
+    assert scheme(unmapped="water").look_up(["road", None]).ids.tolist() == [1, IGNORE]
 
 
 def test_ignored_codes_are_255_and_no_error() -> None:
-    assert scheme(ignore=[99, "cloud"]).ids(["99", "cloud", "field"]).tolist() == [255, 255, 0]
+    assert scheme(ignore=[99, "cloud"]).look_up(["99", "cloud", "field"]).ids.tolist() == [
+        255,
+        255,
+        0,
+    ]
 
 
 def test_without_values_the_name_and_the_id_are_the_codes() -> None:
     both = scheme({"name": "a", "color": "#000000"}, {"name": "b", "color": "#000000"})
-    assert both.ids(["b", 0, "1", "a"]).tolist() == [1, 0, 1, 0]
+    assert both.look_up(["b", 0, "1", "a"]).ids.tolist() == [1, 0, 1, 0]
 
 
 def test_a_star_takes_every_polygon_even_without_a_code_but_not_those_named() -> None:
     every = scheme(LAND, {"name": "rest", "color": "#000000", "values": "*"})
-    assert every.ids(["field", "road", None]).tolist() == [0, 1, 1]
+    assert every.look_up(["field", "road", None]).ids.tolist() == [0, 1, 1]
 
 
 def test_colours_are_rgba_and_opaque_unless_said() -> None:
@@ -148,7 +173,7 @@ def test_the_class_file_of_the_readme_is_read(tmp_path: Path) -> None:
     read = classes.load_yaml(path)
     assert read.names == ("background", "water", "building")
     assert read.priorities == (0, 1, 9)
-    assert read.ids(["background", 0, "river", "yes"]).tolist() == [0, 0, 1, 2]
+    assert read.look_up(["background", 0, "river", "yes"]).ids.tolist() == [0, 0, 1, 2]
 
 
 def test_a_class_file_that_is_missing_is_named(tmp_path: Path) -> None:
@@ -158,7 +183,7 @@ def test_a_class_file_that_is_missing_is_named(tmp_path: Path) -> None:
 
 def test_a_scheme_is_a_value_before_and_after_use() -> None:
     one, other = scheme(), scheme()
-    one.ids(["field"])
+    one.look_up(["field"])
     assert one == other
     assert hash(one) == hash(other)
     assert pickle.loads(pickle.dumps(one)) == other

@@ -165,7 +165,7 @@ class TestCog:
             part.write_bytes(damaged[damage])
         with pytest.raises(RetryError) as caught:
             write_cog(vrt, final, CLASSES)
-        assert str(caught.value).startswith(f"{final}: cannot be put together from its parts")
+        assert str(caught.value).startswith(f"{final}: cannot be joined from its parts")
         assert final.read_bytes() == b"old map"
         assert sorted(p.name for p in tmp_path.iterdir()) == ["confidence.tif", "map.vrt", "work"]
 

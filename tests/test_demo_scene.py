@@ -34,7 +34,7 @@ def _pixels(folder: Path) -> np.ndarray:
 def _class_ids(folder: Path) -> np.ndarray:
     """Class ids where the image has data, 255 elsewhere; later classes lie over earlier ones."""
     labels = gpd.read_file(folder / "labels.gpkg").to_crs("EPSG:32633")
-    labels["id"] = load_yaml(folder / "classes.yaml").ids(labels["landcover"])
+    labels["id"] = load_yaml(folder / "classes.yaml").look_up(labels["landcover"]).ids
     labels = labels.sort_values("id", kind="stable")
     with rasterio.open(folder / "scene.tif") as scene:
         ids = rasterize(
@@ -78,7 +78,7 @@ def test_every_polygon_is_valid_and_in_longitude_and_latitude(small: Path) -> No
 def test_every_label_value_belongs_to_a_class_and_some_classes_have_several(small: Path) -> None:
     scheme = load_yaml(small / "classes.yaml")
     values = gpd.read_file(small / "labels.gpkg")["landcover"].unique()
-    assert sorted(set(scheme.ids(values).tolist())) == [0, 1, 2, 3, 4, 5, 6]
+    assert sorted(set(scheme.look_up(values).ids.tolist())) == [0, 1, 2, 3, 4, 5, 6]
     assert len(values) > 2 * len(scheme.classes)
 
 

@@ -225,13 +225,13 @@ class TestUnsafeVrt:
             driver_of(vrt("", root=root))
 
     def test_a_namespace_hides_nothing(self, vrt: Callable[..., Path]) -> None:
-        with pytest.raises(UnsafeError, match="no local file"):
+        with pytest.raises(UnsafeError, match="not a local file"):
             driver_of(vrt(source_of(DEAD), root=' xmlns="x"'))
 
     def test_a_remote_source_one_vrt_down_is_found(self, vrt: Callable[..., Path]) -> None:
         inner = vrt(source_of(DEAD), name="inner.vrt")
         with pytest.raises(
-            UnsafeError, match=r"inner\.vrt: the VRT names a source that is no local"
+            UnsafeError, match=r"inner\.vrt: the VRT names a source that is not a local"
         ):
             driver_of(vrt(source_of(inner)))
 

@@ -41,12 +41,12 @@ from geoseg.models.saved.model_files import load_network
 from geoseg.models.saved.saved_model import SavedModel
 from geoseg.models.saved.spec import ModelSpec
 from geoseg.raster import FileSource
-from geoseg.steps.predict import choose as choose_module
-from geoseg.steps.predict import explain, predictor_cache, trials, workers
-from geoseg.steps.predict import work as work_module
-from geoseg.steps.predict.choice import Choice, ChoiceTask, Trial
-from geoseg.steps.predict.choose import choose
-from geoseg.steps.predict.region import RegionTask
+from geoseg.steps.predict import choose_engine as choose_module
+from geoseg.steps.predict import engine_trials, explain, predictor_cache, workers
+from geoseg.steps.predict import map_scenes as scenes_module
+from geoseg.steps.predict.choose_engine import choose
+from geoseg.steps.predict.engine_choice import Choice, ChoiceTask, Trial
+from geoseg.steps.predict.map_region import RegionTask
 
 B3 = ("b1", "b2", "b3")
 CPU = torch.device("cpu")
@@ -320,7 +320,7 @@ class TestChoice:
     def patient(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Every trial pays, but for compiling."""
         monkeypatch.setattr(choose_module, "SHORT_S", 0.0)
-        monkeypatch.setattr(trials, "_pays", lambda stand, best, engine: not engine.compiled)
+        monkeypatch.setattr(engine_trials, "_pays", lambda setup, best, engine: not engine.compiled)
 
     @pytest.fixture
     def hurried(self) -> Iterator[None]:
@@ -338,7 +338,7 @@ class TestChoice:
         patient: None,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(trials, "_try", lambda *_: pytest.fail("was tried"))
+        monkeypatch.setattr(engine_trials, "_try", lambda *_: pytest.fail("was tried"))
         choice = choose(replace(task, engine=name, precision=precision))
         assert choice.engine == Engine(name=name, precision=precision)
         assert choice.window == 256
@@ -346,7 +346,7 @@ class TestChoice:
     def test_a_short_job_takes_the_first_engine_untried(
         self, task: ChoiceTask, hurried: None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(trials, "_try", lambda *_: pytest.fail("was tried"))
+        monkeypatch.setattr(engine_trials, "_try", lambda *_: pytest.fail("was tried"))
         choice = choose(task)
         assert choice.engine == FP32
         assert "too short for trials" in choice.explain()
@@ -381,7 +381,7 @@ class TestChoice:
 
         monkeypatch.setattr(engines, "build", dishonest)
         monkeypatch.setattr(choose_module, "has_bf16", lambda: True)
-        monkeypatch.setattr(trials, "LEAD", 0.0)
+        monkeypatch.setattr(engine_trials, "LEAD", 0.0)
         choice = choose(replace(task, engine="torch"))
         assert choice.engine == FP32
         first, second = choice.trials
@@ -396,11 +396,11 @@ class TestChoice:
     ) -> None:
         speeds = {FP32: 1.0, BF16: 1.1, OPENVINO_BF16: 3.0, OPENVINO: 3.2, ONNX: 2.0}
 
-        def tried(stand: trials.Stand, engine: Engine, *_: Any) -> Any:
+        def tried(setup: engine_trials.TrialSetup, engine: Engine, *_: Any) -> Any:
             trial = Trial(engine=engine, mpx_s=speeds[engine], agreement=0.9991, note="slower")
-            return trials._Tried(trial, np.zeros((2, 1, 1), np.uint8), predictor=stand)  # type: ignore[arg-type]
+            return engine_trials._Tried(trial, np.zeros((2, 1, 1), np.uint8), predictor=setup)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(trials, "_try", tried)
+        monkeypatch.setattr(engine_trials, "_try", tried)
         monkeypatch.setattr(choose_module, "has_bf16", lambda: True)
         monkeypatch.setattr(choose_module, "installed", lambda engine: True)
         choice = choose(task)
@@ -422,10 +422,10 @@ class TestChoice:
     ) -> None:
         """At 1 Mpx/s, bf16 (2 x, 2.5 x with luck) may save 0.6 of the seconds, fp32 a fifth."""
         block = FileSource(task.source.paths[0]).read(Window(0, 0, 512, 512))  # type: ignore[arg-type]
-        stand = trials.Stand(task.model, block, 1, 1e6 * mpx)
-        best = trials._Tried(Trial(engine=FP32, mpx_s=1.0, note=""))
+        setup = engine_trials.TrialSetup(task.model, block, 1, 1e6 * mpx)
+        best = engine_trials._Tried(Trial(engine=FP32, mpx_s=1.0, note=""))
         engines_ = {BF16, OPENVINO_BF16, OPENVINO, ONNX, Engine(compiled=True)}
-        assert {each for each in engines_ if trials._pays(stand, best, each)} == pays
+        assert {each for each in engines_ if engine_trials._pays(setup, best, each)} == pays
 
     @pytest.mark.slow
     def test_the_engine_that_won_is_not_loaded_again(
@@ -571,7 +571,7 @@ class TestChoice:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         options = geoseg.PredictOptions(window=256)
-        monkeypatch.setattr(work_module, "map_region", full_disk)
+        monkeypatch.setattr(scenes_module, "map_region", full_disk)
         with pytest.raises(RetryError):
             geoseg.predict(large, model, tmp_path / "map", options=options)
         monkeypatch.undo()

@@ -110,7 +110,7 @@ def test_only_held_out_chips_are_counted(
         counted = [each["support"] for each in report["classes"]]
         assert counted == list(opened.spec.pixels[split])
     elsewhere = make_raster(tmp_path / "odd.tif", np.zeros((9, 9), np.uint8), nodata=255)
-    with pytest.raises(GridError, match=r"none of the chips' scenes.*--area"):
+    with pytest.raises(GridError, match=r"grid of none of them.*--area"):
         geoseg.evaluate(elsewhere, labels, options=geoseg.EvaluateOptions(chips=chips))
 
 
@@ -310,7 +310,9 @@ def test_a_margin_is_no_probability(land_map: Path, truth: Path, make_raster: Ma
 def test_labels_are_called_what_they_are_unless_they_cover_the_map(
     land_map: Path, truth: Path
 ) -> None:
-    assert any("no random sample" in each for each in geoseg.evaluate(land_map, truth)["warnings"])
+    assert any(
+        "not a random sample" in each for each in geoseg.evaluate(land_map, truth)["warnings"]
+    )
     itself = geoseg.evaluate(land_map, land_map / "classes.tif")
     assert (itself["miou"], itself["warnings"]) == (1, [])
 

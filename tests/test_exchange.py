@@ -32,7 +32,7 @@ from geoseg.models.saved.saved_model import SavedModel, spec_of
 from geoseg.models.saved.spec import ModelSpec
 from geoseg.steps.info import info
 from geoseg.steps.models import ExportOptions, export_model, show_model
-from geoseg.steps.predict.choice import Choice
+from geoseg.steps.predict.engine_choice import Choice
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -279,7 +279,7 @@ class TestOurFiles:
         capsys: pytest.CaptureFixture[str],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("geoseg.steps.predict.choose.SHORT_S", 3600.0)  # no trials
+        monkeypatch.setattr("geoseg.steps.predict.choose_engine.SHORT_S", 3600.0)  # no trials
         file = tmp_path / "model.onnx"
         assert _main(["models", "export", str(model), str(file), "--tile", "64"]) == 0
         assert capsys.readouterr().out.splitlines() == [str(file)]
@@ -364,10 +364,10 @@ class TestOurFiles:
     def test_long_jobs_try_the_engines_that_run_it(
         self, exported: Path, scene: SmallScene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from geoseg.steps.predict import choose, trials
+        from geoseg.steps.predict import choose_engine, engine_trials
 
-        monkeypatch.setattr(choose, "SHORT_S", 0.0)
-        monkeypatch.setattr(trials, "_pays", lambda *given: True)
+        monkeypatch.setattr(choose_engine, "SHORT_S", 0.0)
+        monkeypatch.setattr(engine_trials, "_pays", lambda *given: True)
         (out,) = geoseg.predict(scene.path, exported, tmp_path / "map")
         record = json.loads((out / "run.json").read_text(encoding="utf-8"))
         choice = Choice.model_validate(record["counts"]["choice"])

@@ -210,7 +210,7 @@ class TestMapping:
     ) -> None:
         path = network(tmp_path / "x.onnx")
         for options in ({"window": 64}, {"halo": 16}):
-            with pytest.raises(GridError, match="larger than what the network takes"):
+            with pytest.raises(GridError, match="larger than the network takes"):
                 geoseg.predict(
                     scene, path, tmp_path / "map", options=geoseg.PredictOptions(**options)
                 )

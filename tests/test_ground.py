@@ -16,6 +16,7 @@ import pytest
 import shapely
 from affine import Affine
 from conftest import MakeRaster
+from geoseg.report.subject import Subject
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
@@ -35,7 +36,6 @@ from geoseg.polygonize import (
 )
 from geoseg.raster import FileSource
 from geoseg.report.class_areas import areas_of
-from geoseg.report.subject import Subject
 from geoseg.steps.evaluate.counters import area_confusion
 
 WGS84_M2 = 510_065_621_724_088.5

@@ -400,7 +400,7 @@ def test_folders_that_are_nothing_say_what_is_in_them(tmp_path: Path) -> None:
     assert entry["kind"] == "unknown"
     assert "notes.txt" in entry["problems"][0]["message"]
     (tmp_path / ".work-0123").mkdir()
-    assert "not finished" in look(tmp_path)["problems"][0]["message"]
+    assert "unfinished" in look(tmp_path)["problems"][0]["message"]
 
 
 def test_a_class_file_is_recognised(tmp_path: Path) -> None:

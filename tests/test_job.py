@@ -342,7 +342,7 @@ class TestRun:
                     finish(run)
                 raise RasterError("is broken", where=run.work / "a.tif")
 
-        with pytest.raises(RetryError, match="was removed while the run went on"):
+        with pytest.raises(RetryError, match="was removed during the run"):
             run()
         assert not work.lock.exists()
 
@@ -421,7 +421,7 @@ class TestLock:
     def test_a_lock_nobody_can_read_is_respected(self, work: Work, text: str) -> None:
         work.out.mkdir()
         work.lock.write_text(text)
-        message = r"another run holds.*\.lock if it is gone"
+        message = r"another run holds.*\.lock if that run is dead"
         with pytest.raises(OutputError, match=message), work.open():
             pytest.fail("the folder was opened")
         assert work.lock.exists()
@@ -432,19 +432,19 @@ class TestLock:
             self.age(work, 500)
             while work.lock.stat().st_mtime < time.time() - 100:
                 time.sleep(0.01)
-            with pytest.raises(OutputError, match="last sign of life [0-9] s ago"), work.open():
+            with pytest.raises(OutputError, match="last heartbeat [0-9] s ago"), work.open():
                 pytest.fail("the folder was opened")
 
     def test_a_run_that_was_suspended_keeps_its_lock(self, work: Work) -> None:
         self.leave_lock(work)
         self.age(work, 500)
-        with pytest.raises(OutputError, match="last sign of life 500 s ago"), work.open():
+        with pytest.raises(OutputError, match="last heartbeat 500 s ago"), work.open():
             pytest.fail("the folder was opened")
 
     def test_a_lock_of_another_host_is_not_taken_over_however_old(self, work: Work) -> None:
         self.leave_lock(work, host="elsewhere", boot="b")
         self.age(work, 90_000)
-        with pytest.raises(OutputError, match="elsewhere, last sign of life 90000 s"), work.open():
+        with pytest.raises(OutputError, match="elsewhere, last heartbeat 90000 s"), work.open():
             pytest.fail("the folder was opened")
 
     def test_a_lock_from_before_a_restart_is_taken_over_once_it_is_quiet(self, work: Work) -> None:
@@ -461,7 +461,7 @@ class TestLock:
         work.out.mkdir()
         work.lock.write_text(text)
         self.age(work, 59)
-        with pytest.raises(OutputError, match="a lock that names nobody"), work.open():
+        with pytest.raises(OutputError, match="an unreadable lock file"), work.open():
             pytest.fail("the folder was opened")
         self.age(work, 61)
         with work.open() as run:

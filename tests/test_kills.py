@@ -355,7 +355,7 @@ class TestSignal:
         assert said == "geoseg: interrupted; run the same command again to resume\n"
         with start("map") as process:
             _, said = process.communicate()
-        assert "regions were finished before" in said
+        assert "regions are done" in said
         for file in ("classes.tif", "confidence.tif"):
             assert sha256(tmp_path / "map" / file) == sha256(tmp_path / "undisturbed" / file)
 

@@ -278,7 +278,10 @@ class TestAreas:
     def test_another_word_is_refused_with_the_words(self, world: Path, tmp_path: Path) -> None:
         path = self.write(tmp_path / "areas.gpkg", {"train": (0, 100), "training": (100, 320)})
         options = OPTIONS.model_copy(update={"areas": path})
-        with pytest.raises(ClassError, match="'training'"):
+        with pytest.raises(
+            ClassError,
+            match="1 value.*'split' name no split.*'training' .1 x.; wanted train, val, test",
+        ):
             cut(world, ["a"], tmp_path / "chips", options)
 
     def test_a_column_of_the_labels_says_it_too(self, world: Path, tmp_path: Path) -> None:

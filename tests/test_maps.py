@@ -207,7 +207,9 @@ class TestRefusals:
             geoseg.open_map(tmp_path)
         write_map(tmp_path)
         (tmp_path / "classes.yaml").unlink()
-        with pytest.raises(RasterError, match=r"got no classes\.yaml in it.* Next: give its -o"):
+        with pytest.raises(
+            RasterError, match=r"no classes\.yaml in it.* Next: give the folder of its -o"
+        ):
             geoseg.open_map(tmp_path)
 
     def test_a_place_without_a_folder_is_named(self, tmp_path: Path) -> None:
@@ -216,7 +218,7 @@ class TestRefusals:
 
     def test_a_run_that_has_not_finished_is_told_to_go_on(self, tmp_path: Path) -> None:
         (tmp_path / ".work-predict").mkdir()
-        with pytest.raises(RasterError, match="not finished. Next: run the same geoseg predict"):
+        with pytest.raises(RasterError, match="unfinished map. Next: run the same geoseg"):
             geoseg.open_map(tmp_path)
 
     def test_a_layer_on_another_grid_is_named(self, tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from rasterio.warp import reproject
 from geoseg import grid
 from geoseg.errors import GridError, RasterError
 from geoseg.files import sha256
-from geoseg.steps.predict.mosaic import LAYERS, map_mosaic, plan_mosaic, target_grid
+from geoseg.mosaic import mosaic_grid
+from geoseg.mosaic.mosaic_parts import LAYERS, fill_part, mosaic_tasks
 
 type Array = NDArray[np.uint8]
 
@@ -95,8 +96,8 @@ def fill(
 ) -> Array:
     """The whole mosaic, put together from its parts."""
     whole = np.zeros((len(layers), *geobox.shape), np.uint8)
-    for task in plan_mosaic(maps, geobox, region, folder, layers):
-        digest, facts = map_mosaic(task)
+    for task in mosaic_tasks(maps, geobox, region, folder, layers):
+        digest, facts = fill_part(task)
         assert digest == sha256(folder / task.name)
         with rasterio.open(folder / task.name) as part:
             values = part.read()
@@ -124,7 +125,7 @@ def maps(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     "text", ["EPSG:3035@16", "EPSG:32632", pytest.param("EPSG:3035", marks=pytest.mark.slow)]
 )
 def test_the_mosaic_is_the_landscape(maps: list[Path], tmp_path: Path, text: str) -> None:
-    geobox = target_grid(text, [WEST, EAST])
+    geobox = mosaic_grid(text, [WEST, EAST])
     classes, confidence = fill(maps, geobox, tmp_path)
     mapped = inside(geobox, WEST, 1) | inside(geobox, EAST, 1)
     empty = ~inside(geobox, WEST, -1) & ~inside(geobox, EAST, -1)
@@ -137,7 +138,7 @@ def test_the_mosaic_is_the_landscape(maps: list[Path], tmp_path: Path, text: str
 
 
 def test_where_maps_overlap_the_surer_one_is_taken(maps: list[Path], tmp_path: Path) -> None:
-    geobox = target_grid("EPSG:3035@20", [WEST, EAST])
+    geobox = mosaic_grid("EPSG:3035@20", [WEST, EAST])
     for order in (maps, maps[::-1]):
         _, confidence = fill(order, geobox, tmp_path)
         east, west = inside(geobox, EAST, 1), inside(geobox, WEST, 1)
@@ -173,8 +174,8 @@ def test_all_layers_come_from_the_same_pixel_of_the_same_map(tmp_path: Path) -> 
         share = rng.integers(0, 101, (4, *box.shape), dtype=np.uint8)
         bands = share.argmax(axis=0).astype(np.uint8), share.max(axis=0)
         folders.append(write_map(tmp_path / name, box, *bands, *share))
-    geobox = target_grid("EPSG:3035@20", [WEST, EAST])
-    layers = (*LAYERS, *["probabilities"] * 4)
+    geobox = mosaic_grid("EPSG:3035@20", [WEST, EAST])
+    layers = (*LAYERS, *["probabilities.tif"] * 4)
     classes, confidence, *share = fill(folders, geobox, tmp_path, layers=layers)
     mapped = classes != 255
     assert mapped.mean() > 0.5
@@ -187,7 +188,7 @@ def test_all_layers_come_from_the_same_pixel_of_the_same_map(tmp_path: Path) -> 
     "text", [pytest.param("EPSG:3035@7", marks=pytest.mark.slow), "EPSG:32632@14"]
 )
 def test_regions_do_not_change_a_pixel(maps: list[Path], tmp_path: Path, text: str) -> None:
-    geobox = target_grid(text, [WEST, EAST])
+    geobox = mosaic_grid(text, [WEST, EAST])
     small, whole = (fill(maps, geobox, tmp_path / str(r), r) for r in (512, 4096))
     assert len(list((tmp_path / "512").iterdir())) >= 2
     assert len(list((tmp_path / "4096").iterdir())) == 1
@@ -209,7 +210,7 @@ def test_regions_do_not_change_a_pixel_whose_centre_lies_between_four(tmp_path: 
 
 def test_one_scene_is_what_gdal_makes_of_the_whole_raster(maps: list[Path], tmp_path: Path) -> None:
     """Exact transform: the same pixels. GDAL's usual eighth of a pixel of slack: a few others."""
-    geobox = target_grid("EPSG:3035@10", [WEST])
+    geobox = mosaic_grid("EPSG:3035@10", [WEST])
     classes, _ = fill(maps[:1], geobox, tmp_path)
     for tolerance, share in ((0.0, 0.0), (0.125, 0.005)):
         wanted = constant(geobox, 255)
@@ -223,7 +224,7 @@ def test_one_scene_is_what_gdal_makes_of_the_whole_raster(maps: list[Path], tmp_
 
 class TestPlan:
     def test_a_region_names_only_the_maps_that_reach_it(self, maps: list[Path]) -> None:
-        tasks = plan_mosaic(maps, BOTH, 512, Path("work"))
+        tasks = mosaic_tasks(maps, BOTH, 512, Path("work"))
         assert [task.name for task in tasks[:2]] == ["0-0-512x512.tif", "0-512-512x512.tif"]
         owners = np.zeros((600, 1300), int)
         for task in tasks:
@@ -239,38 +240,42 @@ class TestPlan:
         self, maps: list[Path], tmp_path: Path
     ) -> None:
         gone = write_map(tmp_path / "gone", EAST, landscape(EAST), constant(EAST, 9))
-        task, *_ = plan_mosaic([maps[0], gone], BOTH, 512, tmp_path)
+        task, *_ = mosaic_tasks([maps[0], gone], BOTH, 512, tmp_path)
         for path in gone.iterdir():
             path.unlink()
-        _, facts = map_mosaic(task)
+        _, facts = fill_part(task)
         assert facts["mapped"] == 1
 
     def test_a_region_no_map_reaches_is_empty(self, maps: list[Path], tmp_path: Path) -> None:
         far = GeoBox((600, 700), Affine(10, 0, 4e6, 0, -10, 2e6), "EPSG:3035")
         values = fill(maps, far, tmp_path, region=1024)
         assert (values == 255).all()
-        (task,) = plan_mosaic(maps, far, 1024, tmp_path)
+        (task,) = mosaic_tasks(maps, far, 1024, tmp_path)
         assert task.maps == ()
-        _, facts = map_mosaic(task)
+        _, facts = fill_part(task)
         assert (facts["mapped"], facts["skipped"], facts["pixels"]) == (0, 4, {255: 420_000})
 
     def test_the_log_says_what_is_warped(
         self, maps: list[Path], caplog: pytest.LogCaptureFixture
     ) -> None:
         with caplog.at_level(logging.INFO):
-            plan_mosaic(maps, target_grid("EPSG:3035", [WEST, EAST]), 512, Path("work"))
+            mosaic_tasks(maps, mosaic_grid("EPSG:3035", [WEST, EAST]), 512, Path("work"))
         assert "west is warped with nearest: WGS 84 / UTM zone 32N to ETRS89" in caplog.text
+
+    def test_a_region_is_named_by_its_rows_and_columns(self, maps: list[Path]) -> None:
+        last = mosaic_tasks(maps, BOTH, 512, Path("work"))[-1]
+        assert str(last) == "mosaic, rows 512-600, columns 1024-1300"
 
     def test_a_region_is_made_of_whole_blocks(self, maps: list[Path]) -> None:
         with pytest.raises(GridError, match="whole blocks; got 700; wanted a multiple of 512"):
-            plan_mosaic(maps, WEST, 700, Path("work"))
+            mosaic_tasks(maps, WEST, 700, Path("work"))
 
     def test_maps_with_other_layers_are_named(self, maps: list[Path], tmp_path: Path) -> None:
         share = [constant(WEST, 50)] * 2
         folder = write_map(tmp_path / "two", WEST, landscape(WEST), constant(WEST, 9), *share)
-        layers = (*LAYERS, *["probabilities"] * 3)
-        with pytest.raises(RasterError, match=r"probabilities\.tif: has other bands.*got 2; wan"):
-            map_mosaic(plan_mosaic([folder], WEST, 512, tmp_path, layers)[0])
+        layers = (*LAYERS, *["probabilities.tif"] * 3)
+        with pytest.raises(RasterError, match=r"has another number of bands.*got 2; wan"):
+            fill_part(mosaic_tasks([folder], WEST, 512, tmp_path, layers)[0])
 
 
 class TestTargetGrid:
@@ -288,13 +293,13 @@ class TestTargetGrid:
     )
     def test_a_pixel_is_as_fine_as_the_finest_or_as_asked(self, text: str, pixel: float) -> None:
         coarse = GeoBox((50, 62), Affine(100, 0, 709_504, 0, -100, 5_543_007), "EPSG:32632")
-        geobox = target_grid(text, [coarse, EAST])
+        geobox = mosaic_grid(text, [coarse, EAST])
         assert geobox.resolution.x == pixel
         assert geobox.resolution.y == -geobox.resolution.x
 
     @pytest.mark.parametrize("text", ["EPSG:3035@10", "EPSG:4326@0.0001", "EPSG:32632@25"])
     def test_it_covers_all_scenes_and_no_more_on_whole_multiples(self, text: str) -> None:
-        geobox = target_grid(text, [WEST, EAST])
+        geobox = mosaic_grid(text, [WEST, EAST])
         pixel = geobox.resolution.x
         for edge in (geobox.affine.c, geobox.affine.f):
             assert edge / pixel == pytest.approx(round(edge / pixel), abs=1e-6)
@@ -315,22 +320,22 @@ class TestTargetGrid:
         assert np.min(ys) - bottom < pixel and top - np.max(ys) < pixel
 
     def test_a_raster_lends_its_grid(self, maps: list[Path]) -> None:
-        assert target_grid(str(maps[0] / "classes.tif"), [EAST]) == WEST
+        assert mosaic_grid(str(maps[0] / "classes.tif"), [EAST]) == WEST
 
     @pytest.mark.parametrize(
         ("text", "message"),
         [
             ("nowhere.tif", r"nowhere\.tif: is neither a raster file nor a CRS; wanted EPSG:3035"),
             ("EPSG:99999999", "is neither a raster file nor a CRS"),
-            ("EPSG:4978", "is no CRS of maps; got Geocentric CRS"),
-            ("EPSG:3035@", "the pixel size is no length; got nothing"),
-            ("EPSG:3035@ten", "the pixel size is no length; got ten"),
-            ("EPSG:3035@0", "the pixel size is no length; got 0"),
-            ("EPSG:3035@-10", "the pixel size is no length; got -10"),
-            ("EPSG:3035@inf", "the pixel size is no length; got inf"),
-            ("EPSG:3035@0.0001", "out of all proportion; got 5.69e.07 x 1.11e.08 px. Next: name a"),
+            ("EPSG:4978", "is neither a geographic nor a projected CRS; got Geocentric CRS"),
+            ("EPSG:3035@", "the pixel size must be positive; got nothing"),
+            ("EPSG:3035@ten", "the pixel size must be positive; got ten"),
+            ("EPSG:3035@0", "the pixel size must be positive; got 0"),
+            ("EPSG:3035@-10", "the pixel size must be positive; got -10"),
+            ("EPSG:3035@inf", "the pixel size must be positive; got inf"),
+            ("EPSG:3035@0.0001", "too large; got 5.69e.07 x 1.11e.08 px. Next: name a"),
         ],
     )
     def test_nonsense_is_named(self, text: str, message: str) -> None:
         with pytest.raises(GridError, match=message):
-            target_grid(text, [WEST, EAST])
+            mosaic_grid(text, [WEST, EAST])

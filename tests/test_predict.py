@@ -24,10 +24,10 @@ from geoseg.models.run.network_predictors import NetworkPredictor, scale
 from geoseg.models.run.predictor import Layers
 from geoseg.models.saved.model_files import load_network
 from geoseg.raster import FileSource
-from geoseg.steps.predict import region as region_module
-from geoseg.steps.predict import work as work_module
-from geoseg.steps.predict.core_windows import map_owned
-from geoseg.steps.predict.region_view import Windows, look
+from geoseg.steps.predict import map_region as region_module
+from geoseg.steps.predict import map_scenes as scenes_module
+from geoseg.steps.predict.map_cores import map_cores
+from geoseg.steps.predict.region_pixels import Windowing, read_region
 
 FP32 = geoseg.PredictOptions(engine="torch", precision="fp32", window=256)
 B3 = ("b1", "b2", "b3")
@@ -62,7 +62,9 @@ def mapped(
 ) -> tuple[Layers, int]:
     """The whole scene as one region."""
     area = grid.whole(source.geobox.shape)
-    return map_owned(look(source, area, Windows(window, halo), predictor.stride), predictor)
+    return map_cores(
+        read_region(source, area, Windowing(window, halo), predictor.stride), predictor
+    )
 
 
 class _Noting:
@@ -169,11 +171,11 @@ def test_a_run_that_failed_goes_on_and_ends_with_the_same_bytes(
     options = FP32.model_copy(update={"region": 512})
     (undisturbed,) = geoseg.predict(scene, model, tmp_path / "a", options=options)
     first, second = tmp_path / "first", tmp_path / "second"
-    monkeypatch.setattr(work_module, "map_region", _Noting(first, fail_after=3))
+    monkeypatch.setattr(scenes_module, "map_region", _Noting(first, fail_after=3))
     with pytest.raises(RetryError, match="disk is full"):
         geoseg.predict(scene, model, tmp_path / "b", options=options)
     assert not (tmp_path / "b" / "classes.tif").exists()
-    monkeypatch.setattr(work_module, "map_region", _Noting(second))
+    monkeypatch.setattr(scenes_module, "map_region", _Noting(second))
     (resumed,) = geoseg.predict(scene, model, tmp_path / "b", options=options)
     done, again = ({p.name for p in notes.iterdir()} for notes in (first, second))
     assert len(done | again) == 6
@@ -187,7 +189,7 @@ def test_an_unchanged_map_is_not_made_again(
 ) -> None:
     (folder,) = geoseg.predict(scene.path, model, tmp_path / "map")
     before = (folder / "classes.tif").stat().st_mtime_ns
-    monkeypatch.setattr(work_module, "map_region", lambda task: pytest.fail("was made again"))
+    monkeypatch.setattr(scenes_module, "map_region", lambda task: pytest.fail("was made again"))
     geoseg.predict(scene.path, model, tmp_path / "map")
     assert (folder / "classes.tif").stat().st_mtime_ns == before
 

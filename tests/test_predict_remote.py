@@ -17,7 +17,7 @@ import geoseg
 from geoseg.errors import ConfigError, OutputError, UnsafeError
 from geoseg.files import sha256
 from geoseg.remote import body, require_bucket, s3
-from geoseg.steps.predict import work as work_module
+from geoseg.steps.predict import map_scenes as scenes_module
 
 B3 = ("b1", "b2", "b3")
 LOCAL = geoseg.PredictOptions(engine="torch", precision="fp32", window=256)
@@ -137,9 +137,9 @@ class TestOut:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         put: list[Path] = []
-        upload = work_module.upload
+        upload = scenes_module.upload
         monkeypatch.setattr(
-            work_module, "upload", lambda paths, url: put.extend(paths) or upload(paths, url)
+            scenes_module, "upload", lambda paths, url: put.extend(paths) or upload(paths, url)
         )
         scene, out = "s3://maps/2024/scene.tif", "s3://maps/results/map/"
         folders = geoseg.predict(scene, model, out, options=REMOTE)
@@ -168,7 +168,7 @@ class TestOut:
         scene, out = folder / "scene.tif", "s3://maps/again"
         geoseg.predict(scene, model, out, options=LOCAL)
         client.delete_object(Bucket="maps", Key="again/classes.tif")
-        monkeypatch.setattr(work_module, "map_region", lambda task: pytest.fail("was made again"))
+        monkeypatch.setattr(scenes_module, "map_region", lambda task: pytest.fail("was made again"))
         geoseg.predict(scene, model, out, options=LOCAL)
         assert client.head_object(Bucket="maps", Key="again/classes.tif")["ContentLength"] > 0
 
@@ -176,7 +176,7 @@ class TestOut:
         self, client: Any, folder: Path, model: Path, tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:  # fmt: skip
-        monkeypatch.setattr(work_module, "map_region", lambda task: pytest.fail("was mapped"))
+        monkeypatch.setattr(scenes_module, "map_region", lambda task: pytest.fail("was mapped"))
         with pytest.raises(OutputError, match="s3://none: does not exist"):
             geoseg.predict(folder / "scene.tif", model, "s3://none/map", options=LOCAL)
         assert not (tmp_path / "geoseg-s3").exists()

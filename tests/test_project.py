@@ -7,7 +7,7 @@ import pyproj
 import pytest
 import shapely
 
-from geoseg.vector.reproject import MOST_PIECES, reproject
+from geoseg.vector.reproject import MAX_PIECES, reproject
 
 LONLAT = pyproj.CRS("OGC:CRS84")
 
@@ -41,7 +41,7 @@ def test_what_the_target_tears_apart_has_a_bounded_number_of_vertices() -> None:
     """Web Mercator ends at 180 degrees: an edge across it comes back on the other side."""
     square, crs = around(180, 52, 32660, 1000)
     (there,) = reproject(np.array([square]), crs, pyproj.CRS(3857))
-    assert shapely.get_num_coordinates(there) <= 4 * MOST_PIECES + 1
+    assert shapely.get_num_coordinates(there) <= 4 * MAX_PIECES + 1
 
 
 def test_a_continent_s_edge_stays_within_a_millimetre() -> None:

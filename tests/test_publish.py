@@ -325,8 +325,20 @@ class TestStac:
         geoseg.publish(moved, options=options)
         assert stac_of(moved, "item.json")["properties"]["datetime"] == "2023-07-09T10:11:12Z"
 
+    @pytest.mark.parametrize("written", ["0000:00:00 00:00:00", "2023:13:45 25:61:00", "May"])
+    def test_a_tag_that_is_no_date_gives_the_time_of_mapping(
+        self, made: Path, tmp_path: Path, written: str
+    ) -> None:
+        moved = shutil.copytree(made.parent, tmp_path / "area") / "map"
+        with rasterio.open(moved.parent / "scene.tif", "r+") as dataset:
+            dataset.update_tags(TIFFTAG_DATETIME=written)
+        options = geoseg.PublishOptions(imagery=moved.parent / "scene.tif")
+        geoseg.publish(moved, options=options)
+        properties = stac_of(moved, "item.json")["properties"]
+        assert properties["datetime"] == properties["created"]
+
     def test_a_date_that_is_none_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="write 2024-05-31"):
+        with pytest.raises(ValueError, match="as in 2024-05-31"):
             geoseg.PublishOptions(date="last summer")
 
 

@@ -53,12 +53,12 @@ from geoseg.raster import (
     StackSource,
     WarpSource,
     XarraySource,
-    file_source,
+    handles,
     on_grid,
     open_scene,
     open_scenes,
 )
-from geoseg.raster.open_scenes import band_names
+from geoseg.raster.multi_file_scenes import band_names
 
 WHOLE = Window(0, 0, 96, 128)
 RNG = np.random.default_rng(3)
@@ -366,15 +366,14 @@ class TestHandles:
             opened += 1
             return rasterio.open(*arguments, **options)
 
-        monkeypatch.setattr(file_source, "_handles", file_source._Handles())
-        only = SimpleNamespace(open=count, windows=rasterio.windows)
-        monkeypatch.setattr(file_source, "rasterio", only)
+        monkeypatch.setattr(handles, "_idle", handles._IdleHandles())
+        monkeypatch.setattr(handles, "rasterio", SimpleNamespace(open=count))
         source = FileSource(scene.path)
         for window in grid.split(WHOLE, 24):
             with ThreadPoolExecutor(1) as pool:
                 pool.submit(source.read, window).result()
         assert opened == 1
-        file_source._handles.close()
+        handles._idle.close()
 
     def test_a_pickle_holds_no_handle_and_is_small(self, scene: SmallScene) -> None:
         source = FileSource(scene.path)

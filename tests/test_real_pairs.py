@@ -87,5 +87,5 @@ def test_polygons_of_a_real_map_burn_back_to_the_map(tmp_path: Path) -> None:
         codes = dataset.read(1)
     known = burnt != 255
     assert np.array_equal(known, codes != 0)
-    ids = scheme.ids(np.unique(codes[known]).tolist())
+    ids = scheme.look_up(np.unique(codes[known]).tolist()).ids
     assert np.array_equal(burnt[known], ids[np.searchsorted(np.unique(codes[known]), codes[known])])

@@ -34,9 +34,9 @@ from geoseg.models.saved.model_files import load_network, save_model
 from geoseg.models.saved.saved_model import SavedModel
 from geoseg.models.saved.spec import ModelSpec
 from geoseg.raster import FileSource
-from geoseg.steps.predict.blend import map_blended
-from geoseg.steps.predict.core_windows import map_owned
-from geoseg.steps.predict.region_view import Windows, look
+from geoseg.steps.predict.map_blended import map_blended
+from geoseg.steps.predict.map_cores import map_cores
+from geoseg.steps.predict.region_pixels import Windowing, read_region
 
 B3 = ("b1", "b2", "b3")
 FP32 = geoseg.PredictOptions(engine="torch", precision="fp32", window=256)
@@ -420,8 +420,8 @@ class TestBlending:
     def blended(
         self, source: FileSource, predictor: NetworkPredictor, area: Window, side: int, halo: int
     ) -> Layers:
-        windows = Windows(side, halo, blend=True)
-        return map_blended(look(source, area, windows, predictor.stride), predictor)[0]
+        windows = Windowing(side, halo, blend=True)
+        return map_blended(read_region(source, area, windows, predictor.stride), predictor)[0]
 
     @pytest.mark.parametrize(("side", "halo"), [(64, 16), (64, 0), (128, 64), (32, 48)])
     def test_a_constant_stays_constant(self, side: int, halo: int, wide: FileSource) -> None:
@@ -452,11 +452,11 @@ class TestBlending:
         side, halo, radius = 128, 48, 16
         predictor = NetworkPredictor(Pooling(3, 2), SPEC)
         whole = grid.whole(wide.geobox.shape)
-        owned, count = map_owned(look(wide, whole, Windows(side, halo), 4), predictor)
+        owned, count = map_cores(read_region(wide, whole, Windowing(side, halo), 4), predictor)
         blended = self.blended(wide, predictor, whole, side, halo)
         assert count == 3 * 4
         enough, alone = np.ones(whole.shape, bool), np.ones(whole.shape, bool)
-        for tile in look(wide, whole, Windows(side, halo, blend=True), 4).tiles:
+        for tile in read_region(wide, whole, Windowing(side, halo, blend=True), 4).tiles:
             (row, col), (stop_row, stop_col) = (tile.read.row, tile.read.col), tile.read.stop
             inner = np.zeros(whole.shape, bool)
             top, left = row + radius * (row > 0), col + radius * (col > 0)

@@ -346,7 +346,7 @@ class TestSafety:
         assert seen == []
 
     def test_a_vrt_on_a_server_is_refused(self, server: RangeServer) -> None:
-        with pytest.raises(UnsafeError, match="a VRT is read from this machine only"):
+        with pytest.raises(UnsafeError, match="a VRT must be a local file"):
             open_scene(f"{server.url}/a.vrt", REMOTE)
 
     def test_nothing_is_looked_for_beside_a_scene(self, server: RangeServer, folder: Path) -> None:

@@ -27,7 +27,7 @@ from geoseg.classes import ClassScheme
 from geoseg.errors import InputError
 from geoseg.job import read_record
 from geoseg.raster import FileSource
-from geoseg.report import Subject, drawn_polygons, maplibre, page_of
+from geoseg.report import PageContent, drawn_polygons, maplibre, render_page
 from geoseg.report.class_areas import areas_of
 from geoseg.report.mercator_frame import frame_of
 from geoseg.report.pictures import class_ids, class_picture, scene_picture, shrunk
@@ -124,8 +124,8 @@ def moved(made: Path, tmp_path: Path) -> Path:
     return shutil.copytree(made.parent, tmp_path / "area") / "map"
 
 
-def subject_of(made: Path) -> Subject:
-    return Subject(
+def subject_of(made: Path) -> PageContent:
+    return PageContent(
         "T", SCHEME, FileSource(made / "classes.tif"), record=read_record(made / "run.json")
     )
 
@@ -156,7 +156,7 @@ class TestWhatItHolds:
         (moved.parent / "report.json").unlink()
         geoseg.publish(moved)
         text = words(parsed((moved / "report.html").read_text(encoding="utf-8")))
-        assert "No accuracy assessment was made" in text
+        assert "The accuracy of this map was not assessed" in text
         assert "Overall accuracy" not in text
 
     def test_provenance_is_that_of_the_record(self, page: Page, made: Path) -> None:
@@ -235,8 +235,8 @@ class TestNothingFromElsewhere:
             subject_of(made), title=HOSTILE, scheme=scheme, accuracy=accuracy, record=record,
             credits=HOSTILE, warnings=(HOSTILE,), files={"x.tif": HOSTILE},
         )  # fmt: skip
-        found = parsed(page_of(subject))
-        assert len(found.scripts) == len(parsed(page_of(subject_of(made))).scripts)
+        found = parsed(render_page(subject))
+        assert len(found.scripts) == len(parsed(render_page(subject_of(made))).scripts)
         assert not any("alert" in script and "geoseg" not in script for script in found.scripts[1:])
         assert not found.attributes("b")
         assert found.text.count("<script>alert('x')</script>") > 12
@@ -247,7 +247,7 @@ class TestNothingFromElsewhere:
         self, made: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(maplibre, "find_spec", lambda name: None)
-        found = parsed(page_of(subject_of(made)))
+        found = parsed(render_page(subject_of(made)))
         assert len(found.scripts) == 2
         assert "9,704" in words(found)
         assert picture_of(found.by_id("classes")["src"]).size == (128, 96)
@@ -339,7 +339,7 @@ class TestPlaces:
             tmp_path / "classes.tif", truth(), nodata=255, crs="EPSG:3031",
             transform=Affine(10, 0, -640, 0, -10, 480),
         )  # fmt: skip
-        found = parsed(page_of(Subject("T", SCHEME, FileSource(path))))
+        found = parsed(render_page(PageContent("T", SCHEME, FileSource(path))))
         assert "The map lies around a pole" in words(found)
         assert "All classes" in words(found)
 
@@ -369,7 +369,7 @@ class TestPlaces:
             transform=Affine(1, 0, 10, 0, -1, 60),
         )  # fmt: skip
         assert path.is_file()
-        found = areas_of(Subject("T", SCHEME, FileSource(sparse)))
+        found = areas_of(PageContent("T", SCHEME, FileSource(sparse)))
         assert found is not None
         assert [row.pixels for row in found.rows] == [2, 2]
         assert found.rows[1].area_m2 / 2e6 == pytest.approx(6_307, rel=0.03)
@@ -392,24 +392,24 @@ class TestPolygons:
     ) -> None:
         monkeypatch.setattr(drawn_polygons, "MOST_POLYGONS", 2)
         layer = open_layer(made.parent / "landcover.gpkg", None)
-        found = parsed(page_of(replace(subject_of(made), polygons=layer)))
+        found = parsed(render_page(replace(subject_of(made), polygons=layer)))
         features = json.loads(found.scripts[1])["features"]
         assert [each["properties"]["a"] for each in features] == [59400, 13750]
-        assert "2 of 3 polygons are drawn here, the largest" in words(found)
+        assert "The largest 2 of 3 polygons are drawn here" in words(found)
 
     def test_so_is_what_has_room(self, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         layer = open_layer(made.parent / "landcover.geojson", None)
         frame = frame_of(FileSource(made / "classes.tif").geobox, 4096)
         assert frame is not None
         monkeypatch.setattr(drawn_polygons, "MOST_BYTES", 450)
-        drawn = drawn_polygons.draw(layer, frame)
+        drawn = drawn_polygons.draw_polygons(layer, frame)
         assert (drawn.count, drawn.of, drawn.tolerance_px) == (1, 3, 6.0)
 
     def test_a_geoparquet_file_is_drawn_too(self, made: Path, tmp_path: Path) -> None:
         path = geoseg.vectorize(made / "classes.tif", tmp_path / "land.parquet")
         frame = frame_of(FileSource(made / "classes.tif").geobox, 4096)
         assert frame is not None
-        assert drawn_polygons.draw(open_layer(path, None), frame).count == 3
+        assert drawn_polygons.draw_polygons(open_layer(path, None), frame).count == 3
 
 
 class TestWhoseAccuracy:
@@ -420,20 +420,20 @@ class TestWhoseAccuracy:
     def test_one_of_another_map_is_left_out(self, moved: Path) -> None:
         other = {**REPORT, "scenes": [{"map": "demo/other/classes.tif"}]}
         (moved.parent / "report.json").write_text(json.dumps(other))
-        assert "No accuracy assessment was made" in self.shown(moved)
+        assert "The accuracy of this map was not assessed" in self.shown(moved)
 
     def test_one_of_other_classes_is_left_out(self, moved: Path) -> None:
         other = {**REPORT, "classes": [{**REPORT["classes"][0], "name": "sand"}]}
         (moved.parent / "report.json").write_text(json.dumps(other))
-        assert "No accuracy assessment was made" in self.shown(moved)
+        assert "The accuracy of this map was not assessed" in self.shown(moved)
 
     def test_one_that_is_older_than_the_map_is_left_out_aloud(self, moved: Path) -> None:
         os.utime(moved.parent / "report.json", (0, 0))
         text = self.shown(moved)
-        assert "No accuracy assessment was made" in text
-        assert "report.json is older than the map, and was left out." in text
+        assert "The accuracy of this map was not assessed" in text
+        assert "report.json is older than the map and was left out." in text
 
     def test_one_that_is_named_has_to_fit(self, moved: Path) -> None:
         options = geoseg.PublishOptions(accuracy=moved / "run.json")
-        with pytest.raises(InputError, match="is no accuracy report"):
+        with pytest.raises(InputError, match="is not an accuracy report"):
             geoseg.publish(moved, options=options)

@@ -113,7 +113,7 @@ class TestLists:
         ("content", "message"),
         [
             ("# nothing\n\n", "names no scene"),
-            ("list.txt\n", "a list names no other list"),
+            ("list.txt\n", "a list cannot name another list"),
             ("none/*.tif\n", "the pattern matches no file"),
             ("none.tif\n", "none.tif: cannot be opened"),
             ("/vsicurl/http://127.0.0.1:9/a.tif\n", "only local files are read"),
@@ -204,8 +204,8 @@ class TestItems:
             ([1, 2], "holds no STAC items"),
             ({"type": "Collection", "id": "a"}, "holds no STAC items; got Collection"),
             ({"type": "FeatureCollection", "features": []}, "holds no STAC items"),
-            ({"type": "Feature", "id": "a"}, "holds what is no STAC item; got assets: Field"),
-            ({"type": "FeatureCollection", "features": [3]}, "holds what is no STAC item"),
+            ({"type": "Feature", "id": "a"}, "holds no valid STAC item; got assets: Field"),
+            ({"type": "FeatureCollection", "features": [3]}, "holds no valid STAC item"),
             (item({}), "no raster asset that holds data; got no raster assets"),
             (item({"t": SENTINEL["thumbnail"]}), "no raster asset that holds data"),
             (item({"a": data("none.tif")}), r"none\.tif: cannot be opened"),
@@ -237,7 +237,7 @@ class TestItems:
     @pytest.mark.parametrize("name", ["../../x", "a/b", "..", "", "a b", "ü", "x" * 129])
     def test_an_id_that_is_no_folder_name_is_refused(self, write: Write, name: str) -> None:
         content = item(SENTINEL) | {"id": name}
-        with pytest.raises(UnsafeError, match="the id of an item is no name for a folder"):
+        with pytest.raises(UnsafeError, match="the id of an item cannot be the name of a folder"):
             open_scene(write(content))
 
     def test_a_band_that_no_asset_has_is_named(self, write: Write) -> None:
@@ -256,7 +256,9 @@ class TestItems:
     def test_broken_files_are_named(self, folder: Path) -> None:
         (folder / "a.json").write_bytes(b'{"type": \xff')
         (folder / "b.json").write_text("[" * 100_000)
-        with pytest.raises(RasterError, match=r"3 scenes .*a\.json: is no UTF-8.*b\.json: is no J"):
+        with pytest.raises(
+            RasterError, match=r"3 scenes .*a\.json: is not UTF-8.*b\.json: is not J"
+        ):
             open_scenes([folder / "a.json", folder / "b.json", folder / "c.json"])
 
     def test_all_that_is_wrong_is_said_at_once(self, folder: Path, write: Write) -> None:

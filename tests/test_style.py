@@ -171,7 +171,7 @@ def test_a_yaml_file_is_read(tmp_path: Path) -> None:
         ("no.gpkg", "no database", "no style with classes"),
         ("no.tif", "no raster", "cannot be read as a GeoTIFF"),
         ("vrt.tif", '<VRTDataset rasterXSize="1" rasterYSize="1"/>', "cannot be read as a GeoTIFF"),
-        ("classes.txt", "water", "is no class file"),
+        ("classes.txt", "water", "is not a class file"),
     ],
 )
 def test_files_without_classes_are_named(

@@ -8,7 +8,7 @@ import rasterio
 from rasterio.transform import from_origin
 
 from geoseg.raster import FileSource
-from geoseg.steps.predict import tasks
+from geoseg.steps.predict import scene_regions
 
 HEIGHT, WIDTH = 64, 160
 
@@ -38,7 +38,7 @@ def test_blocks_that_regions_share_are_read_soon_after_each_other(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tasks, "BAND", 64)
-    found = tasks.areas(scene(tmp_path / "scene.tif", **stored), 32)
+    monkeypatch.setattr(scene_regions, "BAND", 64)
+    found = scene_regions.areas(scene(tmp_path / "scene.tif", **stored), 32)
     assert [(each.row, each.col) for each in found[:6]] == first
     assert sum(each.height * each.width for each in found) == HEIGHT * WIDTH

@@ -140,7 +140,7 @@ def test_places_off_the_world_have_no_tile(tiled: Any) -> None:
 @pytest.fixture
 def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A map that is larger than its picture: at most 64 px, where the map is 128 px wide."""
-    for module in ("page", "pictures"):
+    for module in ("page", "pictures", "finished_map"):
         monkeypatch.setattr(f"geoseg.report.{module}.MOST_PX", 64)
     return make_map(tmp_path / "area")
 

@@ -340,7 +340,7 @@ def test_polygons_that_are_lines_are_left_out_and_counted(tmp_path: Path) -> Non
 def test_an_unmapped_code_is_an_error_that_lists_codes_and_counts(tmp_path: Path) -> None:
     content = features(*({"class": code} for code in ("wood", "lake", "lake", "moor")))
     path = write_json(tmp_path / "labels.geojson", content)
-    with pytest.raises(ClassError, match=r"2 label code.*'lake' \(2 x\), 'moor' \(1 x\)") as caught:
+    with pytest.raises(ClassError, match=r"2 code.*'lake' \(2 x\), 'moor' \(1 x\)") as caught:
         read_polygons(path, scheme("wood", column="class"), crs=UTM)
     assert str(path) in str(caught.value)
 
@@ -366,7 +366,7 @@ def test_a_layer_without_a_crs_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("codes", [(300,), (-1, 2.7)])
 def test_numbers_that_are_no_class_are_errors(tmp_path: Path, codes: tuple[float, ...]) -> None:
     path = write_json(tmp_path / "labels.geojson", features(*({"class": c} for c in codes)))
-    with pytest.raises(ClassError, match=f"{len(codes)} label code"):
+    with pytest.raises(ClassError, match=f"{len(codes)} code"):
         read_polygons(path, scheme("wood", column="class"), crs=UTM)
 
 
@@ -374,7 +374,7 @@ def test_a_misspelt_column_brings_the_right_one(tmp_path: Path) -> None:
     path = write_json(tmp_path / "labels.geojson", features({"flood_clas": 1}))
     with pytest.raises(VectorError, match="did you mean 'flood_clas'"):
         read_polygons(path, scheme("wood"), crs=UTM, column="flood_class_id")
-    with pytest.raises(VectorError, match="not said.*got flood_clas"):
+    with pytest.raises(VectorError, match="not given.*got flood_clas"):
         read_polygons(path, scheme("wood"), crs=UTM)
 
 

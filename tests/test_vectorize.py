@@ -351,7 +351,7 @@ def test_classes_that_ask_for_it_get_right_angles_and_come_last(tmp_path: Path) 
     [
         ("classes.tif", "output is also an input"),
         ("classes.gpkg", "would apply the polygons' style, classes.qml, to classes.tif"),
-        ("o.kml", "names no polygon format"),
+        ("o.kml", "stands for no polygon format"),
     ],
 )
 def test_outputs_that_would_do_harm_are_refused(tmp_path: Path, name: str, message: str) -> None:

@@ -18,7 +18,7 @@ from clusters import Cluster
 
 from geoseg.errors import OutputError, RasterError
 from geoseg.files import sha256
-from geoseg.job import alone
+from geoseg.job import hold_file
 from geoseg.polygonize import strip_codes
 from geoseg.steps.vectorize import VectorizeOptions, vectorize
 
@@ -99,7 +99,10 @@ def test_what_a_worker_cannot_read_is_the_error_of_the_file(tmp_path: Path) -> N
 
 def test_two_runs_do_not_write_one_file(tmp_path: Path) -> None:
     classes, out = write_map(tmp_path / "classes.tif"), tmp_path / "out" / "land.gpkg"
-    with alone(out), pytest.raises(OutputError, match=r"land\.gpkg: another run holds this output"):
+    with (
+        hold_file(out),
+        pytest.raises(OutputError, match=r"land\.gpkg: another run holds"),
+    ):
         vectorize(classes, out)
     other = vectorize(classes, out.with_suffix(".fgb"))
     assert sorted(each.name for each in other.parent.iterdir()) == ["land.fgb", "land.qml"]

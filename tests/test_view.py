@@ -143,7 +143,7 @@ class TestRunsThatGoOn:
             land(folder, made, PARTS[:2])
             state = json.loads(ask(server, "/state.json")[2])
             assert (state["parts"], state["finished"]) == (2, False)
-            assert "2 parts of the map landed so far" in state["text"]
+            assert "2 parts of the map finished so far" in state["text"]
             assert self.shown(server).shape == (48, 128)
 
             land(folder, made, PARTS)
@@ -178,7 +178,7 @@ class TestRunsThatGoOn:
         os.utime(folder / ".lock", (0, 0))
         with serve(folder, ViewOptions(classes=made / "classes.yaml")) as server:
             text = json.loads(ask(server, "/state.json")[2])["text"]
-        assert text.startswith("This run has stopped: 1 part of the map landed so far.")
+        assert text.startswith("This run has stopped: 1 part of the map finished so far.")
 
     def test_a_finished_map_is_shown_though_parts_were_left(
         self, made: Path, tmp_path: Path
@@ -198,7 +198,7 @@ class TestRunsThatGoOn:
 
     def test_without_a_model_beside_it_the_classes_have_to_be_named(self, folder: Path) -> None:
         shutil.rmtree(folder.parent / "model")
-        with pytest.raises(ConfigError, match="nothing says what its classes are"):
+        with pytest.raises(ConfigError, match="the classes of this unfinished run are unknown"):
             geoseg.view(folder)
 
 

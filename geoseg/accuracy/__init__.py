@@ -1,4 +1,4 @@
-"""How right a map is: plain functions of arrays and counts, without files or grids."""
+"""Accuracy measures: functions of arrays and counts, without files or grids."""
 
 from geoseg.accuracy.confusion import (
     Confusion,

@@ -1,4 +1,4 @@
-"""How right outlines are: boundary IoU."""
+"""Boundary IoU: the accuracy of outlines."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from numpy.typing import NDArray
 from geoseg.accuracy.confusion import Confusion, Floats, ratio
 
 NOWHERE = 255
+"""Not on an outline. The value of unlabelled pixels, which have no outlines either."""
 
 
 def boundary(ids: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
-    """Keep the pixels of every class that lie within some pixels of another class.
+    """Keep the pixels near outlines, where one class meets another.
 
-    Where nothing is known (255), and beyond the array, there is no other class: the edge of what
-    is known is no outline.
+    Unlabelled pixels (255) and the edge of the array make no outline.
 
     Args:
-        ids: (height, width) class ids.
-        width: how many pixels from the outline, in rows and columns; a pixel beside it is at 1.
+        ids: (height, width) class ids, 255 where unlabelled.
+        width: largest distance from an outline in pixels, along rows and columns; pixels beside
+            it are at 1.
 
     Returns:
-        (height, width) class ids, 255 elsewhere.
+        (height, width) class ids near outlines, 255 elsewhere.
 
     Example:
         >>> boundary(np.array([[0, 0, 0, 1, 1, 1, 255]], np.uint8), 1).tolist()
@@ -33,6 +34,8 @@ def boundary(ids: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
 
     known = ids != NOWHERE
     side = 2 * width + 1
+    # A pixel is near an outline where its neighbourhood holds a larger or a smaller id. 255 is
+    # above all ids, so it is out of the way of the minimum, and is made 0 for the maximum.
     highest = ndimage.maximum_filter(np.where(known, ids, 0), side, mode="nearest")
     lowest = ndimage.minimum_filter(ids, side, mode="nearest")
     near = known & ((highest > ids) | (lowest < ids))
@@ -41,11 +44,11 @@ def boundary(ids: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
 
 
 def surrounded(known: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
-    """Whether all is known within some pixels; beyond the array nothing is missing.
+    """Whether all pixels within a distance are known; the edge of the array counts as known.
 
     Args:
-        known: (height, width) what is known.
-        width: how many pixels, in rows and columns.
+        known: (height, width) mask of known pixels.
+        width: distance in pixels, along rows and columns.
 
     Example:
         >>> surrounded(np.array([[True, True, True, False]]), 1).tolist()
@@ -58,25 +61,27 @@ def surrounded(known: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
 
 
 @dataclass(frozen=True, eq=False)
-class Overlap:
-    """Pixels of outlines by class; overlaps add up.
+class BoundaryCounts:
+    """Pixels near outlines; counts of several windows add up.
 
     Attributes:
-        both: in truth and map.
-        truth: in the truth.
-        mapped: in the map.
+        both: (classes,) near an outline of the class in truth and map.
+        truth: (classes,) in the truth.
+        mapped: (classes,) in the map.
     """
 
     both: Confusion
     truth: Confusion
     mapped: Confusion
 
-    def __add__(self, other: Overlap) -> Overlap:
-        return Overlap(self.both + other.both, self.truth + other.truth, self.mapped + other.mapped)
+    def __add__(self, other: BoundaryCounts) -> BoundaryCounts:
+        return BoundaryCounts(
+            self.both + other.both, self.truth + other.truth, self.mapped + other.mapped
+        )
 
     @property
     def iou(self) -> Floats:
-        """Boundary IoU by class; NaN for a class without outlines.
+        """(classes,) boundary IoU; NaN for a class without outlines.
 
         After Cheng et al. (2021), Boundary IoU: improving object-centric image segmentation
         evaluation, equation 3.
@@ -85,15 +90,22 @@ class Overlap:
         return ratio(self.both.astype(float), union.astype(float))
 
 
-def overlap(truth: NDArray[np.uint8], mapped: NDArray[np.uint8], classes: int) -> Overlap:
-    """Count what `boundary` has kept of truth and map.
+def count_boundaries(
+    truth: NDArray[np.uint8], mapped: NDArray[np.uint8], classes: int
+) -> BoundaryCounts:
+    """Count the pixels that `boundary` kept of truth and map.
 
     Args:
-        truth: class ids, 255 elsewhere, any shape.
-        mapped: the same of the map.
-        classes: how many classes there are.
+        truth: class ids near outlines, 255 elsewhere, any shape.
+        mapped: class ids of the map, the same shape.
+        classes: number of classes.
+
+    Example:
+        >>> near = np.array([0, 0, 1, 255], np.uint8)
+        >>> count_boundaries(near, np.array([0, 1, 1, 1], np.uint8), 2).iou.tolist()
+        [0.5, 0.3333333333333333]
     """
-    return Overlap(
+    return BoundaryCounts(
         _by_class(truth[truth == mapped], classes),
         _by_class(truth, classes),
         _by_class(mapped, classes),

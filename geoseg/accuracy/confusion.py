@@ -14,15 +14,15 @@ type Matrix = NDArray[np.int64] | NDArray[np.float64]
 
 
 def count(truth: NDArray[np.uint8], mapped: NDArray[np.uint8], classes: int) -> Confusion:
-    """Count pixel pairs; a pixel that is 255 (or any id past the classes) in either is left out.
+    """Count pixels by truth and map; those with an id past the classes (255) are left out.
 
     Args:
         truth: class ids, any shape.
         mapped: class ids, the same shape.
-        classes: how many classes there are.
+        classes: number of classes.
 
     Returns:
-        (classes, classes): truth by row, map by column.
+        (classes, classes) pixels, truth by row, map by column.
 
     Example:
         >>> count(np.array([0, 0, 1, 255]), np.array([0, 1, 1, 1]), 2).tolist()
@@ -35,14 +35,14 @@ def count(truth: NDArray[np.uint8], mapped: NDArray[np.uint8], classes: int) -> 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """What a confusion matrix says; undefined scores are NaN, never 0.
+    """Scores of a confusion matrix, (classes,) each; NaN where undefined, never 0.
 
     Attributes:
-        iou: intersection over union by class; NaN for a class in neither truth nor map.
+        iou: intersection over union; NaN for a class in neither truth nor map.
         f1: harmonic mean of precision and recall.
-        precision: share of the map's pixels of a class that are right; NaN where the map has none.
-        recall: share of the truth's pixels of a class that are found; NaN where there are none.
-        support: how much of each class the truth holds, in the unit of the matrix.
+        precision: share of a class's mapped pixels that are right; NaN where none is mapped.
+        recall: share of a class's true pixels that are mapped; NaN where there are none.
+        support: total of each class in the truth, in the unit of the matrix.
     """
 
     iou: Floats
@@ -53,16 +53,20 @@ class Scores:
 
     @property
     def miou(self) -> float:
-        """Mean IoU over the classes for which it is defined; NaN when there are none."""
+        """Mean IoU over the classes where it is defined; NaN with none."""
         defined = self.iou[~np.isnan(self.iou)]
         return float(defined.mean()) if len(defined) else float("nan")
 
 
 def scores(confusion: Matrix) -> Scores:
-    """Per-class scores of a confusion matrix.
+    """Compute the scores of each class.
 
     IoU = TP / (TP + FP + FN), precision = TP / (TP + FP), recall = TP / (TP + FN) and
-    F1 = 2 TP / (2 TP + FP + FN), as defined for instance in Powers (2011).
+    F1 = 2 TP / (2 TP + FP + FN), as in Powers (2011), Evaluation: from precision, recall and
+    F-measure to ROC, informedness, markedness and correlation.
+
+    Args:
+        confusion: (classes, classes) truth by row, map by column.
 
     Example:
         >>> scores(np.array([[1, 1], [0, 1]])).iou.tolist()
@@ -81,13 +85,25 @@ def scores(confusion: Matrix) -> Scores:
 
 
 def overall(confusion: Matrix) -> float:
-    """Share of all that is counted that is right; NaN when there is nothing."""
+    """Overall accuracy: the share on the diagonal; NaN for an empty matrix.
+
+    Example:
+        >>> overall(np.array([[1, 1], [0, 2]]))
+        0.75
+    """
     total = float(confusion.sum())
     return float(np.trace(confusion) / total) if total else float("nan")
 
 
 def majority(confusion: Matrix) -> Matrix:
-    """The confusion matrix of a map that says the truth's most frequent class everywhere."""
+    """The confusion matrix of a map with the truth's commonest class everywhere.
+
+    A map is worth something only as far as it beats this one.
+
+    Example:
+        >>> majority(np.array([[1, 1], [0, 3]])).tolist()
+        [[0, 2], [0, 3]]
+    """
     always = np.zeros_like(confusion)
     truth = confusion.sum(axis=1)
     always[:, int(np.argmax(truth))] = truth
@@ -95,6 +111,11 @@ def majority(confusion: Matrix) -> Matrix:
 
 
 def ratio(part: Floats, of: Floats) -> Floats:
-    """One number divided by another; NaN where that is 0."""
+    """Divide elementwise; NaN where the divisor is 0.
+
+    Example:
+        >>> ratio(np.array([1.0, 2.0]), np.array([4.0, 0.0])).tolist()
+        [0.25, nan]
+    """
     out: Floats = np.divide(part, of, out=np.full(np.shape(part), np.nan), where=of > 0)
     return out

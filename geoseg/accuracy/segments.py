@@ -1,4 +1,4 @@
-"""How many objects are found: precision, recall and panoptic quality."""
+"""Accuracy of objects: precision, recall and panoptic quality."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from geoseg.accuracy.confusion import Confusion, Floats, ratio
 
 @dataclass(frozen=True, eq=False)
 class Segments:
-    """Objects of the truth or of the map; they do not overlap each other.
+    """Objects of the truth or of the map, which do not overlap one another.
 
     Attributes:
-        ids: (n,) class of each.
-        pixels: (n,) how many of its pixels are counted: those on which truth and map are known.
-        whole: (n,) how many pixels it has.
+        ids: (n,) class of each object.
+        pixels: (n,) its counted pixels, where truth and map are known.
+        whole: (n,) all its pixels.
     """
 
     ids: NDArray[np.uint8]
@@ -26,14 +26,14 @@ class Segments:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """Objects by class; counts of several maps add up.
+class ObjectMatches:
+    """Objects by class, (classes,) each; those of several maps add up.
 
     Attributes:
-        matched: in truth and map: they share more than half of what either covers.
-        missed: in the truth only.
-        invented: in the map only.
-        iou_sum: of those matched.
+        matched: objects in truth and map, with an IoU above 0.5.
+        missed: objects in the truth only.
+        invented: objects in the map only.
+        iou_sum: sum of the IoU of matched objects.
     """
 
     matched: Confusion
@@ -41,8 +41,8 @@ class Found:
     invented: Confusion
     iou_sum: Floats
 
-    def __add__(self, other: Found) -> Found:
-        return Found(
+    def __add__(self, other: ObjectMatches) -> ObjectMatches:
+        return ObjectMatches(
             self.matched + other.matched,
             self.missed + other.missed,
             self.invented + other.invented,
@@ -51,27 +51,27 @@ class Found:
 
     @property
     def precision(self) -> Floats:
-        """Share of the map's objects that are matched; NaN where it has none."""
+        """(classes,) share of the mapped objects that are matched; NaN where there are none."""
         return _share(self.matched, self.matched + self.invented)
 
     @property
     def recall(self) -> Floats:
-        """Share of the truth's objects that are matched; NaN where there are none."""
+        """(classes,) share of the true objects that are matched; NaN where there are none."""
         return _share(self.matched, self.matched + self.missed)
 
     @property
     def f1(self) -> Floats:
-        """Harmonic mean of both; what Kirillov et al. call recognition quality."""
+        """(classes,) harmonic mean of both, the recognition quality of Kirillov et al."""
         return _share(2 * self.matched, 2 * self.matched + self.invented + self.missed)
 
     @property
     def sq(self) -> Floats:
-        """Segmentation quality: mean IoU of matched objects; NaN where there are none."""
+        """(classes,) segmentation quality: mean IoU of matched objects; NaN without any."""
         return ratio(self.iou_sum, self.matched.astype(float))
 
     @property
     def pq(self) -> Floats:
-        """Panoptic quality; NaN where neither truth nor map has an object.
+        """(classes,) panoptic quality; NaN where neither truth nor map has an object.
 
         Kirillov et al. (2019), Panoptic segmentation, equation 1.
         """
@@ -85,32 +85,38 @@ def match(
     pairs: NDArray[np.int64],
     shared: NDArray[np.int64],
     classes: int,
-) -> Found:
-    """Match objects of one class that share more than half of what both together cover.
+) -> ObjectMatches:
+    """Match objects of one class whose IoU on counted pixels is above 0.5.
 
-    As objects do not overlap each other, none can match twice. Only counted pixels matter; an
-    object that is not matched, and has at least half of its pixels elsewhere, is left out.
+    As objects do not overlap one another, none can match twice (Kirillov et al. 2019, section
+    4.1). Unmatched objects with half of their pixels or more uncounted are left out: their other
+    half might have matched.
 
     Args:
         truth: objects of the truth.
         mapped: objects of the map.
-        pairs: (n, 2) positions in truth and map of objects that meet, each pair once.
-        shared: (n,) counted pixels that they share.
-        classes: how many classes there are.
+        pairs: (n, 2) positions in truth and map of objects that overlap, each pair once.
+        shared: (n,) counted pixels in the overlap.
+        classes: number of classes.
+
+    Example:
+        >>> one = Segments(np.zeros(1, np.uint8), np.array([10]), np.array([10]))
+        >>> match(one, one, np.array([[0, 0]]), np.array([6]), 1).missed.tolist()
+        [1]
     """
     one, other = pairs.T
     iou = shared / np.maximum(truth.pixels[one] + mapped.pixels[other] - shared, 1)
     hit = (iou > 0.5) & (truth.ids[one] == mapped.ids[other])
     ids = truth.ids[one[hit]]
-    return Found(
+    return ObjectMatches(
         np.bincount(ids, minlength=classes),
-        _alone(truth, one[hit], classes),
-        _alone(mapped, other[hit], classes),
+        _unmatched(truth, one[hit], classes),
+        _unmatched(mapped, other[hit], classes),
         np.bincount(ids, iou[hit], minlength=classes),
     )
 
 
-def _alone(segments: Segments, matched: NDArray[np.int64], classes: int) -> Confusion:
+def _unmatched(segments: Segments, matched: NDArray[np.int64], classes: int) -> Confusion:
     left = 2 * segments.pixels > segments.whole
     left[matched] = False
     return np.bincount(segments.ids[left], minlength=classes)

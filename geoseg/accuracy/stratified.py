@@ -2,8 +2,8 @@
 
 Olofsson, P., Foody, G. M., Herold, M., Stehman, S. V., Woodcock, C. E. and Wulder, M. A. (2014):
 Good practices for estimating area and assessing accuracy of land change. Remote Sensing of
-Environment 148, 42-57. Equation numbers are theirs. They write the map by row; here, as everywhere
-in geoseg, the truth is by row and the map, whose classes are the strata, by column.
+Environment 148, 42-57. Equation numbers refer to this paper. It has the map by row; here, as
+everywhere in geoseg, the truth is by row and the map, whose classes are the strata, by column.
 """
 
 from __future__ import annotations
@@ -16,23 +16,25 @@ from numpy.typing import NDArray
 from geoseg.accuracy.confusion import Confusion, Floats, ratio
 
 Z95 = 1.96
-"""Standard errors on either side that make a 95 % interval."""
+"""Standard errors from the middle of a 95 % interval to its ends, of a normal distribution."""
 
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """What a sample says about a whole map; shares of 1, each with its standard error.
+    """Accuracy and area of a whole map, as shares of 1 with standard errors.
 
     Attributes:
         proportions: (classes, classes) share of the map, truth by row, map by column (4).
-        overall: share of the map that is right (1).
+        overall: overall accuracy (1).
         overall_se: its standard error (5).
-        users: by class, the share of what the map says that is so (2); NaN where it never says so.
-        users_se: (6).
-        producers: by class, the share of what is so that the map says (3); NaN where nothing is.
-        producers_se: (7).
-        area: by class, the share of the map that really is of it (9).
-        area_se: (10).
+        users: (classes,) user's accuracy, the share of the mapped area that is right (2); NaN for
+            a class that is not mapped.
+        users_se: (classes,) its standard error (6).
+        producers: (classes,) producer's accuracy, the share of the true area that is mapped (3);
+            NaN for a class that the sample never found.
+        producers_se: (classes,) its standard error (7).
+        area: (classes,) share of the map that truly is of the class (9).
+        area_se: (classes,) its standard error (10).
     """
 
     proportions: Floats
@@ -50,12 +52,12 @@ def estimate(counts: Confusion, weights: Floats) -> Estimate:
     """Estimate accuracy and area from a sample in which each map class is a stratum.
 
     Args:
-        counts: (classes, classes) sample points, truth by row, map class by column.
-        weights: (classes,) share of the map's area that each map class has; of the sum of 1.
+        counts: (classes, classes) sample points, truth by row, mapped class by column.
+        weights: (classes,) share of the map's area by mapped class; sums to 1.
 
     Returns:
-        The estimates. Where a class is on the map but not in the sample, all that depends on it is
-        NaN; where it is in the sample once, so are the standard errors.
+        The estimates. A mapped class without a point makes everything that depends on it NaN, one
+        with a single point the standard errors.
 
     Example:
         >>> found = estimate(np.array([[9, 0], [1, 10]]), np.array([0.5, 0.5]))
@@ -84,12 +86,12 @@ def estimate(counts: Confusion, weights: Floats) -> Estimate:
 
 
 def sample_size(weights: Floats, users: Floats, standard_error: float) -> int:
-    """How many points give overall accuracy this standard error (13), for a large map.
+    """Number of points that gives overall accuracy a standard error (13), for a large map.
 
     Args:
-        weights: (classes,) share of the map's area by map class.
-        users: (classes,) user's accuracy that is expected of each.
-        standard_error: the standard error wanted, such as 0.01.
+        weights: (classes,) share of the map's area by mapped class.
+        users: (classes,) expected user's accuracy.
+        standard_error: standard error to reach, such as 0.01.
 
     Example:
         >>> weights = np.array([0.02, 0.015, 0.32, 0.645])
@@ -101,19 +103,18 @@ def sample_size(weights: Floats, users: Floats, standard_error: float) -> int:
 
 
 def allocate(total: int, weights: Floats, available: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Share points among strata: in proportion to area, but enough for every class.
+    """Allocate points to strata in proportion to area, with a minimum for rare classes.
 
-    Olofsson et al. (2014, section 5.1) advise to give rare classes 50 to 100 points each and to
-    share the rest by area. Here a class gets at least 50, or half of an equal share where there
-    are fewer points.
+    Olofsson et al. (2014, section 5.1) advise 50 to 100 points for each rare class, and to share
+    the rest by area. Here the minimum is 50 points, or half of an equal share if that is less.
 
     Args:
-        total: points to share.
+        total: points to allocate.
         weights: (classes,) share of the map's area.
-        available: (classes,) pixels of each class: it cannot get more points.
+        available: (classes,) pixels of each class, the most points that it can get.
 
     Returns:
-        (classes,) points; ``total`` in all, or all pixels where there are fewer.
+        (classes,) points; they sum to ``total``, or to the number of pixels if that is less.
 
     Example:
         >>> allocate(640, np.array([0.02, 0.015, 0.32, 0.645]), np.full(4, 10**6)).tolist()
@@ -123,6 +124,8 @@ def allocate(total: int, weights: Floats, available: NDArray[np.int64]) -> NDArr
     total = min(total, int(available.sum()))
     least = np.minimum(min(50, total // (2 * max(int(there.sum()), 1))), available)
     points, open_ = least.astype(float), there.copy()
+    # Raising a class to its minimum leaves less for the others, which may push one of them below
+    # its own: so classes are settled at a bound round by round, until the rest fits between both.
     while open_.any():
         left = total - points[~open_].sum()
         share = np.where(open_, left * weights / weights[open_].sum(), points)
@@ -137,7 +140,7 @@ def allocate(total: int, weights: Floats, available: NDArray[np.int64]) -> NDArr
 
 
 def _whole(points: Floats, total: int, available: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Whole numbers with the same sum: those with the largest remainders are rounded up."""
+    """Round to whole numbers with the same sum, by largest remainder."""
     whole = np.floor(points + 1e-9).astype(np.int64)
     order = np.argsort(whole - points, kind="stable")
     for i in np.tile(order, len(order)):
@@ -148,7 +151,7 @@ def _whole(points: Floats, total: int, available: NDArray[np.int64]) -> NDArray[
 
 
 def _producers_se(producers: Floats, variance: Floats, area: Floats) -> Floats:
-    """(7), with every term divided by the square of the map's area."""
+    """Equation 7, with areas as shares of the map."""
     own = np.diag(variance)
     others = variance.sum(axis=1) - own
     return np.sqrt(ratio((1 - producers) ** 2 * own + producers**2 * others, area**2))

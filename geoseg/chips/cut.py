@@ -14,7 +14,7 @@ from geoseg import files, grid
 from geoseg.classes import IGNORE
 from geoseg.errors import ApartError
 from geoseg.grid import Window
-from geoseg.labels.layers import LabelLayer, open_labels
+from geoseg.labels import LabelLayer, open_labels
 from geoseg.raster import RasterSource
 
 

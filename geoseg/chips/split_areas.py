@@ -13,8 +13,8 @@ from odc.geo.geobox import GeoBox
 from geoseg import grid
 from geoseg.chips.overlaps import Placed, footprints, on_grid
 from geoseg.chips.split import LEFT_OUT, TEST, TRAIN, VAL, Names
-from geoseg.classes import EVERY, IGNORE, ClassScheme
-from geoseg.errors import ApartError, ChipsError
+from geoseg.classes import EVERY, IGNORE, ClassScheme, CodeLookup
+from geoseg.errors import ApartError, ChipsError, ClassError
 from geoseg.ground import areas_m2
 from geoseg.vector import Polygons, read_polygons
 
@@ -53,11 +53,23 @@ def read_areas(
     )
     crs, bounds = grid.crs_of(geobox), grid.bounds(geobox)
     try:
-        found = read_polygons(path, scheme, crs=crs, bounds=bounds, layer=layer)
+        found = read_polygons(
+            path, scheme, crs=crs, bounds=bounds, layer=layer, refuse=_unknown_splits
+        )
     except ApartError:
         return None
     _check_apart(found, geobox)
     return found
+
+
+def _unknown_splits(found: CodeLookup, scheme: ClassScheme, where: Path) -> ClassError:
+    return ClassError(
+        f"{len(found.unknown)} value(s) of the attribute {scheme.column!r} name no split",
+        where=where,
+        got=found.list_unknown(),
+        wanted=f"{', '.join(NAMES)}, or nothing",
+        fix="correct them, or name another attribute: --split-column",
+    )
 
 
 def fixed_splits(

@@ -1,9 +1,9 @@
-"""Work that lasts: a run directory that survives kills, and one way to spread work over Dask."""
+"""Long work: run directories that survive kills, and one function that spreads work over Dask."""
 
-from geoseg.job.exclusive import alone
+from geoseg.job.file_lock import hold_file
 from geoseg.job.ledger import Ledger
 from geoseg.job.once import once
-from geoseg.job.ordered import elsewhere, in_order
+from geoseg.job.ordered import in_order, on_workers
 from geoseg.job.pool import WorkerOptions, spread
 from geoseg.job.record import (
     Record,
@@ -14,22 +14,25 @@ from geoseg.job.record import (
     write_record,
 )
 from geoseg.job.run_directory import Run, RunOptions, open_run
+from geoseg.job.run_view import RunView, view_run
 
 __all__ = [
     "Ledger",
     "Record",
     "Run",
     "RunOptions",
+    "RunView",
     "WorkerOptions",
-    "alone",
     "describe_inputs",
-    "elsewhere",
+    "hold_file",
     "in_order",
+    "on_workers",
     "once",
     "open_run",
     "read_record",
     "spread",
     "step_key",
     "unrepeatable",
+    "view_run",
     "write_record",
 ]

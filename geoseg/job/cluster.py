@@ -1,4 +1,4 @@
-"""The Dask cluster that work is spread over: this process, own processes, or the user's."""
+"""The Dask cluster that does the work: threads, processes, or one that runs already."""
 
 from __future__ import annotations
 
@@ -25,27 +25,33 @@ if TYPE_CHECKING:
     from dask.distributed import Client, LocalCluster
 
 CONNECT_TIMEOUT_S = 30
+"""Seconds until a scheduler has to answer and have a worker."""
+
 LOOPBACK = "127.0.0.1:0"
-"""Where Dask's status servers listen: nowhere that another machine could reach."""
+"""Dask's status servers listen where no other machine can reach them."""
 
 ALLOWED_DEATHS = 1
-"""How often an item may lose its worker before it is put aside: once is bad luck."""
+"""Workers that an item may lose before it counts as failed: it may only have been beside another
+that used up the memory."""
 
 NAMED = 5
+"""Workers that an error names one by one."""
+
 RESTART_S = 10
+"""Seconds that workers may take to start again before the cluster is closed."""
 
 
 @contextmanager
 def own_cluster(workers: int, threads: int, readers: int) -> Iterator[Client]:
-    """A cluster that ends with the block.
+    """A cluster on this machine that ends with the block.
 
     Args:
-        workers: processes with a task thread each; 0 for threads of this process.
+        workers: processes with one task thread each; 0 for threads of this process.
         threads: task threads in this process; 0 for one per core.
         readers: task threads on top of those in each process.
 
     Raises:
-        RetryError: a worker process died while it started.
+        RetryError: a worker process died during start-up.
     """
     import dask
     from dask.distributed import Client
@@ -55,7 +61,7 @@ def own_cluster(workers: int, threads: int, readers: int) -> Iterator[Client]:
     _quieten()
     processes = workers > 0
     nanny = dask.config.get("distributed.nanny.pre-spawn-environ")
-    # Dask would look for a route to the internet to name a cluster that lives in this process.
+    # Dask would look up a route to the internet to name a cluster within this process.
     inproc.global_manager._ip = "127.0.0.1"
     settings: dict[str, Any] = {
         "distributed.scheduler.http.routes": [],
@@ -82,8 +88,8 @@ def own_cluster(workers: int, threads: int, readers: int) -> Iterator[Client]:
         try:
             yield client
         finally:
-            # A worker that is stopped while it starts, after another died, prints a traceback. Who
-            # interrupts a run wants it to end now.
+            # A worker that is stopped during start-up, after another died, prints a traceback; so
+            # it is awaited. After an interrupt the user wants the run to end at once.
             if isinstance(sys.exception(), Exception | None):
                 with suppress(OSError):
                     client.wait_for_workers(workers or 1, timeout=RESTART_S)
@@ -91,10 +97,10 @@ def own_cluster(workers: int, threads: int, readers: int) -> Iterator[Client]:
 
 @contextmanager
 def running_cluster(name: str) -> Iterator[Client]:
-    """A cluster that runs already, and goes on running after the block.
+    """A cluster that runs already and keeps running after the block.
 
     Args:
-        name: address of its scheduler, or the scheduler file that this has written.
+        name: address of its scheduler, or the file that ``dask scheduler --scheduler-file`` writes.
 
     Raises:
         ConfigError: no scheduler answers, or a worker has other versions than this process.
@@ -118,27 +124,31 @@ def running_cluster(name: str) -> Iterator[Client]:
 
 @dataclass(frozen=True)
 class AmongEquals[T, R]:
-    """A function that refuses to work where the versions are others than where it was made.
+    """A function that only runs on workers with the versions of this process.
 
-    Workers that join a running cluster late were not there to be asked.
+    Workers are asked once, when the work begins; those that join later are checked here.
 
     Attributes:
-        function: what is worked with.
-        made_with: the versions where the work is given out.
+        function: the function.
+        made_with: versions in the driving process, by package.
     """
 
     function: Callable[[T], R]
     made_with: Mapping[str, str]
 
     def __call__(self, item: T) -> R:
-        """The function's result."""
+        """The function's result.
+
+        Raises:
+            ConfigError: this worker has other versions.
+        """
         if difference := _difference(self.made_with, _versions()):
             raise _refusal(platform.node(), difference)
         return self.function(item)
 
 
 def _quieten() -> None:
-    """What Dask logs of workers and connections that are lost comes to the user as an error."""
+    """Silence Dask's log of lost workers and connections: the user gets an error instead."""
     for name in ("distributed", "tornado", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
@@ -151,11 +161,11 @@ def _start(**settings: Any) -> LocalCluster:
         return LocalCluster(**settings)
     except RuntimeError as error:
         raise RetryError(
-            "the worker processes died while they started",
-            fix="see that there is memory for them, and run the same command again",
+            "the worker processes died during start-up",
+            fix="check that there is memory for them, then run the same command again",
         ) from error
     except KeyboardInterrupt:
-        # At exit Dask would close a cluster that is half begun, and print a traceback.
+        # At exit Dask would try to close the half-started cluster, and print a traceback.
         atexit.unregister(close_clusters)
         raise
 
@@ -172,7 +182,7 @@ def _read_scheduler_file(path: Path) -> str:
             "is neither the address of a Dask scheduler nor a scheduler file",
             where=path,
             got=getattr(error, "strerror", None),
-            wanted="tcp://host:port, or what dask scheduler --scheduler-file has written",
+            wanted="tcp://host:port, or the file written by dask scheduler --scheduler-file",
             fix="check --cluster",
         ) from error
 
@@ -189,11 +199,11 @@ def _connect(address: str) -> Client:
 
 
 def _check_versions(address: str, found: Mapping[str, Any]) -> None:
-    """Refuse workers on which the same work could come out differently."""
+    """Refuse workers on which the same work could give other bytes."""
     here = versions()
     workers = defaultdict(list)
     for worker, there in found.items():
-        if isinstance(there, OSError):  # it is gone
+        if isinstance(there, OSError):  # the worker has left
             continue
         workers[_difference(here, there)].append(worker)
     workers.pop("", None)
@@ -216,7 +226,7 @@ def _refusal(where: str, difference: str) -> ConfigError:
 
 
 def _difference(here: Mapping[str, str], there: Mapping[str, str] | Exception) -> str:
-    """What a worker has instead of what is here; what only the worker has does not matter."""
+    """The versions that a worker has instead of those here; its other packages do not matter."""
     if isinstance(there, Exception):
         return f"geoseg cannot be loaded ({there})"
     return ", ".join(

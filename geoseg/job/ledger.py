@@ -14,23 +14,29 @@ from typing import Any
 
 from geoseg import files
 from geoseg.errors import RetryError
+from geoseg.layout import LEDGER
 
 HASHED_TOGETHER = 64
+"""Parts that one thread hashes in a row: parts are small, and threads have to be woken."""
 
 
 class Ledger:
     """Finished parts of a run: one line each, ``crc32 json``, flushed to the disk.
 
-    Every line starts with a newline, so that a torn last line never spoils the next one; lines
-    whose checksum is wrong are ignored. Only the driving process writes.
+    Every line starts with a newline, so that a torn last line does not spoil the next one. Lines
+    with a wrong checksum are ignored. Only the driving process writes.
 
     Args:
-        folder: where the ledger and its parts lie.
+        folder: the directory of the ledger and its parts; made if need be.
+
+    Raises:
+        OutputError: the directory cannot be written to.
+        RetryError: the disk is full.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._path = folder / "ledger.jsonl"
+        self._path = folder / LEDGER
         self._digests: dict[str, str] = {}
         self._read = False
         with files.disk_errors(self._path):
@@ -39,9 +45,12 @@ class Ledger:
             files.sync(folder)
 
     def add(self, name: str, sha256: str, facts: dict[str, Any]) -> None:
-        """Record that the part ``name`` is on the disk with this hash.
+        """Record a part that is on the disk; a part that is recorded already is left alone.
 
-        A part that is recorded already is not recorded twice.
+        Args:
+            name: file name of the part.
+            sha256: hash of the file.
+            facts: anything about the part that is needed later, as JSON values.
 
         Raises:
             RetryError: the part was recorded with another hash, the disk is full, or the folder
@@ -57,7 +66,7 @@ class Ledger:
         self._digests[name] = sha256
 
     def parts(self) -> dict[str, dict[str, Any]]:
-        """Facts by name of the parts that are recorded and still hold the bytes recorded.
+        """Facts by name, of the parts whose file still has the recorded hash.
 
         Raises:
             RetryError: a part is recorded with two hashes.
@@ -70,14 +79,10 @@ class Ledger:
 
     def _entries(self) -> Iterator[dict[str, Any]]:
         self._digests.clear()
-        with self._path.open("rb") as stream:
-            for line in stream:
-                checksum, _, text = line.rstrip(b"\n").partition(b" ")
-                if checksum == f"{zlib.crc32(text):08x}".encode():
-                    entry = json.loads(text)
-                    self._digests.setdefault(entry["name"], entry["sha256"])
-                    self._check(entry["name"], entry["sha256"])
-                    yield entry
+        for entry in entries(self._path):
+            self._digests.setdefault(entry["name"], entry["sha256"])
+            self._check(entry["name"], entry["sha256"])
+            yield entry
         self._read = True
 
     def _check(self, name: str, sha256: str) -> None:
@@ -101,6 +106,8 @@ class Ledger:
             return False
 
     def _append(self, line: bytes) -> None:
+        # "r+b", not "ab": where the folder was removed and made again, appending would begin a new
+        # ledger, and earlier parts would be forgotten in silence.
         try:
             with files.disk_errors(self._path), self._path.open("r+b") as stream:
                 stream.seek(0, os.SEEK_END)
@@ -109,7 +116,22 @@ class Ledger:
                 os.fsync(stream.fileno())
         except FileNotFoundError as error:
             raise RetryError(
-                "was removed while the run went on",
+                "was removed during the run",
                 where=self.folder,
                 fix="run the same command again",
             ) from error
+
+
+def entries(path: Path) -> Iterator[dict[str, Any]]:
+    """The entries of a ledger file whose checksum is right: ``name``, ``sha256`` and ``facts``.
+
+    Only reads, so it may look at a ledger that another process is writing.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as stream:
+        for line in stream:
+            checksum, _, text = line.rstrip(b"\n").partition(b" ")
+            if checksum == f"{zlib.crc32(text):08x}".encode():
+                yield json.loads(text)

@@ -1,4 +1,10 @@
-"""One run at a time: a lock file that names who holds it and shows that he lives."""
+"""One run at a time: a lock file that names its holder, which keeps a heartbeat.
+
+The kernel's own locks (flock, fcntl) go with their process, but do not reach other machines on many
+network file systems. A file does; what it cannot tell is whether its holder is still alive. So it
+names the process, which this machine can look up, and its time is renewed every few seconds, which
+every machine can see.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +16,7 @@ import os
 import socket
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,27 +27,30 @@ import psutil
 
 from geoseg import files
 from geoseg.errors import OutputError
+from geoseg.layout import LOCK
 
 logger = logging.getLogger(__name__)
-LOCK = ".lock"
 TRIES = 5
+"""Attempts to take the lock while other processes take it over and give it back."""
+
 BEAT_S = 5.0
 QUIET_S = 60.0
-"""A lock whose process cannot be asked is left behind after this long without a sign of life."""
+"""After this long without a heartbeat, a torn lock or one from before a reboot is stale."""
 
 CLOCK_SLACK_S = 2.0
+"""Start times of one process differ by up to a second: the kernel rounds the boot time."""
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock.
+    """The run that holds a lock.
 
     Attributes:
         host: name of the machine.
-        pid: process there.
-        since: when that process started, in seconds since 1970.
-        boot: tells boots of one machine apart, and machines and containers of one name.
-        token: tells runs of one process apart.
+        pid: the process.
+        since: when the process started, in seconds since 1970.
+        boot: identifies the boot and the container: hosts may share a name, and pids recur.
+        token: identifies the run within its process.
     """
 
     host: str
@@ -51,7 +61,7 @@ class Holder:
 
     @classmethod
     def here(cls) -> Holder:
-        """A new run of this process."""
+        """A new run in this process."""
         me = psutil.Process()
         return cls(socket.gethostname(), me.pid, me.create_time(), _boot(), uuid.uuid4().hex)
 
@@ -65,14 +75,14 @@ class Lock:
 
     Attributes:
         path: the lock file.
-        holder: the run that holds it.
+        holder: this run.
     """
 
     path: Path
     holder: Holder
 
     def stands(self) -> bool:
-        """Whether the file is still there and still this run's."""
+        """Whether the file is still there and still names this run."""
         try:
             return _parse(self.path.read_bytes()) == self.holder
         except OSError:
@@ -81,10 +91,14 @@ class Lock:
 
 @contextmanager
 def lock(folder: Path, name: str = LOCK) -> Iterator[Lock]:
-    """Hold ``folder`` for one run, or with a ``name`` of its own what that stands for in it.
+    """Hold ``folder`` for one run.
 
-    The lock of a process of this machine that is gone is taken over; that of another machine never
-    is, for nobody here can ask whether it lives.
+    The lock of a process that has died on this machine is taken over. The lock of another machine
+    never is: its process cannot be looked up from here.
+
+    Args:
+        folder: the folder; it must exist.
+        name: name of the lock file; other names hold something within the folder, such as a file.
 
     Raises:
         OutputError: another run holds the folder, or it cannot be written to.
@@ -104,8 +118,20 @@ def lock(folder: Path, name: str = LOCK) -> Iterator[Lock]:
             held.path.unlink(missing_ok=True)
 
 
+def has_heartbeat(folder: Path) -> bool:
+    """Whether a run holds ``folder`` and has kept its heartbeat within the last minute.
+
+    Only looks at the time of the lock file, so it works for runs on other machines too, as far as
+    their clocks agree.
+    """
+    try:
+        return time.time() - (folder / LOCK).stat().st_mtime < QUIET_S
+    except OSError:
+        return False
+
+
 def _take(held: Lock) -> None:
-    """Write the lock first and name it then, so that nobody ever reads half of one."""
+    """Write the lock under a temporary name first, so that nobody ever reads half of it."""
     written = held.path.with_name(f"{held.path.name}.{held.holder.token}")
     try:
         with files.disk_errors(held.path.parent):
@@ -116,11 +142,17 @@ def _take(held: Lock) -> None:
                     return
     finally:
         written.unlink(missing_ok=True)
-    raise OutputError("another run has just taken it", where=_output(held.path), fix="wait for it")
+    raise OutputError(
+        "another run has just taken the lock", where=_output(held.path), fix="wait for it"
+    )
 
 
 def _link(written: Path, path: Path) -> bool:
-    """Give the lock its name, unless that is taken."""
+    """Give the lock its name, unless that is taken.
+
+    A hard link is the one call that creates a file with content and fails if the name exists, on
+    NFS too.
+    """
     try:
         path.hardlink_to(written)
     except FileExistsError:
@@ -133,7 +165,10 @@ def _link(written: Path, path: Path) -> bool:
 
 
 def _copy(written: Path, path: Path) -> bool:
-    """As `_link`, on file systems where a file has one name only."""
+    """As `_link`, on file systems without hard links, such as exFAT.
+
+    A kill between creating and writing leaves a torn file, which `_is_torn` recognises.
+    """
     try:
         with path.open("xb") as stream:
             stream.write(written.read_bytes())
@@ -143,20 +178,20 @@ def _copy(written: Path, path: Path) -> bool:
 
 
 def _take_over(written: Path, path: Path) -> bool:
-    """Replace a lock that was left behind; False where another process was faster."""
+    """Replace a stale lock; False where another process was faster."""
     try:
         text = path.read_bytes()
         # Both times come from the machine that has the disk, so no two clocks are compared.
         quiet_s = written.stat().st_mtime - path.stat().st_mtime
     except FileNotFoundError:
         return False
-    if not _is_left(text, quiet_s):
+    if not _is_stale(text, quiet_s):
         raise OutputError(
             "another run holds this output",
             where=_output(path),
-            got=f"{_parse(text) or 'a lock that names nobody'}, last sign of life"
+            got=f"{_parse(text) or 'an unreadable lock file'}, last heartbeat"
             f" {max(0, round(quiet_s))} s ago",
-            fix=f"wait for it, or remove {path} if it is gone",
+            fix=f"wait for it, or remove {path} if that run is dead",
         )
     try:
         with _alone(path) as alone:
@@ -165,7 +200,7 @@ def _take_over(written: Path, path: Path) -> bool:
             written.replace(path)
     except FileNotFoundError:
         return False
-    logger.info("%s: took over from a run that is gone", _output(path))
+    logger.info("%s: took over the lock of a dead run", _output(path))
     return True
 
 
@@ -176,16 +211,16 @@ def _output(path: Path) -> Path:
 
 
 def _clear(path: Path) -> None:
-    """Remove what processes left that were killed while they took the lock."""
+    """Remove what processes left behind that were killed while they took the lock."""
     for each in path.parent.glob(f"{glob.escape(path.name)}.*"):
         with suppress(FileNotFoundError):
             quiet_s = path.stat().st_mtime - each.stat().st_mtime
-            if _is_left(each.read_bytes(), quiet_s):
+            if _is_stale(each.read_bytes(), quiet_s):
                 each.unlink()
 
 
-def _is_left(text: bytes, quiet_s: float) -> bool:
-    """Whether the run that wrote this lock is known to be gone."""
+def _is_stale(text: bytes, quiet_s: float) -> bool:
+    """Whether the run that wrote this lock is known to be dead."""
     holder = _parse(text)
     if holder is None:
         return quiet_s > QUIET_S and _is_torn(text)
@@ -193,7 +228,7 @@ def _is_left(text: bytes, quiet_s: float) -> bool:
         return False
     if holder.boot != _boot():
         return quiet_s > QUIET_S
-    return not _lives(holder)
+    return not _is_alive(holder)
 
 
 @contextmanager
@@ -201,7 +236,8 @@ def _alone(path: Path) -> Iterator[bool]:
     """Whether no other process is replacing the lock file now, and none has just replaced it.
 
     The kernel's lock goes with its process, so a kill here leaves nothing behind. Windows cannot
-    replace an open file; two processes that take over at one moment are not kept apart there.
+    replace an open file, so there two processes that take over at the same moment are not kept
+    apart.
     """
     if sys.platform == "win32":
         yield True
@@ -227,18 +263,18 @@ def _parse(text: bytes) -> Holder | None:
 
 
 def _is_torn(text: bytes) -> bool:
-    """Whether this is no JSON object: a process was killed, or the power failed, over it."""
+    """Whether this is no JSON object: the process was killed, or the power failed, in writing."""
     try:
         return not isinstance(json.loads(text), dict)
     except ValueError:
         return True
 
 
-def _lives(holder: Holder) -> bool:
-    """Whether the process that took the lock is there, not a later one with its number.
+def _is_alive(holder: Holder) -> bool:
+    """Whether the process that took the lock still runs, and not a later one with its pid.
 
-    Start times are counted from the boot time, which the kernel rounds anew whenever it is asked.
-    A zombie is a process that was killed and whose parent has not noticed.
+    The start time tells them apart. It is derived from the boot time, which the kernel rounds anew
+    at every call. A zombie was killed, but its parent has not collected its exit status.
     """
     try:
         process = psutil.Process(holder.pid)
@@ -249,7 +285,7 @@ def _lives(holder: Holder) -> bool:
 
 
 def _boot() -> str:
-    """This boot and, in it, this container's processes; empty where the system names neither."""
+    """Identifies this boot and this container's pid namespace; empty outside of Linux."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{boot} {Path('/proc/self/ns/pid').readlink()}"

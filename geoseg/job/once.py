@@ -1,4 +1,4 @@
-"""Steps whose result is a few files: done once, and again only when something changed."""
+"""Steps that make a few files: done once, and again only when something has changed."""
 
 from __future__ import annotations
 
@@ -32,15 +32,18 @@ def once(
     outputs: Sequence[Path],
     work: Callable[[], object],
 ) -> None:
-    """Call ``work`` unless its outputs stand and were made from these inputs and options.
+    """Call ``work``, unless its outputs are there and were made from these inputs and options.
 
     Args:
         step: the step's name.
-        record: file that remembers what the outputs were made from.
-        inputs: files (or folders) the outputs are made from.
-        options: everything else they are made from, as JSON values.
-        outputs: files that ``work`` leaves.
-        work: makes them.
+        record: the file that records what the outputs were made from.
+        inputs: files (or folders) that the outputs are made from.
+        options: everything else that they depend on, as JSON values.
+        outputs: the files that ``work`` writes.
+        work: writes them.
+
+    Raises:
+        OSError: an input or, after ``work``, an output cannot be read.
     """
     described = describe_inputs(inputs)
     names = [_relative(path, record.parent) for path in outputs]
@@ -50,7 +53,7 @@ def once(
         logger.info("%s: unchanged, skipped", ", ".join(map(str, outputs)))
         return
     started = time.monotonic()
-    work()
+    work()  # the record is written after it, so an interrupted step is done again
     seconds = round(time.monotonic() - started, 2)
     logger.info("%s: done in %.1f s", ", ".join(map(str, outputs)), seconds)
     write_record(

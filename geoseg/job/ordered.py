@@ -1,4 +1,4 @@
-"""Work spread over Dask whose results are needed in the order of the items."""
+"""Work spread over Dask with results in the order of the items."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ def in_order[T, R](
 ) -> Iterator[R]:
     """Call ``function`` on every item as `spread` does; yield the results in the order of items.
 
-    A result that comes before its turn waits here. It counts as if it were still with the cluster,
-    so no more results wait than the cluster has room for items, however long one item takes.
+    A result that comes before its turn waits here, and counts as if its item were still being
+    worked on. So the number of waiting results is bounded, however long one item takes.
 
     Args:
-        function: a module-level function.
+        function: a module-level function; it is pickled by name.
         items: its arguments; they are pickled.
-        options: which cluster.
-        label: what is being done, for the progress bar.
+        options: threads, processes or a running cluster.
+        label: text of the progress bar.
 
     Raises:
         ConfigError: the cluster cannot be used, or an item raised it.
         RetryError: an item raised it, killed its workers, or the cluster is gone.
     """
     numbered = (_Numbered(number, item) for number, item in enumerate(items))
-    early: dict[int, R] = {}
+    early: dict[int, R] = {}  # results that came before their turn
     turn = 0
     for item, result in spread(
         _Unwrapped(function), numbered, options, label=label, waiting=lambda: len(early)
@@ -40,10 +40,15 @@ def in_order[T, R](
             turn += 1
 
 
-def elsewhere(
+def on_workers(
     options: WorkerOptions, *, label: str
 ) -> Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]] | None:
-    """`in_order` on the workers that are asked for; None where none are."""
+    """`in_order` on the workers that the user asked for; None where none were.
+
+    Args:
+        options: worker processes or a running cluster.
+        label: text of the progress bar.
+    """
     if options.workers or options.cluster:
         return partial(in_order, options=options, label=label)
     return None
@@ -51,7 +56,7 @@ def elsewhere(
 
 @dataclass(frozen=True, eq=False)
 class _Numbered[T]:
-    """An item and its place in the order."""
+    """An item and its position; compared by identity, as items need not be comparable."""
 
     number: int
     item: T

@@ -1,4 +1,4 @@
-"""The one function that maps work over Dask."""
+"""The one function that spreads work over Dask."""
 
 from __future__ import annotations
 
@@ -24,20 +24,28 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 IN_FLIGHT_PER_THREAD = 2
-EVERYONES = 3
-"""This many items that fail before any succeeds have one cause, which more attempts do not mend."""
+"""One item is worked on while the next is on its way, so that no thread waits for the scheduler."""
+
+COMMON_CAUSE = 3
+"""If this many items fail before any succeeds, they share a cause that retries cannot cure."""
 
 NAMED = 5
+"""Failures that an error names one by one."""
+
 STALL_S = 60.0
-"""How long a run waits for workers to come back when there is none that could work."""
+"""How long a run waits for workers to come back when none is left."""
 
 CHECK_S = 5.0
+"""Seconds between looks at the cluster while no result comes."""
+
 ASK_S = 10.0
+"""Seconds that the scheduler may take to answer."""
+
 AGAIN = "run the same command again"
 
 
 class WorkerOptions(Options):
-    """Where work is done; shared by every step that spreads it."""
+    """Where the work is done; shared by every step that can spread it."""
 
     workers: int = Field(0, ge=0)
     """Worker processes; 0 works in threads of this process."""
@@ -61,40 +69,42 @@ def spread[T, R](
 ) -> Iterator[tuple[T, R]]:
     """Call ``function`` on every item on a Dask cluster; yield (item, result) as they finish.
 
-    A bounded number of items is with the cluster at a time, so that a million of them cost the
-    scheduler no more than a few. The results come in any order, each once. An item whose worker
-    process dies is given to another one.
+    The scheduler is given a bounded number of items at a time, so a million of them cost it no
+    more than a few. Results come in any order, each once. An item whose worker process dies is
+    given to another worker.
 
-    With one attempt, the first exception ends the work. With more, an item that raises or kills its
-    worker is put aside and tried again alone, after all the rest. What no attempt mends, a
-    `ConfigError` or a `RetryError`, ends the work at once.
+    With one attempt, the first exception ends the work. With more, items that raise or kill their
+    worker are retried after all the rest, one at a time: then an item can fail only by itself, not
+    because of what runs beside it. A `ConfigError` or `RetryError` ends the work at once, as no
+    retry can cure it.
 
     Args:
-        function: a module-level function.
-        items: its arguments; small, they are pickled. They are made as they are needed.
-        options: which cluster.
-        label: what is being done, for the progress bar.
-        total: about how many items there are, where that is known.
+        function: a module-level function; it is pickled by name.
+        items: its arguments, small, as they are pickled; taken from the iterable when needed.
+        options: threads, processes or a running cluster.
+        label: text of the progress bar.
+        total: about how many items there are, if known.
         threads: task threads in this process when there are no worker processes; 0 for one per
             core. Worker processes have one each.
         readers: task threads on top of those in each process, so that one item is read while
             another is computed. A running cluster keeps the threads it was started with.
         attempts: how often an item is tried.
-        waiting: how many results the caller keeps and cannot use yet; so many items fewer are with
-            the cluster.
+        waiting: returns how many results the caller holds back; the cluster gets so many items
+            fewer.
 
     Raises:
         ConfigError: the cluster cannot be used, or an item raised it.
         PartialError: some items failed at every attempt; all others were yielded.
-        RetryError: an item raised it, or the cluster is gone.
+        RetryError: an item raised it, worker processes died again and again, or the cluster is
+            gone.
     """
     left = iter(items)
     first = list(islice(left, 1))
-    if not first:
+    if not first:  # starting a cluster takes a second
         return
     with _cluster(options, threads, readers) as client:
-        told = _Telling(function)
-        call = AmongEquals(told, versions()) if options.cluster else told
+        picklable = _PicklableErrors(function)
+        call = AmongEquals(picklable, versions()) if options.cluster else picklable
         slots = _Slots(client, waiting)
         found = _results(client, call, chain(first, left), attempts, label, slots)
         yield from track(found, label=label, total=total)
@@ -107,11 +117,11 @@ def _cluster(options: WorkerOptions, threads: int, readers: int) -> AbstractCont
 
 
 @dataclass(frozen=True)
-class _Telling[T, R]:
-    """A function whose errors come back from a worker as what they are.
+class _PicklableErrors[T, R]:
+    """A function whose errors come back from a worker with their own type.
 
-    Dask sends their causes along, and makes a text of an error of which any cause cannot be
-    pickled, as those of GDAL cannot.
+    Dask pickles an error together with its causes. GDAL's errors cannot be pickled, and Dask
+    would turn the whole error into text.
     """
 
     function: Callable[[T], R]
@@ -140,7 +150,7 @@ class _Failure:
     @property
     def reason(self) -> str:
         if self.is_death:
-            return "its worker process died, most likely for want of memory"
+            return "its worker process died, probably out of memory"
         if isinstance(self.error, GeosegError):
             return str(self.error)
         return f"{type(self.error).__name__}: {self.error}"
@@ -167,20 +177,22 @@ def _results[T, R](
             again.append(item)
             if attempts == 1 or isinstance(outcome.error, RetryError | ConfigError):
                 raise _as_error(outcome)
-            if not done and _is_everyones(failures, slots()):
+            if not done and _have_one_cause(failures, slots()):
                 raise _as_error(failures[0])
-            logger.info("%s: %s is put aside: %s", label, outcome.name, outcome.reason)
+            logger.info(
+                "%s: %s failed and is retried later: %s", label, outcome.name, outcome.reason
+            )
         left = again
     if failures:
         raise _partial(failures, done + len(failures), attempts, label)
 
 
-def _is_everyones(failures: Sequence[_Failure], slots: int) -> bool:
-    """Whether so much failed before anything was done that no item is to blame.
+def _have_one_cause(failures: Sequence[_Failure], slots: int) -> bool:
+    """Whether so many items failed before any succeeded that none of them is to blame.
 
-    A worker that dies takes all items with it that it holds, so deaths have to come twice over.
+    A worker that dies takes with it all items that it holds, so twice as many deaths are needed.
     """
-    limit = max(EVERYONES, slots)
+    limit = max(COMMON_CAUSE, slots)
     raised = sum(not failure.is_death for failure in failures)
     return raised >= limit or len(failures) >= 2 * limit
 
@@ -189,7 +201,7 @@ def _as_error(failure: _Failure) -> Exception:
     if not failure.is_death:
         return failure.error
     error = RetryError(
-        "the worker processes died one after the other, most likely for want of memory",
+        "the worker processes died one after the other, probably out of memory",
         got=failure.name,
         fix=f"{AGAIN} with fewer --workers",
     )
@@ -205,7 +217,7 @@ def _partial(failures: Sequence[_Failure], total: int, attempts: int, label: str
         failures=[(failure.name, failure.reason) for failure in failures],
         where=label,
         got=named + more,
-        fix=f"see to the reasons and {AGAIN}; the rest is kept",
+        fix=f"remove the causes and {AGAIN}; the rest is kept",
     )
     error.__cause__ = failures[0].error
     return error
@@ -221,6 +233,7 @@ def _outcomes[T, R](
 
     def fill() -> None:
         for item in islice(waiting, max(0, slots() - len(item_of))):
+            # Not pure: equal items are separate work. No retries: they are counted here.
             future = client.submit(function, item, pure=False, retries=0)
             item_of[future.key] = item
             future.add_done_callback(finished.put)
@@ -237,13 +250,17 @@ def _outcomes[T, R](
         outcome = _outcome(future, item, watch)
         future.release()
         watch.rest()
-        fill()
+        fill()  # the cluster works on while the caller uses the result
         yield item, outcome
         fill()  # the caller may have used results that waited
 
 
 def _outcome(future: Any, item: object, watch: _Watch) -> Any:
-    """The result or what came instead; a result whose worker has died since is awaited anew."""
+    """The result, or the failure in its place.
+
+    A result can be lost after it was announced, with the worker that held it; Dask computes it
+    again, so it is awaited again.
+    """
     from distributed.client import FutureCancelledError
 
     while True:
@@ -259,7 +276,7 @@ def _outcome(future: Any, item: object, watch: _Watch) -> Any:
 
 
 class _Slots:
-    """How many items may be with the cluster: more when workers join it, fewer when they leave."""
+    """How many items the cluster may hold: more when workers join it, fewer when they leave."""
 
     def __init__(self, client: Client, waiting: Callable[[], int]) -> None:
         self._client, self._waiting = client, waiting
@@ -277,21 +294,21 @@ def _one() -> int:
 
 
 class _Watch:
-    """Notices when no worker is left to wait for."""
+    """Notices when no worker is left."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._idle_since: float | None = None
 
     def rest(self) -> None:
-        """Take note of a result."""
+        """Note that a result came."""
         self._idle_since = None
 
     def look(self) -> None:
-        """Look whether a worker is at work.
+        """Check that some worker runs.
 
         Raises:
-            RetryError: none has been for a while.
+            RetryError: none has for a minute.
         """
         if self._someone_works():
             self._idle_since = None
@@ -299,9 +316,9 @@ class _Watch:
             self._idle_since = time.monotonic()
         elif time.monotonic() - self._idle_since > STALL_S:
             raise RetryError(
-                "no Dask worker has been there to work",
+                "no Dask worker is running",
                 got=f"none for {STALL_S:.0f} s",
-                fix=f"see that workers run and have memory, then {AGAIN}",
+                fix=f"check that workers run and have memory, then {AGAIN}",
             )
 
     def _someone_works(self) -> bool:

@@ -1,4 +1,4 @@
-"""What a step was made from and what it left: the record that decides "unchanged"."""
+"""The record of a finished step: its inputs, options and outputs decide "unchanged, skipped"."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any
 from geoseg import files
 from geoseg.remote import Place
 
+# Packages that results depend on; workers with other versions of them are refused.
 PACKAGES = (
     "geoseg", "torch", "torchgeo", "rasterio", "shapely", "numpy", "dask", "distributed",
     "onnxruntime", "openvino",
@@ -26,15 +27,15 @@ class Record:
     """A finished step.
 
     Attributes:
-        step: its name.
-        key: hash of everything that made it.
+        step: the step's name.
+        key: hash of everything that the result depends on.
         inputs: path, size in bytes and sha256 of each input file.
         options: the resolved options.
         outputs: sha256 by path, relative to the record's folder.
-        counts: what was done and what was skipped.
-        seconds: wall time.
-        finished: UTC time.
-        versions: of Python, geoseg and what it stands on.
+        counts: what was done and what was skipped, by name.
+        seconds: wall time of the last run; earlier, interrupted ones do not count.
+        finished: UTC time in ISO 8601.
+        versions: of Python, geoseg and the packages it computes with.
     """
 
     step: str
@@ -48,7 +49,7 @@ class Record:
     versions: Mapping[str, str] = field(default_factory=dict)
 
     def stands(self, folder: Path, key: str) -> bool:
-        """Whether the outputs in ``folder`` are those of ``key``, byte for byte."""
+        """Whether ``folder`` holds the outputs of ``key``, byte for byte."""
         return self.key == key and all(
             (folder / name).is_file() and files.sha256(folder / name) == digest
             for name, digest in self.outputs.items()
@@ -56,9 +57,13 @@ class Record:
 
 
 def describe_inputs(places: Iterable[Place]) -> list[dict[str, Any]]:
-    """Path, size and sha256 of each input file; folders stand for the files in them.
+    """Path, size and sha256 of each input file, and of each file in folders.
 
-    The sha256 of a file at an address is that of its name, size and version on the server.
+    A file on a server is not downloaded for its hash: name, size and version there are hashed
+    instead.
+
+    Raises:
+        OSError: a file cannot be read.
     """
     found: list[Place] = []
     for place in places:
@@ -70,13 +75,20 @@ def describe_inputs(places: Iterable[Place]) -> list[dict[str, Any]]:
 
 
 def unrepeatable() -> str:
-    """A key for what has no files to be recognised by: never the same twice."""
+    """A value for the options of inputs that nothing identifies: never the same twice."""
     return uuid.uuid4().hex
 
 
 def step_key(step: str, inputs: Iterable[Mapping[str, Any]], options: Mapping[str, Any]) -> str:
-    """The hash of everything that makes a step's result; where the inputs lie does not matter."""
+    """Hash of everything that a step's result depends on, whatever the inputs are called.
+
+    Args:
+        step: the step's name.
+        inputs: as `describe_inputs` returns them; only their hashes count.
+        options: everything else, as JSON values.
+    """
     digests = [each["sha256"] for each in inputs]
+    # Of geoseg alone: an update of torch does not make ten thousand finished maps stale.
     version = importlib.metadata.version("geoseg")
     return files.fingerprint([step, version, digests, options])
 
@@ -89,7 +101,7 @@ def _describe(place: Place) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, geoseg and what it stands on, as far as that is installed here."""
+    """Versions of Python, geoseg and the installed packages that it computes with."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         with suppress(importlib.metadata.PackageNotFoundError):
@@ -98,7 +110,7 @@ def versions() -> dict[str, str]:
 
 
 def read_record(path: Path) -> Record | None:
-    """The record at ``path``, or None where there is none that can be read."""
+    """The record at ``path``; None where there is none or it cannot be read."""
     try:
         return Record(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):

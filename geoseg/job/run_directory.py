@@ -24,18 +24,17 @@ from geoseg.job.record import (
     versions,
     write_record,
 )
+from geoseg.layout import RECORD, work_folder, work_folders
 from geoseg.options import Options
 from geoseg.remote import Place
 
 logger = logging.getLogger(__name__)
-RECORD = "run.json"
-WORK = ".work-"
 SPARE = 1.3
-"""How much more room than a run needs has to be free."""
+"""The disk must have this many times the room that a run needs: estimates err, and others write."""
 
 
 class RunOptions(Options):
-    """How a run treats what stands in its output directory; shared by every step that has one."""
+    """How a run treats existing outputs; shared by every step that writes a directory."""
 
     overwrite: bool = False
     """Start again: ignore what an earlier run left."""
@@ -48,12 +47,12 @@ class Run:
     Attributes:
         step: the step's name.
         folder: the output directory.
-        key: hash of inputs, options and version; parts of another key are never used.
+        key: hash of inputs, options and version; parts with another key are never used.
         inputs: path, size and sha256 of each input.
         options: the resolved options.
-        outputs: names of the files a finished run leaves, relative to the folder.
+        outputs: names of the files that a finished run leaves, relative to the folder.
         done: the record of a finished run with this key whose outputs are all in place, or None.
-        counts: what was done and what was skipped; the step fills it.
+        counts: what was done and what was skipped, by name; the step fills it.
     """
 
     step: str
@@ -68,21 +67,21 @@ class Run:
 
     @property
     def work(self) -> Path:
-        """The directory for parts of this key; it goes when the run is finished."""
-        return self.folder / f"{WORK}{self.key[:16]}"
+        """The directory for parts with this key; removed when the run is finished."""
+        return work_folder(self.folder, self.key)
 
     def ledger(self) -> Ledger:
-        """The ledger of this key's parts."""
+        """The ledger of the parts with this key; opening it makes the directory."""
         return Ledger(self.work)
 
     def require_space(self, needed: int) -> None:
-        """Refuse to begin what the disk has no room for.
+        """Check that the disk has room for what the run will write.
 
         Args:
             needed: bytes that the run will write, at most.
 
         Raises:
-            RetryError: less is free than 1.3 times that.
+            RetryError: less than 1.3 times that is free.
         """
         free = shutil.disk_usage(self.folder).free
         if free < SPARE * needed:
@@ -95,7 +94,14 @@ class Run:
             )
 
     def finish(self) -> Record:
-        """Write run.json over the outputs and remove all parts."""
+        """Hash the outputs, write run.json and remove all parts.
+
+        The record comes last: a run that is killed before it is not done, whatever files it left.
+
+        Raises:
+            OSError: an output is missing.
+            RetryError: the disk is full.
+        """
         record = Record(
             step=self.step,
             key=self.key,
@@ -128,14 +134,14 @@ def open_run(
     Args:
         step: the step's name.
         folder: the output directory; made if need be.
-        inputs: the files (or folders) the result is made from.
-        options: everything else it is made from, as JSON values.
-        outputs: names of the files the run will leave, relative to the folder.
-        overwrite: whether to do everything anew; outputs stand until others replace them.
+        inputs: the files (or folders) that the result is made from.
+        options: everything else that it depends on, as JSON values.
+        outputs: names of the files that the run will leave, relative to the folder.
+        overwrite: whether to do everything again; outputs stay until new ones replace them.
 
     Raises:
         OutputError: the folder cannot be written, is an input, or another run holds it.
-        RetryError: the folder was removed while the run went on.
+        RetryError: the folder was removed during the run.
     """
     paths = list(inputs)
     taken = {folder.resolve(), *((folder / name).resolve() for name in outputs)}
@@ -149,6 +155,7 @@ def open_run(
     except OSError as error:
         raise OutputError("cannot be made", where=folder, got=error.strerror) from error
     with lock(folder) as held:
+        # Inputs are hashed under the lock, so that two runs never work on one key side by side.
         for name in (RECORD, *outputs):
             files.clear_leftovers(folder / name)
         if overwrite:
@@ -163,15 +170,16 @@ def open_run(
         try:
             yield Run(step, folder, key, described, options, outputs, done)
         except (OSError, GeosegError) as error:
+            # Where the lock is gone, so is the folder: that is the cause, whatever failed first.
             if held.stands():
                 raise
             raise RetryError(
-                "was removed while the run went on",
+                "was removed during the run",
                 where=folder,
                 fix="run the same command again",
             ) from error
 
 
 def _remove_parts(folder: Path) -> None:
-    for leftover in folder.glob(f"{WORK}*"):
+    for leftover in work_folders(folder):
         files.remove(leftover)

@@ -1,1 +1,1 @@
-"""A finished map: its files, what belongs to them, and how they are read back."""
+"""Finished maps: their files, the layers that belong to them, and reading them back."""

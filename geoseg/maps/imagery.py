@@ -1,4 +1,4 @@
-"""The scene below a map: its file, or a VRT that brings three bands in several files together."""
+"""The image under a map: the scene's file, or a VRT that joins three single-band files."""
 
 from __future__ import annotations
 
@@ -13,57 +13,74 @@ from affine import Affine
 from geoseg import files, grid
 from geoseg.errors import GeosegError
 from geoseg.job import Record
+from geoseg.layout import ARRANGED_IMAGERY
 from geoseg.raster import FileSource
 from geoseg.raster.drivers import SUFFIXES
 from geoseg.render import true_colour
 
 logger = logging.getLogger(__name__)
-ARRANGED = "imagery.vrt"
-TYPES = {
+GDAL_TYPES = {
     "uint8": "Byte", "int8": "Int8", "uint16": "UInt16", "int16": "Int16", "uint32": "UInt32",
     "int32": "Int32", "float32": "Float32", "float64": "Float64",
 }  # fmt: skip
-"""What GDAL calls the types of pixels."""
+"""Names of GDAL's GDALDataType by NumPy dtype."""
 COLOURS = ("Red", "Green", "Blue")
 
 
-def imagery_of(record: Record | None, given: Path | None) -> tuple[FileSource, ...]:
-    """The raster that was mapped, or the files of its red, green and blue; empty without any.
+def open_imagery(folder: Path, record: Record | None, given: Path | None) -> FileSource | None:
+    """Open the image that lies under a map.
 
-    Raises:
-        RasterError: the raster that was given cannot be read.
-    """
-    if given is not None:
-        return (_placed(given),)
-    try:
-        return tuple(map(_placed, _scene(record)))
-    except (GeosegError, OSError) as error:
-        logger.info("the project is without imagery: %s", error)
-        return ()
-
-
-def write_arranged(
-    folder: Path, sources: Sequence[FileSource], nodata: float | None
-) -> Path | None:
-    """Write a VRT of red, green and blue on the finest grid of the three.
+    A scene that is one file per band, as Sentinel-2 products are, is joined in a VRT: QGIS shows
+    colours of one raster only.
 
     Args:
-        folder: where imagery.vrt goes.
-        sources: rasters of one band.
-        nodata: what the files do not say.
+        folder: the map directory, where imagery.vrt goes.
+        record: the run that made the map; its inputs name the scene.
+        given: the image to take instead.
 
     Returns:
-        The VRT; None where the files lie in different CRSs, are turned, or are of other types.
+        The image; None, and a line in the log, where the scene is gone or cannot be shown.
+
+    Raises:
+        RasterError: the given image cannot be read.
+    """
+    if given is not None:
+        return _open(given)
+    try:
+        sources = [_open(path) for path in _scene_paths(record)]
+    except (GeosegError, OSError) as error:
+        logger.info("the project is without imagery: %s", error)
+        return None
+    if len(sources) != len(COLOURS) or record is None:
+        return sources[0] if sources else None
+    joined = write_vrt(folder, sources, record.options.get("nodata"))
+    return FileSource(joined) if joined else None
+
+
+def write_vrt(folder: Path, sources: Sequence[FileSource], nodata: float | None) -> Path | None:
+    """Join red, green and blue in a VRT on the finest of their grids.
+
+    Args:
+        folder: where imagery.vrt goes; paths in it are relative to this folder.
+        sources: single-band rasters in the order red, green, blue.
+        nodata: no-data value of files that state none.
+
+    Returns:
+        The VRT; None where the rasters differ in CRS, are rotated, or have a type without a
+        GDAL name.
     """
     finest = min((each.geobox for each in sources), key=lambda box: abs(box.affine.determinant))
+    # SrcRect and DstRect can shift and scale a band, not turn or reproject it.
     plain = all(
         each.geobox.crs == finest.crs
         and each.geobox.affine.is_rectilinear
-        and str(each.dtype) in TYPES
+        and str(each.dtype) in GDAL_TYPES
         for each in sources
     )
     if not plain:
-        logger.info("the project is without imagery: its bands do not lie on like grids")
+        logger.info(
+            "the project is without imagery: its bands differ in CRS or type, or are rotated"
+        )
         return None
     bands = "".join(
         _band(number, each, finest.affine, folder, nodata)
@@ -71,7 +88,7 @@ def write_arranged(
     )
     height, width = finest.shape
     transform = ", ".join(repr(float(value)) for value in finest.affine.to_gdal())
-    path = folder / ARRANGED
+    path = folder / ARRANGED_IMAGERY
     files.write_bytes(
         path,
         f'<VRTDataset rasterXSize="{width}" rasterYSize="{height}">'
@@ -81,21 +98,24 @@ def write_arranged(
     return path
 
 
-def _scene(record: Record | None) -> list[Path]:
-    """The rasters that the record names, if they are one file or one for each band."""
+def _scene_paths(record: Record | None) -> list[Path]:
+    """The scene's one raster, or its files of red, green and blue; empty where it is neither.
+
+    A record lists a VRT's sources after the VRT, so the first raster is the scene there too.
+    """
     if record is None or record.step != "predict":
         return []
     paths = [Path(each["path"]) for each in record.inputs]
-    found = [path for path in paths if path.suffix.lower() in SUFFIXES]
-    names = record.options.get("scene") or []
-    if len(found) == len(names) and len(found) > 1:
-        return [found[position] for position in true_colour(names)]
-    whole = len(found) == 1 or (found and found[0].suffix.lower() == ".vrt")
-    return found[:1] if whole else []
+    rasters = [path for path in paths if path.suffix.lower() in SUFFIXES]
+    bands = record.options.get("scene") or []
+    if len(rasters) == len(bands) and len(rasters) > 1:
+        return [rasters[position] for position in true_colour(bands)]
+    whole = len(rasters) == 1 or (rasters and rasters[0].suffix.lower() == ".vrt")
+    return rasters[:1] if whole else []
 
 
-def _placed(path: Path) -> FileSource:
-    """A raster that can be opened and lies somewhere."""
+def _open(path: Path) -> FileSource:
+    """Open a raster now: a FileSource alone opens its file only when it is first used."""
     source = FileSource(path)
     assert source.bands, "a raster has bands, or cannot be opened"
     return source
@@ -111,7 +131,7 @@ def _band(
     empty = source.bands[0].nodata if nodata is None else nodata
     name = Path(os.path.relpath(source.path.resolve(), folder.resolve())).as_posix()
     return (
-        f'<VRTRasterBand dataType="{TYPES[str(source.dtype)]}" band="{number}">'
+        f'<VRTRasterBand dataType="{GDAL_TYPES[str(source.dtype)]}" band="{number}">'
         f"<Description>{escape(source.path.stem)}</Description>"
         + ("" if empty is None else f"<NoDataValue>{empty!r}</NoDataValue>")
         + f"<ColorInterp>{COLOURS[number - 1]}</ColorInterp><SimpleSource>"

@@ -1,4 +1,4 @@
-"""A finished map, read back lazily as xarray."""
+"""Finished maps read back lazily, with xarray."""
 
 from __future__ import annotations
 
@@ -22,23 +22,24 @@ CLASSES, CONFIDENCE, PROBABILITIES = "classes", "confidence", "probabilities"
 SCHEME = "classes.yaml"
 AGAIN = "make the map again with geoseg predict"
 CHUNK = 4 * BLOCK
-"""Side of the chunks: whole blocks, 4 MiB of one band."""
+"""Side of the chunks: whole blocks of the files, 4 MiB of one band."""
 
 
 def open_map(path: str | Path) -> xr.Dataset:
-    """Open a map as an xarray.Dataset that reads only what is computed.
+    """Open a map as an xarray.Dataset, which reads a chunk only when it is computed.
 
     Args:
         path: the map directory, or the classes.tif in it.
 
     Returns:
-        ``classes`` (y, x), class ids, 255 where there is no data; ``confidence`` (y, x), percent;
-        and, where the map has them, ``probabilities`` (class, y, x), percent. All are uint8 and
-        backed by dask; both ``.odc.geobox`` and ``.rio.crs`` know where they lie.
-        ``classes.attrs`` holds the class names and colours by id.
+        ``classes`` (y, x), class ids, 255 without data; ``confidence`` (y, x), percent; and,
+        where the map has them, ``probabilities`` (class, y, x), percent. All are uint8 Dask
+        arrays, georeferenced for ``.odc.geobox`` and ``.rio.crs``. ``classes.attrs`` holds the
+        class names and colours by id.
 
     Raises:
-        RasterError: the path is no finished map, or a file of it lies on another grid.
+        RasterError: the path is not a finished map, or one of its files is on another grid.
+        ClassError: its classes.yaml is not a class file.
 
     Example:
         >>> import geoseg
@@ -67,14 +68,14 @@ def _folder(path: Path) -> Path:
         return folder
     if folder.is_dir() and any(folder.glob(".work-*")):
         raise RasterError(
-            "holds a map that is not finished", where=path, fix="run the same geoseg predict again"
+            "holds an unfinished map", where=path, fix="run the same geoseg predict again"
         )
     raise RasterError(
         "is not a map",
         where=path,
         got=f"no {' and no '.join(missing)} in it" if folder.is_dir() else "no such folder",
         wanted="a folder that geoseg predict has written",
-        fix="give its -o",
+        fix="give the folder of its -o",
     )
 
 
@@ -107,7 +108,10 @@ def _layer(path: Path, name: str, scheme: ClassScheme, geobox: GeoBox) -> xr.Dat
 
 
 def _data(path: Path) -> Any:
-    """The bands as a dask array. rioxarray's threads take turns at one handle: no wrong pixels."""
+    """The bands as a Dask array.
+
+    rioxarray reads through one handle behind a lock, so that chunks may be computed in threads.
+    """
     import rasterio
     import rioxarray
     import xarray as xr
@@ -124,10 +128,10 @@ def _data(path: Path) -> Any:
 
 
 def _attributes(path: Path, name: str, scheme: ClassScheme) -> dict[str, Any]:
-    """What the CF conventions ask for, and the classes in plain lists.
+    """Attributes of the CF conventions, and the classes as plain lists.
 
-    The no-data value stands here and not in the encoding: there it would say that 255 has become
-    NaN in memory, and ``.rio.nodata`` fails on a uint8 array that claims that.
+    The no-data value is an attribute, not an encoding: as an encoding it would mean that 255 is
+    NaN in memory, and ``.rio.nodata`` fails on a uint8 array with such an encoding.
     """
     nodata = {"_FillValue": np.uint8(IGNORE)}
     if name != CLASSES:

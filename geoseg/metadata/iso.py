@@ -1,4 +1,4 @@
-"""ISO 19139: the record of a map that metadata catalogs such as GeoNetwork take."""
+"""ISO 19139: the record of a map for metadata catalogs such as GeoNetwork."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from xml.etree.ElementTree import Element
 
 from geoseg import files, grid, ground
 from geoseg.classes import IGNORE
-from geoseg.maps.contents import CLASSES, CONFIDENCE, Contents
-from geoseg.metadata.facts import finished, href, lineage, name_of, parts
+from geoseg.layout import CLASSES, CONFIDENCE, ISO_RECORD
+from geoseg.maps.contents import Contents
+from geoseg.maps.links import href
 from geoseg.metadata.iso_elements import SPACES, UNKNOWN, coded, day, node, second, text
 from geoseg.metadata.iso_identification import identification, party
-from geoseg.metadata.xml import as_bytes
+from geoseg.metadata.record_fields import finished_at, lineage, listed_files, record_id
+from geoseg.xmlfile import as_bytes
 
-METADATA = "metadata.xml"
 HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
 LANGUAGES = "http://www.loc.gov/standards/iso639-2/"
 FORMATS = {
@@ -29,8 +30,13 @@ def write_iso(contents: Contents) -> list[Path]:
 
     Returns:
         metadata.xml.
+
+    Raises:
+        GridError: the map's CRS is not tied to the ground.
+        OutputError: the folder cannot be written to.
+        RetryError: the disk is full.
     """
-    path = contents.folder / METADATA
+    path = contents.folder / ISO_RECORD
     files.write_bytes(path, as_bytes(_record(contents), HEAD))
     return [path]
 
@@ -39,12 +45,12 @@ def _record(contents: Contents) -> Element:
     english = node("gmd:LanguageCode", "English", codeList=LANGUAGES, codeListValue="eng")
     root = node(
         "gmd:MD_Metadata",
-        text("gmd:fileIdentifier", name_of(contents)),
+        text("gmd:fileIdentifier", record_id(contents)),
         node("gmd:language", english),
         coded("gmd:characterSet", "MD_CharacterSetCode", "utf8"),
         coded("gmd:hierarchyLevel", "MD_ScopeCode", "dataset"),
         node("gmd:contact", party(contents)),
-        node("gmd:dateStamp", node("gco:Date", day(finished(contents)))),
+        node("gmd:dateStamp", node("gco:Date", day(finished_at(contents)))),
         text("gmd:metadataStandardName", "ISO 19115:2003/19139"),
         text("gmd:metadataStandardVersion", "1.0"),
         node("gmd:spatialRepresentationInfo", _grid(contents)),
@@ -59,7 +65,7 @@ def _record(contents: Contents) -> Element:
 
 
 def _grid(contents: Contents) -> Element:
-    """Rows and columns, with the side of a pixel on the ground."""
+    """Rows and columns, and the size of a pixel in metres."""
     size = f"{ground.gsd_m(contents.geobox):.6g}"
     axes = (
         node(
@@ -83,7 +89,7 @@ def _grid(contents: Contents) -> Element:
 
 
 def _reference_system(contents: Contents) -> Element:
-    """The CRS by its code or, without one, in full."""
+    """The CRS by its authority code; as WKT without one."""
     crs = grid.crs_of(contents.geobox).proj
     space, code = crs.to_authority(min_confidence=100) or ("WKT", crs.to_wkt())
     return node(
@@ -96,7 +102,7 @@ def _reference_system(contents: Contents) -> Element:
 
 
 def _rasters(contents: Contents) -> Iterator[Element]:
-    """What a pixel of each raster means."""
+    """The meaning of pixel values, for each raster."""
     listed = [*enumerate(contents.scheme.names), (IGNORE, "not mapped")]
     meanings = {
         CLASSES: ("; ".join(f"{i} = {name}" for i, name in listed), "thematicClassification"),
@@ -113,7 +119,7 @@ def _rasters(contents: Contents) -> Iterator[Element]:
 
 
 def _distribution(contents: Contents) -> Element:
-    found = list(parts(contents))
+    found = list(listed_files(contents))
     suffixes = dict.fromkeys(each.path.suffix.lower() for each in found)
     formats = (
         node("gmd:MD_Format", text("gmd:name", FORMATS[suffix]), node("gmd:version", **UNKNOWN))
@@ -142,7 +148,7 @@ def _distribution(contents: Contents) -> Element:
 
 
 def _quality(contents: Contents) -> Element:
-    """What the map was made from and with."""
+    """Lineage: inputs, software and run."""
     scope = coded("gmd:level", "MD_ScopeCode", "dataset")
     made = node("gmd:LI_Lineage", text("gmd:statement", lineage(contents)))
     record = contents.record
@@ -151,7 +157,7 @@ def _quality(contents: Contents) -> Element:
         step = node(
             "gmd:LI_ProcessStep",
             text("gmd:description", f"geoseg {record.step}, run {record.key}, with {software}"),
-            node("gmd:dateTime", node("gco:DateTime", second(finished(contents)))),
+            node("gmd:dateTime", node("gco:DateTime", second(finished_at(contents)))),
         )
         made.append(node("gmd:processStep", step))
         for each in record.inputs:

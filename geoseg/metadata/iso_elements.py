@@ -1,4 +1,4 @@
-"""Elements of ISO 19139 by their names with prefix."""
+"""Building blocks of ISO 19139 documents."""
 
 from __future__ import annotations
 
@@ -10,14 +10,20 @@ SPACES = {
     "xmlns:gco": "http://www.isotc211.org/2005/gco",
     "xmlns:gml": "http://www.opengis.net/gml/3.2",
 }
-"""What the prefixes stand for; belongs to the root element."""
+"""Namespace declarations, for the root element."""
 CODES = "http://standards.iso.org/iso/19139/resources/gmxCodelists.xml"
 UNKNOWN = {"gco:nilReason": "unknown"}
-"""Of an element that has to be there, and of which nothing is known."""
+"""Attribute of a mandatory element whose content is unknown."""
 
 
 def node(name: str, *inside: Element | str, **attributes: str) -> Element:
-    """An element with its text or its children."""
+    """An element with text or children.
+
+    Args:
+        name: name with prefix, such as "gmd:title".
+        inside: its text, or its children in order.
+        attributes: its attributes.
+    """
     made = Element(name, attributes)
     for each in inside:
         if isinstance(each, str):
@@ -28,21 +34,27 @@ def node(name: str, *inside: Element | str, **attributes: str) -> Element:
 
 
 def text(name: str, content: str) -> Element:
-    """A text."""
+    """An element with a character string."""
     return node(name, node("gco:CharacterString", content))
 
 
 def coded(name: str, kind: str, value: str) -> Element:
-    """A value of one of ISO's code lists."""
+    """An element with a value from a code list of ISO 19139.
+
+    Args:
+        name: name with prefix.
+        kind: name of the code list.
+        value: the value.
+    """
     listed = f"{CODES}#{kind}"
     return node(name, node(f"gmd:{kind}", value, codeList=listed, codeListValue=value))
 
 
 def day(moment: datetime) -> str:
-    """A date in UTC."""
+    """Format a date in UTC."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d")
 
 
 def second(moment: datetime) -> str:
-    """A date and time in UTC."""
+    """Format a date and time in UTC."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,4 +1,4 @@
-"""ISO 19139: what a map is, where and when, and who may use it."""
+"""ISO 19139: identification of a map, with place, time, contact and licence."""
 
 from __future__ import annotations
 
@@ -7,20 +7,31 @@ from xml.etree.ElementTree import Element
 
 from geoseg import ground
 from geoseg.maps.contents import Contents
-from geoseg.metadata.facts import bbox, finished, footprint, lineage, name_of, taken
 from geoseg.metadata.iso_elements import UNKNOWN, coded, node, second, text
+from geoseg.metadata.record_fields import (
+    acquired_at,
+    bbox,
+    finished_at,
+    footprint,
+    lineage,
+    record_id,
+)
 
 
 def identification(contents: Contents) -> Element:
-    """Title, abstract, classes, licence, resolution, place and time of a map."""
+    """Title, abstract, classes, licence, resolution, place and time of a map.
+
+    Raises:
+        GridError: the map's CRS is not tied to the ground.
+    """
     names = contents.scheme.names
-    made = finished(contents)
+    made = finished_at(contents)
     abstract = f"A map of {', '.join(names)}. {lineage(contents)}"
-    credit = contents.options.credits
+    credit = contents.description.credits
     resolution = node("gco:Distance", f"{ground.gsd_m(contents.geobox):.6g}", uom="m")
     return node(
         "gmd:MD_DataIdentification",
-        node("gmd:citation", _citation(contents.title, made, name_of(contents))),
+        node("gmd:citation", _citation(contents.title, made, record_id(contents))),
         text("gmd:abstract", abstract),
         *([text("gmd:credit", credit)] if credit else []),
         coded("gmd:status", "MD_ProgressCode", "completed"),
@@ -33,7 +44,7 @@ def identification(contents: Contents) -> Element:
                 coded("gmd:type", "MD_KeywordTypeCode", "theme"),
             ),
         ),
-        node("gmd:resourceConstraints", _licence(contents.options.license)),
+        node("gmd:resourceConstraints", _licence(contents.description.license)),
         coded("gmd:spatialRepresentationType", "MD_SpatialRepresentationTypeCode", "grid"),
         node(
             "gmd:spatialResolution",
@@ -71,9 +82,9 @@ def _licence(licence: str) -> Element:
 
 
 def _extent(contents: Contents) -> Element:
-    """Where in degrees, and when the scene was taken."""
+    """Bounding box in degrees, and acquisition time of the scene."""
     west, south, east, north = (repr(side) for side in bbox(footprint(contents)))
-    moment = second(taken(contents))
+    moment = second(acquired_at(contents))
     sides = (
         ("gmd:westBoundLongitude", west), ("gmd:eastBoundLongitude", east),
         ("gmd:southBoundLatitude", south), ("gmd:northBoundLatitude", north),
@@ -101,11 +112,11 @@ def _extent(contents: Contents) -> Element:
 
 
 def party(contents: Contents) -> Element:
-    """Who to ask, as far as the options say."""
-    who = contents.options.credits
+    """The point of contact; unknown without credits."""
+    organisation = contents.description.credits
     name = "gmd:organisationName"
     return node(
         "gmd:CI_ResponsibleParty",
-        text(name, who) if who else node(name, **UNKNOWN),
+        text(name, organisation) if organisation else node(name, **UNKNOWN),
         coded("gmd:role", "CI_RoleCode", "pointOfContact"),
     )

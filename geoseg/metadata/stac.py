@@ -1,4 +1,4 @@
-"""STAC: what a catalog has to know of a map, of the files beside it, and of the model."""
+"""STAC: an item for a map, items for its models, and their collection."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ from pystac.extensions.raster import DataType, RasterBand, RasterExtension, Samp
 
 from geoseg import files, grid
 from geoseg.classes import IGNORE
-from geoseg.maps.contents import CLASSES, CONFIDENCE, Contents
-from geoseg.metadata.facts import (
+from geoseg.layout import CLASSES, CONFIDENCE, STAC_COLLECTION, STAC_ITEM
+from geoseg.maps.contents import Contents
+from geoseg.maps.links import href
+from geoseg.metadata.record_fields import (
+    acquired_at,
     bbox,
-    classes_of,
-    finished,
+    classification,
+    finished_at,
     footprint,
-    href,
     lineage,
-    name_of,
-    parts,
-    taken,
+    listed_files,
+    record_id,
 )
 from geoseg.metadata.stac_model import model_items
 
-ITEM, COLLECTION = "item.json", "collection.json"
 PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
 
 
@@ -52,20 +52,27 @@ def write_stac(contents: Contents) -> list[Path]:
     """Write a STAC item for a map, one for each model that made it, and their collection.
 
     Returns:
-        item.json, collection.json and the model files.
+        item.json, collection.json and the items of the models.
+
+    Raises:
+        GridError: the map's CRS is not tied to the ground.
+        RasterError: the imagery cannot be read.
+        OutputError: the folder cannot be written to.
+        RetryError: the disk is full.
     """
-    item, models = _item(contents), model_items(contents, name_of(contents))
+    item, models = _item(contents), model_items(contents, record_id(contents))
     collection = _collection(contents, item)
-    for name in (ITEM, *models):
+    for name in (STAC_ITEM, *models):
         collection.add_link(Link("item", f"./{name}", MediaType.GEOJSON))
     for described in (item, *models.values()):
         described.collection_id = collection.id
         for relation in ("root", "parent", "collection"):
-            described.add_link(Link(relation, f"./{COLLECTION}", MediaType.JSON))
+            described.add_link(Link(relation, f"./{STAC_COLLECTION}", MediaType.JSON))
     for name in models:
         item.add_link(Link("derived_from", f"./{name}", MediaType.GEOJSON))
-    written: dict[str, STACObject] = {ITEM: item, COLLECTION: collection, **models}
+    written: dict[str, STACObject] = {STAC_ITEM: item, STAC_COLLECTION: collection, **models}
     for name, each in written.items():
+        # No self links: these are absolute, and wrong once the folder is moved.
         content = each.to_dict(include_self_link=False, transform_hrefs=False)
         files.write_json(contents.folder / name, content)
     return [contents.folder / name for name in written]
@@ -74,14 +81,15 @@ def write_stac(contents: Contents) -> list[Path]:
 def _item(contents: Contents) -> Item:
     geometry = footprint(contents)
     item = Item(
-        name_of(contents), shapely.geometry.mapping(geometry), bbox(geometry), taken(contents),
-        {"title": contents.title, "created": _text(finished(contents)), **_processing(contents)},
+        record_id(contents), shapely.geometry.mapping(geometry), bbox(geometry),
+        acquired_at(contents),
+        {"title": contents.title, "created": _text(finished_at(contents)), **_processing(contents)},
     )  # fmt: skip
     item.stac_extensions.append(PROCESSING)
     _project(contents, item)
-    for part in parts(contents):
-        place = href(part.path, contents.folder)
-        item.add_asset(part.key, Asset(place, part.title, media_type=part.media, roles=[part.role]))
+    for each in listed_files(contents):
+        link = href(each.path, contents.folder)
+        item.add_asset(each.key, Asset(link, each.title, media_type=each.media, roles=[each.role]))
     _describe_rasters(contents, item)
     if contents.imagery is not None and isinstance(contents.imagery.path, Path):
         scene = href(contents.imagery.path, contents.folder)
@@ -108,7 +116,7 @@ def _project(contents: Contents, item: Item) -> None:
 
 
 def _describe_rasters(contents: Contents, item: Item) -> None:
-    """Bands, classes and checksums of the rasters; checksums of the polygons."""
+    """Add bands and classes to the rasters, and checksums to rasters and polygons."""
     band = RasterBand.create(
         nodata=IGNORE, sampling=Sampling.AREA, data_type=DataType.UINT8,
         spatial_resolution=_resolution(contents),
@@ -120,32 +128,33 @@ def _describe_rasters(contents: Contents, item: Item) -> None:
         bands = [RasterBand({**band.to_dict(), **({"unit": unit} if unit else {})})] * count
         RasterExtension.ext(asset, add_if_missing=True).apply(bands)
     pixels = contents.record.counts.get("pixels", {}) if contents.record else {}
-    classes = classes_of(contents.scheme, dict(pixels))
+    classes = classification(contents.scheme, dict(pixels))
     ClassificationExtension.ext(item.assets["classes"], add_if_missing=True).apply(classes)
     known = dict(contents.record.outputs) if contents.record else {}
-    for part in parts(contents):
-        if part.role == "data":
-            digest = known.get(part.path.name) or files.sha256(part.path)
-            described = FileExtension.ext(item.assets[part.key], add_if_missing=True)
-            described.apply(checksum=f"1220{digest}", size=part.path.stat().st_size)
+    for each in listed_files(contents):
+        if each.role == "data":
+            digest = known.get(each.path.name) or files.sha256(each.path)
+            described = FileExtension.ext(item.assets[each.key], add_if_missing=True)
+            # A multihash: 12 is sha2-256, and 20 its length of 32 bytes.
+            described.apply(checksum=f"1220{digest}", size=each.path.stat().st_size)
 
 
 def _resolution(contents: Contents) -> float:
-    """Side of a pixel in the units of the CRS."""
+    """Width of a pixel in units of the CRS."""
     a, _, _, d, *_ = contents.geobox.affine
     return float(np.hypot(a, d))
 
 
 def _collection(contents: Contents, item: Item) -> Collection:
     assert item.bbox is not None, "a map has a place"
-    producer = contents.options.credits
+    producer = contents.description.credits
     code = item.properties.get("proj:code")
     collection = Collection(
         f"{item.id}-collection",
         f"{contents.title}: a map of {', '.join(contents.scheme.names)}.",
         Extent(SpatialExtent([item.bbox]), TemporalExtent([[item.datetime, item.datetime]])),
         title=contents.title,
-        license=contents.options.license,
+        license=contents.description.license,
         providers=[Provider(producer, roles=[ProviderRole.PRODUCER])] if producer else None,
         summaries=Summaries({"proj:code": [code]} if code else {}),
     )
@@ -155,7 +164,7 @@ def _collection(contents: Contents, item: Item) -> Collection:
         )
         for key, asset in item.assets.items()
     }
-    collection.add_link(Link("root", f"./{COLLECTION}", MediaType.JSON))
+    collection.add_link(Link("root", f"./{STAC_COLLECTION}", MediaType.JSON))
     return collection
 
 

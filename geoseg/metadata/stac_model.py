@@ -1,4 +1,4 @@
-"""STAC items of models, by the Machine Learning Model extension."""
+"""STAC items of models, by the Machine Learning Model extension (MLM)."""
 
 from __future__ import annotations
 
@@ -21,26 +21,31 @@ from pystac.extensions.mlm import (
 from pystac.extensions.raster import DataType
 
 from geoseg.classes import ClassScheme
-from geoseg.maps.contents import RECORD, Contents
-from geoseg.metadata.facts import classes_of, finished, href
+from geoseg.layout import RECORD, stac_models
+from geoseg.maps.contents import Contents, model_name
+from geoseg.maps.links import href
+from geoseg.metadata.record_fields import classification, finished_at
 
 FRAMEWORKS = {"forest": "Scikit-learn", "svm": "Scikit-learn", "threshold": "geoseg"}
 DIMENSIONS = ["batch", "channel", "height", "width"]
 
 
 def model_items(contents: Contents, name: str) -> dict[str, Item]:
-    """An item for each model that made the map, by file name: model.json, or model-1.json ..."""
-    found = contents.models
+    """An item for each model that made the map, by file name: model.json, or model-1.json ...
+
+    Args:
+        contents: the map.
+        name: id of the map's item, which ids of its models begin with.
+    """
+    files = stac_models(len(contents.models))
     return {
-        "model.json" if len(found) == 1 else f"model-{i}.json": _item(
-            contents, spec, f"{name}-m{i}"
-        )
-        for i, spec in enumerate(found, start=1)
+        file: _item(contents, spec, f"{name}-m{number}")
+        for number, (file, spec) in enumerate(zip(files, contents.models, strict=True), start=1)
     }
 
 
 def _item(contents: Contents, spec: Mapping[str, Any], name: str) -> Item:
-    item = Item(name, None, None, finished(contents), {"title": f"Model of {contents.title}"})
+    item = Item(name, None, None, finished_at(contents), {"title": f"Model of {contents.title}"})
     weights, kind = _weights(contents, spec)
     asset = Asset(weights, "Weights", media_type=kind, roles=["mlm:model"])
     item.add_asset("model", asset)
@@ -48,7 +53,7 @@ def _item(contents: Contents, spec: Mapping[str, Any], name: str) -> Item:
     version = (contents.record.versions if contents.record else {}).get("torch")
     MLMExtension.ext(item, add_if_missing=True).apply(
         name=f"geoseg-{name}",
-        architecture=" ".join(filter(None, (spec["architecture"], spec.get("backbone")))),
+        architecture=model_name(spec),
         tasks=[TaskType.SEMANTIC_SEGMENTATION],
         input=[_input(spec)],
         output=[_output(spec)],
@@ -62,7 +67,7 @@ def _item(contents: Contents, spec: Mapping[str, Any], name: str) -> Item:
 
 
 def _weights(contents: Contents, spec: Mapping[str, Any]) -> tuple[str, str]:
-    """The weights as the run read them; a model without any stands in the run's record."""
+    """Link and media type of the weights; a model without any is kept in the run's record."""
     digest = spec.get("weights_sha256")
     inputs = contents.record.inputs if contents.record else []
     for each in inputs:
@@ -82,7 +87,7 @@ def _input(spec: Mapping[str, Any]) -> ModelInput:
         for mean, std in scaling
     ]
     if each_band:
-        # one per band, as the extension has it; pystac 1.15 knows only one for all
+        # the extension has one per band, ModelInput.create of pystac 1.15 one for all bands
         made.properties["value_scaling"] = each_band
     return made
 
@@ -90,7 +95,7 @@ def _input(spec: Mapping[str, Any]) -> ModelInput:
 def _output(spec: Mapping[str, Any]) -> ModelOutput:
     scheme = ClassScheme.model_validate(spec["scheme"])
     shape = [-1, len(scheme.classes), -1, -1]
-    classes = classes_of(scheme, {})[:-1]
+    classes = classification(scheme, {})[:-1]
     for each in classes:
         # readers of this extension expect classes of version 1, which have no title
         each.title = None

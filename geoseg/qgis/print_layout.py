@@ -1,4 +1,4 @@
-"""A page to print: the map with title, legend, scale bar, north arrow and credits."""
+"""A print layout: the map with title, legend, scale bar, north arrow and credits."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from odc.geo.crs import CRS
 
 from geoseg import grid, ground
 from geoseg.errors import GridError
-from geoseg.maps.contents import Contents
-from geoseg.qgis.layers import ShownLayer, reference_system
+from geoseg.maps.contents import Contents, model_name
+from geoseg.qgis.project_layers import ProjectLayer, spatial_ref_sys
 
 type View = tuple[pyproj.CRS, tuple[float, float, float, float]]
-"""What the page shows: a CRS, and west, south, east and north in it."""
+"""Extent of the map item: a CRS, and west, south, east and north in it."""
 
 NAME = "Map"
 PAGE, MAP, PICTURE, LABEL, LEGEND, SCALE_BAR = 65638, 65639, 65640, 65641, 65642, 65646
-"""Kinds of items, QGIS's QgsLayoutItemRegistry::ItemType."""
+"""Types of items, from QgsLayoutItemRegistry::ItemType of QGIS."""
 LONG_MM, SHORT_MM = 297.0, 210.0
-"""Sides of A4."""
+"""Sides of an A4 page."""
 EDGE_MM, GAP_MM, HEAD_MM, FOOT_MM, LEGEND_MM = 12.0, 6.0, 14.0, 20.0, 58.0
-ROOM = 1.04
-"""How much more than the map the page shows."""
-MOST_DEG, MOST_NORTH_DEG = 6.0, 84.0
-"""How wide and how far from the equator UTM is used; it ends at 84 degrees."""
+MARGIN = 1.04
+"""Extent of the map item, in extents of the map."""
+UTM_WIDTH_DEG, UTM_NORTH_DEG = 6.0, 84.0
+"""Largest width and latitude at which UTM is used: a zone is 6 degrees wide and ends at 84."""
 NORTH_ARROW = ":/images/north_arrows/layout_default_north_arrow.svg"
 FONT = "Sans Serif"
 BOLD, NORMAL = 75, 50
-"""Weights of Qt 5 fonts, which newer versions read."""
+"""Font weights of Qt 5, which Qt 6 reads too."""
 CLASSES_IN_A_COLUMN = 24
 LETTERS_IN_A_ROW = 26
-"""Of a class's name at 10 points, in one column."""
+"""Length of a class name that fits one column at 10 points."""
 
 
 @dataclass(frozen=True)
 class Box:
-    """Where something stands on the page, in millimetres from its upper left corner."""
+    """Position and size of an item, in millimetres from the upper left corner of the page."""
 
     x: float
     y: float
@@ -47,15 +47,15 @@ class Box:
     height: float
 
 
-def layout_of(contents: Contents, classes: ShownLayer) -> Element:
-    """The page of a map.
+def print_layout(contents: Contents, classes: ProjectLayer) -> Element:
+    """The print layout of a map, on one A4 page.
 
     Args:
         contents: the map.
-        classes: the layer whose classes are the legend.
+        classes: the layer whose classes the legend lists.
     """
     crs, (west, south, east, north) = view = _view(contents)
-    page, frame = _arranged((east - west) / (north - south))
+    page, frame = _page_and_frame((east - west) / (north - south))
     column = Box(frame.x + frame.width + GAP_MM, frame.y, LEGEND_MM, frame.height)
     below = frame.y + frame.height + 3
     root = Element("Layout", name=NAME, units="mm", printResolution="300", worldFileMap="")
@@ -79,14 +79,15 @@ def layout_of(contents: Contents, classes: ShownLayer) -> Element:
     return root
 
 
-def _arranged(aspect: float) -> tuple[Box, Box]:
-    """The page, and on it the frame of a map that is so many times as wide as it is high."""
+def _page_and_frame(aspect: float) -> tuple[Box, Box]:
+    """The page, upright or landscape, and the frame of a map with this ratio of width to height."""
     best = None
     for width, height in ((LONG_MM, SHORT_MM), (SHORT_MM, LONG_MM)):
         across = width - 2 * EDGE_MM - GAP_MM - LEGEND_MM
         down = height - 2 * EDGE_MM - HEAD_MM - FOOT_MM
         high = min(down, across / aspect)
         frame = Box(EDGE_MM, EDGE_MM + HEAD_MM, high * aspect, high)
+        # Landscape, unless the map gets at least a fifth larger on an upright page.
         if best is None or frame.height > 1.2 * best[1].height:
             best = Box(0, 0, width, height), frame
     assert best is not None, "there are two pages to try"
@@ -94,10 +95,14 @@ def _arranged(aspect: float) -> tuple[Box, Box]:
 
 
 def _view(contents: Contents) -> View:
-    """The map in its own CRS; degrees of a small area in UTM, where squares are square."""
+    """The map in its own CRS; a small map in degrees in UTM, where squares are square."""
     crs, box = grid.crs_of(contents.geobox), grid.bounds(contents.geobox)
     west, south, east, north = box
-    if not crs.proj.is_geographic or east - west > MOST_DEG or max(-south, north) > MOST_NORTH_DEG:
+    if (
+        not crs.proj.is_geographic
+        or east - west > UTM_WIDTH_DEG
+        or max(-south, north) > UTM_NORTH_DEG
+    ):
         return crs.proj, box
     utm = CRS.utm(contents.geobox.extent).proj
     moved = pyproj.Transformer.from_crs(crs.proj, utm, always_xy=True).transform_bounds(*box)
@@ -105,11 +110,11 @@ def _view(contents: Contents) -> View:
 
 
 def _metres_across(view: View) -> float | None:
-    """What the page shows from left to right, on the ellipsoid; None without one."""
+    """Width of the map item on the ellipsoid in metres; None without an ellipsoid."""
     crs, (west, south, east, north) = view
     middle = (south + north) / 2
     try:
-        return ROOM * ground.distance_m(crs, (west, middle), (east, middle))
+        return MARGIN * ground.distance_m(crs, (west, middle), (east, middle))
     except GridError:
         return None
 
@@ -117,7 +122,7 @@ def _metres_across(view: View) -> float | None:
 def _map(view: View, frame: Box) -> Element:
     crs, (west, south, east, north) = view
     x, y = (west + east) / 2, (south + north) / 2
-    half_x, half_y = ROOM * (east - west) / 2, ROOM * (north - south) / 2
+    half_x, half_y = MARGIN * (east - west) / 2, MARGIN * (north - south) / 2
     node = _item(
         MAP, "map", frame, frame="true", background="true", keepLayerSet="false",
         followPreset="false", drawCanvasItems="true", mapRotation="0",
@@ -126,12 +131,12 @@ def _map(view: View, frame: Box) -> Element:
         node, "Extent", xmin=repr(x - half_x), xmax=repr(x + half_x), ymin=repr(y - half_y),
         ymax=repr(y + half_y),
     )  # fmt: skip
-    SubElement(node, "crs").append(reference_system(crs))
+    SubElement(node, "crs").append(spatial_ref_sys(crs))
     return node
 
 
-def _legend(contents: Contents, classes: ShownLayer, column: Box, map_id: str) -> Element:
-    """The classes alone, without the name of their band; they shrink until they fit."""
+def _legend(contents: Contents, classes: ProjectLayer, column: Box, map_id: str) -> Element:
+    """The classes without the name of their band, in a size at which all fit."""
     count = len(contents.scheme.classes)
     columns = 1 if count <= CLASSES_IN_A_COLUMN else 2
     rows = math.ceil(count / columns)
@@ -160,6 +165,7 @@ def _legend(contents: Contents, classes: ShownLayer, column: Box, map_id: str) -
         tree, "layer-tree-layer", id=classes.id, name=classes.name, providerKey=classes.provider,
         source=classes.source(contents.folder), checked="Qt::Checked", expanded="1",
     )  # fmt: skip
+    # A paletted layer's first legend node is the name of its band: hide it by listing the others.
     properties = SubElement(SubElement(leaf, "customproperties"), "Option", type="Map")
     order = ",".join(str(1 + i) for i in range(count))
     for name, value in (("legend/title-style", "hidden"), ("legend/node-order", order)):
@@ -168,7 +174,7 @@ def _legend(contents: Contents, classes: ShownLayer, column: Box, map_id: str) -
 
 
 def _north_arrow(frame: Box, below: float, map_id: str) -> Element:
-    """Under the lower right corner of the map."""
+    """A north arrow under the lower right corner of the map."""
     place = Box(frame.x + frame.width - 12, below, 12, 13)
     return _item(
         PICTURE, "north", place, file=NORTH_ARROW, mapUuid=map_id, northMode="1", mode="0",
@@ -178,7 +184,7 @@ def _north_arrow(frame: Box, below: float, map_id: str) -> Element:
 
 
 def _scale_bar(place: Box, mm_per_metre: float, metres: float, map_id: str) -> Element:
-    """Two segments of a round length, together about a third of what the page shows."""
+    """A scale bar of two segments, together about a third of the map's width."""
     segment = _round(metres / 6)
     unit, label, one = ("km", "km", 1000.0) if segment >= 1000 else ("meters", "m", 1.0)
     node = _item(
@@ -199,7 +205,7 @@ def _scale_bar(place: Box, mm_per_metre: float, metres: float, map_id: str) -> E
 
 
 def _label(name: str, place: Box, text: str, *, size: float, weight: int) -> Element:
-    """A line of text; QGIS would work out what stands between [% and %]."""
+    """A line of text; [% is broken up, as QGIS would evaluate what follows as an expression."""
     node = _item(
         LABEL, name, place, labelText=text.replace("[%", "[ %"), htmlState="0", halign="1",
         valign="128", marginX="0", marginY="0",
@@ -226,23 +232,20 @@ def _item(kind: int, name: str, place: Box, **attributes: str) -> Element:
 
 
 def _font(points: float, weight: int) -> str:
-    """A font as QFont::toString of Qt 5 has it, which Qt 6 reads too."""
+    """A font in the format of QFont::toString of Qt 5, which Qt 6 reads too."""
     return f"{FONT},{points:.3g},-1,5,{weight},0,0,0,0,0"
 
 
 def _round(length: float) -> float:
-    """The largest of 1, 2 and 5 times a power of ten that is not longer."""
+    """The largest number that is 1, 2 or 5 times a power of ten and not larger than a length."""
     power = 10.0 ** math.floor(math.log10(length))
     return power * max(step for step in (1, 2, 5) if step * power <= length)
 
 
 def _credits(contents: Contents, crs: pyproj.CRS) -> str:
-    """Who, with what, when, and in which CRS."""
+    """Producer, models, software, date and CRS in one line."""
     record = contents.record
-    parts = [contents.options.credits]
-    parts += [
-        " ".join(filter(None, (m.get("architecture"), m.get("backbone")))) for m in contents.models
-    ]
+    parts = [contents.description.credits, *map(model_name, contents.models)]
     if record is not None:
         parts += [f"geoseg {record.versions.get('geoseg', '')}".strip(), record.finished[:10]]
     return "  |  ".join(filter(None, [*parts, crs.name]))

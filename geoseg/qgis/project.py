@@ -13,82 +13,87 @@ from pyproj.crs import Ellipsoid  # type: ignore[attr-defined]
 from pyproj.exceptions import CRSError
 
 from geoseg import files, grid
+from geoseg.layout import LAYER_DEFINITION, PROJECT
 from geoseg.maps.contents import Contents
-from geoseg.metadata.xml import as_bytes
-from geoseg.qgis.layers import (
-    ShownLayer,
-    definition,
-    layers_of,
-    reference_system,
-    tree,
+from geoseg.qgis.print_layout import print_layout
+from geoseg.qgis.project_layers import (
+    ProjectLayer,
+    layer_tree,
+    map_layer,
+    project_layers,
+    spatial_ref_sys,
 )
-from geoseg.qgis.print_layout import layout_of
+from geoseg.xmlfile import as_bytes
 
 if TYPE_CHECKING:
     import pyproj
 
-PROJECT, DEFINITION = "map.qgz", "map.qlr"
 VERSION = "3.22.0"
-"""The oldest QGIS whose project format this is; newer ones read it too."""
+"""Version of the project format; this and newer versions of QGIS read it."""
 DOCTYPES = {
     "qgis": "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n",
     "qlr": "<!DOCTYPE qgis-layer-definition>\n",
 }
 FIXED_DATE = (2000, 1, 1, 0, 0, 0)
-"""Stands for "now" in the archive: the same map gives the same bytes."""
+"""Time of the file in the archive, so that the same map gives the same bytes."""
 
 
-def write_qgis(contents: Contents) -> list[Path]:
+def write_project(contents: Contents) -> list[Path]:
     """Write a project and a layer definition beside a map, with relative paths.
 
     Returns:
         map.qgz and map.qlr.
+
+    Raises:
+        RasterError: the imagery cannot be read.
+        OutputError: the folder cannot be written to.
+        RetryError: the disk is full.
     """
-    layers = layers_of(contents)
-    project, layer_definition = contents.folder / PROJECT, contents.folder / DEFINITION
+    layers = project_layers(contents)
+    project, definition = contents.folder / PROJECT, contents.folder / LAYER_DEFINITION
     files.write_bytes(project, _zipped("map.qgs", _document(_project(contents, layers))))
-    files.write_bytes(layer_definition, _document(_definitions(contents, layers)))
-    return [project, layer_definition]
+    files.write_bytes(definition, _document(_layer_definition(contents, layers)))
+    return [project, definition]
 
 
-def _project(contents: Contents, layers: Sequence[ShownLayer]) -> Element:
+def _project(contents: Contents, layers: Sequence[ProjectLayer]) -> Element:
     crs = grid.crs_of(contents.geobox).proj
     root = Element("qgis", projectname=contents.title, version=VERSION)
     SubElement(root, "homePath", path="")
     SubElement(root, "title").text = contents.title
-    SubElement(root, "projectCrs").append(reference_system(crs))
-    root.append(tree(layers, contents.folder))
+    SubElement(root, "projectCrs").append(spatial_ref_sys(crs))
+    root.append(layer_tree(layers, contents.folder))
     root.append(_canvas(contents))
     shown = SubElement(root, "projectlayers")
     order = SubElement(root, "layerorder")
     for each in layers:
-        shown.append(definition(each, contents.folder))
+        shown.append(map_layer(each, contents.folder))
         SubElement(order, "layer", id=each.id)
     root.append(_properties(contents))
     root.append(_metadata(contents))
     classes = next(each for each in layers if each.name == "Classes")
-    SubElement(root, "Layouts").append(layout_of(contents, classes))
+    SubElement(root, "Layouts").append(print_layout(contents, classes))
     view = SubElement(root, "ProjectViewSettings", UseProjectScales="0")
     west, south, east, north = map(repr, grid.bounds(contents.geobox))
     extent = SubElement(view, "DefaultViewExtent", xmin=west, ymin=south, xmax=east, ymax=north)
-    extent.append(reference_system(crs))
+    extent.append(spatial_ref_sys(crs))
     return root
 
 
-def _definitions(contents: Contents, layers: Sequence[ShownLayer]) -> Element:
-    """The layers alone, to drag into a project of one's own."""
+def _layer_definition(contents: Contents, layers: Sequence[ProjectLayer]) -> Element:
+    """The layers alone, to drag into another project."""
     root = Element("qlr")
-    groups = tree(layers, contents.folder)
+    groups = layer_tree(layers, contents.folder)
     outer = Element("layer-tree-group", name=contents.title, checked="Qt::Checked", expanded="1")
     outer.extend(groups)
     SubElement(root, "layer-tree-group").append(outer)
     shown = SubElement(root, "maplayers")
-    shown.extend(definition(each, contents.folder) for each in layers)
+    shown.extend(map_layer(each, contents.folder) for each in layers)
     return root
 
 
 def _canvas(contents: Contents) -> Element:
-    """What QGIS shows when the project opens: the whole map."""
+    """The view when the project opens: the whole map."""
     crs = grid.crs_of(contents.geobox).proj
     node = Element("mapcanvas", name="theMapCanvas", annotationsVisible="1")
     SubElement(node, "units").text = "degrees" if crs.is_geographic else "meters"
@@ -98,7 +103,7 @@ def _canvas(contents: Contents) -> Element:
     ):
         SubElement(extent, name).text = repr(value)
     SubElement(node, "rotation").text = "0"
-    SubElement(node, "destinationsrs").append(reference_system(crs))
+    SubElement(node, "destinationsrs").append(spatial_ref_sys(crs))
     return node
 
 
@@ -119,7 +124,7 @@ def _properties(contents: Contents) -> Element:
 
 
 def _ellipsoid(crs: pyproj.CRS) -> str:
-    """The code that QGIS measures on; on a plane where the ellipsoid has none."""
+    """Code of the ellipsoid that QGIS measures on; NONE, for the plane, where it has no code."""
     name = "" if crs.ellipsoid is None else crs.ellipsoid.name
     try:
         code = Ellipsoid.from_name(name).to_json_dict()["id"]
@@ -135,7 +140,7 @@ def _metadata(contents: Contents) -> Element:
     SubElement(node, "title").text = contents.title
     SubElement(node, "abstract").text = f"Classes: {', '.join(contents.scheme.names)}."
     SubElement(node, "type").text = "dataset"
-    SubElement(node, "author").text = contents.options.credits
+    SubElement(node, "author").text = contents.description.credits
     SubElement(node, "creation").text = record.finished if record else ""
     return node
 

@@ -1,4 +1,4 @@
-"""What every raster source hands over, and the seam they all share."""
+"""The pixels of a window, and the protocol of everything that reads windows of a raster."""
 
 from __future__ import annotations
 
@@ -20,13 +20,16 @@ type Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """Pixels, which of them are real, and where they lie.
+    """The pixels of a window, which of them are measurements, and where they lie.
 
     Attributes:
-        pixels: (bands, height, width), as stored; where ``valid`` is False they mean nothing.
+        pixels: (bands, height, width), as stored; arbitrary where ``valid`` is False.
         valid: (height, width); False for nodata, NaN, infinity, transparency, masked pixels and
-            pixels outside the file. Validity lives here and nowhere else.
+            pixels outside the file. Nothing else in geoseg marks invalid pixels.
         geobox: the grid of the block.
+
+    Raises:
+        RasterError: pixels, validity and grid differ in shape.
     """
 
     pixels: Pixels
@@ -47,8 +50,9 @@ class Band:
     """A band of a source.
 
     Attributes:
-        name: the band's description, its colour, or "b1", "b2" ... where the file says neither.
-        nodata: the value that means "no data" here, if any.
+        name: the band's description or colour, or "b1", "b2" ... if the file has neither.
+        nodata: the value that means "no data" in this band; None if there is none, or if it is
+            NaN, which is never valid.
     """
 
     name: str
@@ -57,14 +61,14 @@ class Band:
 
 @runtime_checkable
 class RasterSource(Protocol):
-    """Anything with a grid and bands that can read a window.
+    """A raster that is read window by window: files, stacks, other grids, arrays.
 
-    Sources are values: they pickle, and reading from several threads or processes is safe.
+    Sources are values: they can be pickled, and read by several threads and processes at once.
     """
 
     @property
     def name(self) -> str:
-        """What to call it in messages."""
+        """Its name in messages."""
         ...
 
     @property
@@ -84,7 +88,7 @@ class RasterSource(Protocol):
 
     @property
     def paths(self) -> tuple[Place, ...]:
-        """The files it reads, sidecars included."""
+        """The files it reads, including sidecars."""
         ...
 
     def take(self, positions: tuple[int, ...]) -> RasterSource:
@@ -92,17 +96,24 @@ class RasterSource(Protocol):
         ...
 
     def read(self, window: Window) -> Block:
-        """Read a window; what lies outside the source is not valid."""
+        """Read a window; pixels outside the source are not valid."""
         ...
 
 
 def validity(pixels: Pixels, nodata: tuple[float | None, ...]) -> Mask:
-    """Which pixels of (bands, height, width) hold a measurement in every band.
+    """Find the pixels that hold a measurement in every band.
 
     NaN and infinity in any band make a pixel invalid. A nodata value does so in any band of a
-    signed or floating type, where it is a number no sensor returns (-9999); in unsigned types,
-    where 0 and 255 are also dark water and white roofs, all bands must hold it, as in GDAL's
-    dataset mask.
+    signed or floating type, where it is a number that no sensor returns (-9999). In unsigned
+    types, where 0 and 255 are also dark water and white roofs, all bands must hold it, as in
+    GDAL's dataset mask.
+
+    Args:
+        pixels: (bands, height, width).
+        nodata: nodata value of each band, or None.
+
+    Returns:
+        (height, width).
     """
     valid = np.ones(pixels.shape[1:], dtype=bool)
     if np.issubdtype(pixels.dtype, np.inexact):
@@ -120,7 +131,14 @@ def validity(pixels: Pixels, nodata: tuple[float | None, ...]) -> Mask:
 
 
 def paste(inside: Block | None, window: Window, source: RasterSource, at: Window) -> Block:
-    """Lay ``inside``, read at ``at``, into a block of ``window`` that is invalid elsewhere."""
+    """Extend a block to a window that reaches outside its source; pixels there are not valid.
+
+    Args:
+        inside: the block of the part inside the source; None if there is none.
+        window: the window asked for.
+        source: the source.
+        at: the window of ``inside``.
+    """
     geobox = grid.crop(source.geobox, window)
     if inside is not None and at == window:
         return Block(inside.pixels, inside.valid, geobox)

@@ -1,4 +1,4 @@
-"""Parts of a raster to one Cloud Optimized GeoTIFF that is checked before it appears."""
+"""Join the parts of a map into one Cloud Optimized GeoTIFF (COG), and check it."""
 
 from __future__ import annotations
 
@@ -22,20 +22,19 @@ from geoseg.errors import RetryError
 from geoseg.grid import Window
 
 BLOCK = 512
-"""Side of the blocks of every raster geoseg writes; regions are aligned to it."""
-
-
+"""Side of the blocks of every raster geoseg writes, GDAL's default for COGs; regions are aligned
+to it, so that no two parts share a block."""
 LEVEL = "3"
-"""Of deflate: half the time of the default 6 for class maps, which get a fifth larger by it."""
+"""Of deflate: takes half the time of the default 6, and class maps become a fifth larger."""
 
 
 @dataclass(frozen=True)
 class CogSettings:
-    """What a raster of a map carries besides its pixels.
+    """The overviews, colours and metadata of a raster.
 
     Attributes:
-        overviews: "MODE" for classes, "AVERAGE" for measurements.
-        colours: red, green, blue, opacity by pixel value, for a colour table.
+        overviews: how they are resampled: "MODE" for classes, "AVERAGE" for measurements.
+        colours: red, green, blue and opacity by pixel value, for a colour table; none if empty.
         tags: metadata of the file.
     """
 
@@ -45,7 +44,15 @@ class CogSettings:
 
 
 def encode_part(values: NDArray[np.uint8], geobox: GeoBox) -> bytes:
-    """A part of a map, (bands, height, width), as the bytes of a tiled GeoTIFF."""
+    """Encode a part of a map as a tiled GeoTIFF.
+
+    Args:
+        values: (bands, height, width).
+        geobox: the grid of the part.
+
+    Returns:
+        The bytes of the file.
+    """
     profile = _profile(geobox) | {"count": len(values)}
     with MemoryFile() as memory:
         with memory.open(**profile) as dataset:
@@ -60,13 +67,13 @@ def write_vrt(
     bands: Mapping[int, str],
     settings: CogSettings,
 ) -> None:
-    """A VRT over bands of the parts; QGIS opens it while a run goes on.
+    """Write a VRT over bands of the parts; QGIS can open it while the run goes on.
 
     Args:
-        path: the VRT; parts are named relative to it.
-        parts: the part that holds each window; where there is none, there is no data.
+        path: the VRT; it names the parts relative to itself.
+        parts: the file of each window; pixels in none of them are nodata.
         geobox: the grid of the whole map.
-        bands: name by 1-based band of the parts.
+        bands: the bands of the parts to take, counted from 1, with their names.
         settings: colours and tags.
     """
     height, width = geobox.shape
@@ -88,13 +95,18 @@ def write_vrt(
 
 
 def write_cog(vrt: Path, final: Path, settings: CogSettings) -> None:
-    """Write the COG of a VRT, compare it with the VRT block by block, and let it appear.
+    """Write the COG of a VRT under a temporary name, compare its pixels, and rename it.
 
     The same pixels give the same bytes.
 
+    Args:
+        vrt: the VRT over all parts.
+        final: the COG.
+        settings: how overviews are resampled; colours and tags come from the VRT.
+
     Raises:
-        RetryError: a part cannot be read, the disk is full, or what stands on the disk differs
-            from what was written.
+        RetryError: a part cannot be read, the disk is full, or the pixels on the disk differ from
+            those that were written.
     """
     with files.whole(final) as temporary:
         options = {"OVERVIEW_RESAMPLING": settings.overviews, "BLOCKSIZE": str(BLOCK)}
@@ -103,11 +115,12 @@ def write_cog(vrt: Path, final: Path, settings: CogSettings) -> None:
                 vrt, temporary, driver="COG", COMPRESS="DEFLATE", LEVEL=LEVEL,
                 BIGTIFF="IF_SAFER", NUM_THREADS="ALL_CPUS", **options,
             )  # fmt: skip
+            # GDAL may write a sidecar beside the temporary file, which nobody would rename.
             files.remove(temporary.with_name(temporary.name + ".aux.xml"))
             _compare(vrt, temporary, final)
-        except (CPLE_BaseError, RasterioError) as error:  # copy raises GDAL's errors as they are
+        except (CPLE_BaseError, RasterioError) as error:  # copy does not wrap GDAL's errors
             raise RetryError(
-                "cannot be put together from its parts",
+                "cannot be joined from its parts",
                 where=final,
                 got=error,
                 fix="check free space and the disk, then run the same command again",
@@ -115,6 +128,7 @@ def write_cog(vrt: Path, final: Path, settings: CogSettings) -> None:
 
 
 def _compare(vrt: Path, written: Path, final: Path) -> None:
+    """Read everything back: GDAL does not report every failed write, such as on a full disk."""
     with rasterio.open(vrt) as wanted, rasterio.open(written, driver="GTiff") as got:
         for window in grid.split(grid.whole(wanted.shape), 4 * BLOCK):
             at = rasterio.windows.Window(window.col, window.row, window.width, window.height)

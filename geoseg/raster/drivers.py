@@ -1,4 +1,8 @@
-"""Which files may be opened, decided by their first bytes and never by their name."""
+"""Which raster files may be opened, decided by their first bytes and never by their name.
+
+GDAL tries its drivers one after the other, and some of them open other files, send requests or run
+code on behalf of a file. Every open therefore names one driver from a short list.
+"""
 
 from __future__ import annotations
 
@@ -23,19 +27,24 @@ MAGIC = (
 SUFFIXES = (".tif", ".tiff", ".gtif", ".gtiff", ".vrt", ".jp2", ".png", ".jpg", ".jpeg")
 NOT_LOCAL = re.compile(r"/vsi|[a-zA-Z][a-zA-Z0-9+.-]+:/|<|\{")
 BLANKS = b"\xef\xbb\xbf \t\r\n"
+"""A byte order mark, and what XML allows before its first tag."""
 MAX_VRT_BYTES = 16 << 20
+"""The XML is parsed whole; a VRT of this size arranges some 70 000 files."""
+MAX_VRT_DEPTH = 4
 XML_DATASET = re.compile(rb"<(VRTDataset|GDAL_WMS|OGRVRT|WMS_)")
+"""Descriptions that GDAL would recognise anywhere in the first bytes of a file."""
 
 
 def driver_of(place: Place) -> str:
-    """The GDAL driver a file may be opened with.
+    """The GDAL driver that may open a file.
 
-    A VRT is accepted when it is local and only arranges local rasters that are themselves
-    accepted.
+    A VRT is accepted if it is local and only arranges local rasters that are accepted themselves.
 
     Raises:
-        RasterError: the file is missing, empty, or of no accepted format.
-        UnsafeError: a VRT that is remote, runs code, reads raw bytes or names remote sources.
+        RasterError: the file is missing, empty, or of no accepted format; a remote file whose
+            server sends whole files only.
+        UnsafeError: a VRT that is remote, runs code, reads raw bytes or names remote sources; a
+            file with such a sidecar.
     """
     return _driver_of(place, depth=0) if isinstance(place, Path) else _driver_at(place)
 
@@ -56,7 +65,7 @@ def _driver_at(address: Address) -> str:
         raise RasterError("is empty (0 bytes)", where=address.name)
     driver = _driver_by(head, address)
     if driver is None and _is_vrt(head):
-        raise UnsafeError("a VRT is read from this machine only", where=address.name)
+        raise UnsafeError("a VRT must be a local file", where=address.name)
     driver = driver or _refuse(head, address)
     if not address.ranged:
         raise RasterError(
@@ -66,13 +75,15 @@ def _driver_at(address: Address) -> str:
 
 
 def require_local(path: str | Path) -> None:
-    """Refuse what names no file of this machine.
+    """Refuse paths that are not local files.
 
     Raises:
-        UnsafeError: a URL, a GDAL virtual file, or a description instead of a name.
+        UnsafeError: a URL, a GDAL virtual file, or a description instead of a path.
     """
     if NOT_LOCAL.match(str(path)):
-        known = is_remote(path) or re.match(r"(https?|s3):/", str(path))  # a Path has lost one /
+        known = is_remote(path) or re.match(
+            r"(https?|s3):/", str(path)
+        )  # Path makes one slash of two
         fix = "--remote, or download it first" if known else "download it first"
         raise UnsafeError("only local files are read", got=path, fix=fix)
 
@@ -90,17 +101,17 @@ def _head(path: Path) -> bytes:
 
 
 def _check_sidecars(path: Path, depth: int) -> None:
-    """GDAL opens overviews and masks beside a file with any driver, one that calls out included."""
+    """Check overviews and masks beside a file: GDAL opens them with any driver, unasked."""
     for suffix in (".ovr", ".OVR", ".msk", ".MSK"):
         sidecar = path.with_name(path.name + suffix)
         if sidecar.is_file() and _driver_of(sidecar, depth) != "GTiff":
-            raise UnsafeError("a file of overviews or masks is no GeoTIFF", where=sidecar)
+            raise UnsafeError("its file of overviews or masks is not a GeoTIFF", where=sidecar)
 
 
 def _driver_by(head: bytes, place: Place) -> str | None:
     driver = next((driver for magic, driver in MAGIC if head.startswith(magic)), None)
     if driver and XML_DATASET.search(head):
-        raise UnsafeError("is an image and a GDAL description at once", where=str(place))
+        raise UnsafeError("is both an image and a GDAL description", where=str(place))
     return driver
 
 
@@ -134,12 +145,13 @@ def _advice(text: bytes) -> str:
 
 
 def _check_vrt(path: Path, depth: int) -> None:
-    if depth > 4:
+    if depth > MAX_VRT_DEPTH:
         raise UnsafeError("VRTs are nested too deep", where=path)
     if path.stat().st_size > MAX_VRT_BYTES:
         raise UnsafeError("the VRT is too large", where=path, wanted=f"{MAX_VRT_BYTES} bytes")
     text = path.read_text(encoding="utf-8")
     if re.search(r"<!(?!--)|<\?(?!xml )", text):
+        # Entities could expand without bounds, or read other files.
         raise UnsafeError("the VRT holds XML declarations", where=path)
     try:
         root = ElementTree.fromstring(text)  # noqa: S314  (no entities: checked above)
@@ -160,7 +172,7 @@ def _check_vrt(path: Path, depth: int) -> None:
 
 
 def _name(name: str) -> str:
-    """An XML name as GDAL compares it: without its namespace, upper and lower case alike."""
+    """An XML name as GDAL compares it: without namespace, in any case."""
     return name.rpartition("}")[2].lower()
 
 
@@ -171,6 +183,6 @@ def _attributes(element: ElementTree.Element) -> dict[str, str]:
 def _check_vrt_source(path: Path, element: ElementTree.Element, depth: int) -> None:
     name = (element.text or "").strip()
     if re.match(r"/vsi|[a-zA-Z][a-zA-Z0-9+.-]+:|<|\{", name):
-        raise UnsafeError("the VRT names a source that is no local file", where=path, got=name)
+        raise UnsafeError("the VRT names a source that is not a local file", where=path, got=name)
     relative = _attributes(element).get("relativetovrt", "0") != "0"
     _driver_of(path.parent / name if relative else Path(name), depth + 1)

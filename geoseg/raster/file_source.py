@@ -1,58 +1,56 @@
-"""A raster file as a source: handles with one user at a time, opened late, never pickled."""
+"""A raster file as a source; it is opened when it is first read, and pickles as its path."""
 
 from __future__ import annotations
 
-import atexit
-import threading
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import rasterio
+import rasterio.windows
 from odc.geo import CRS
 from odc.geo.geobox import GeoBox
 from pyproj.exceptions import CRSError
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import RasterioError
 
-from geoseg import grid, remote
+from geoseg import grid
 from geoseg.errors import RasterError, UnsafeError
 from geoseg.grid import Window
 from geoseg.raster.block import Band, Block, Mask, Pixels, paste, validity
-from geoseg.raster.drivers import driver_of, require_local
-from geoseg.remote import Address, Place
+from geoseg.raster.handles import cannot_open, reason, with_dataset
+from geoseg.remote import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from rasterio.io import DatasetReader
 
-OPAQUE = 128
-"""Alpha at and above this is a measurement; drone mosaics feather theirs along cutlines.
+OPAQUE, OPAQUE_FLOAT = 128, 0.5
+"""Alpha from which a pixel counts as measured; drone mosaics are feathered along their cutlines.
 
-Integer alpha is compared as it is: 16-bit scenes are found with alpha of 0 and 255 too.
+Integer alpha is compared as stored, whatever its dtype: there are 16-bit scenes with an alpha of 0
+and 255.
 """
-HANDLES = 64
-"""Open files that are kept for the next window."""
 MAX_BLOCK_BYTES = 256 << 20
+"""GDAL decodes whole blocks: one strip of a huge untiled file could fill the memory."""
 MAX_BANDS = 512
+"""Hyperspectral sensors have some 200 to 400 bands; more is a data cube or a broken header."""
 COLOURS = ("red", "green", "blue", "nir", "rededge", "swir", "coastal", "pan")
+"""Colour interpretations of GDAL that name a band; gray and undefined do not."""
 
 
 @dataclass(frozen=True)
 class FileSource:
-    """A raster file, of this machine or at an address.
+    """A raster file, on this machine or at an address.
 
     Attributes:
         path: the file.
-        crs: a CRS to use instead of the file's own (which may have none).
-        nodata: a nodata value to use instead of the file's own.
-        alpha: number of a band to use as alpha, where the file declares none.
-        select: 1-based band numbers to read; all but alpha when empty.
-        names: band names to use instead of the file's own.
-        title: what to call it, where its path says too little.
+        crs: a CRS that replaces the file's own (or supplies a missing one).
+        nodata: a nodata value that replaces the file's own.
+        alpha: 1-based number of the band to use as alpha, for files that declare none.
+        select: 1-based numbers of the bands to read; all but alpha when empty.
+        names: band names that replace the file's own.
+        title: a name for messages, instead of the path.
     """
 
     path: Place
@@ -71,33 +69,33 @@ class FileSource:
     @cached_property
     def _facts(self) -> _Facts:
         try:
-            return _using(self.path, partial(_facts, self))
+            return with_dataset(self.path, partial(_facts, self))
         except RasterioError as error:
-            raise _cannot_open(self.path, error) from error
+            raise cannot_open(self.path, error) from error
 
     @property
     def geobox(self) -> GeoBox:
-        """The grid of the file."""
+        """The file's grid."""
         return self._facts.geobox
 
     @property
     def bands(self) -> tuple[Band, ...]:
-        """The bands read, without alpha."""
+        """The selected bands, without alpha."""
         return self._facts.bands
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The dtype of the pixels."""
+        """The common dtype of the selected bands."""
         return self._facts.dtype
 
     @property
     def tiled(self) -> bool:
-        """Whether its blocks are narrower than the raster."""
+        """Whether the file is stored in tiles, rather than in strips of full rows."""
         return self._facts.tiled
 
     @property
     def paths(self) -> tuple[Place, ...]:
-        """The file, what a VRT arranges, and sidecars that say something about it."""
+        """The file, its sidecars, and the files that a VRT arranges."""
         return self._facts.paths
 
     def take(self, positions: tuple[int, ...]) -> FileSource:
@@ -107,22 +105,23 @@ class FileSource:
         return replace(self, select=tuple(facts.indexes[p] for p in positions), names=names)
 
     def read(self, window: Window) -> Block:
-        """Read a window; what lies outside the file is not valid.
+        """Read a window; pixels outside the file are not valid.
 
         Raises:
-            RasterError: a block of the file cannot be decoded; names file and window.
+            RasterError: the file cannot be opened, or one of its blocks cannot be decoded.
+            UnsafeError: the file is of a kind that must not be opened.
         """
         facts = self._facts
         at = window.intersect(grid.whole(facts.geobox.shape))
         if at is None:
             return paste(None, window, self, window)
         try:
-            pixels, valid = _using(self.path, partial(_pixels, facts, at))
+            pixels, valid = with_dataset(self.path, partial(_pixels, facts, at))
         except RasterioError as error:
             raise RasterError(
                 f"rows {at.row}-{at.stop[0]}, columns {at.col}-{at.stop[1]} cannot be decoded",
                 where=str(self.path),
-                got=_reason(self.path, error),
+                got=reason(self.path, error),
                 fix="fetch the file again" if isinstance(self.path, Path) else "try again later",
             ) from error
         return paste(Block(pixels, valid, grid.crop(facts.geobox, at)), window, self, at)
@@ -144,11 +143,12 @@ def _facts(source: FileSource, dataset: DatasetReader) -> _Facts:
     _check(source, dataset)
     alpha = _alpha(source, dataset)
     indexes = source.select or tuple(i for i in dataset.indexes if i != alpha)
-    names = source.names or tuple(_band_name(dataset, i) for i in indexes)
+    names = source.names or tuple(band_name(dataset, i) for i in indexes)
     nodata = (_nodata(source, dataset, i) for i in indexes)
     bands = tuple(Band(*each) for each in zip(names, nodata, strict=True))
     dtype = np.result_type(*(np.dtype(dataset.dtypes[i - 1]) for i in indexes))
     geobox = GeoBox(dataset.shape, dataset.transform, _crs(source, dataset))
+    # Of a remote file GDAL lists sidecars under names of its own (/vsicurl/...).
     beside = dataset.files[1:] if isinstance(source.path, Path) else ()
     paths = (source.path, *map(Path, beside))
     masked = any(MaskFlags.per_dataset in flags for flags in dataset.mask_flag_enums)
@@ -164,7 +164,7 @@ def _check(source: FileSource, dataset: DatasetReader) -> None:
         raise RasterError("has too many bands", where=where, got=dataset.count, wanted=MAX_BANDS)
     if len(set(dataset.dtypes)) > 1:
         raise RasterError("its bands differ in dtype", where=where, got=", ".join(dataset.dtypes))
-    if dataset.tags(ns="OVERVIEWS"):
+    if dataset.tags(ns="OVERVIEWS"):  # GDAL would open that file with any driver
         raise UnsafeError("names overviews in another file", where=where, fix="gdal_translate it")
     height, width = dataset.block_shapes[0]
     size = height * width * np.dtype(dataset.dtypes[0]).itemsize
@@ -208,136 +208,49 @@ def _alpha(source: FileSource, dataset: DatasetReader) -> int | None:
             got=f"{dataset.count} band(s)",
             fix="leave out --alpha",
         )
-    if source.alpha is None and ColorInterp.alpha in dataset.colorinterp and dataset.count > 1:
+    return declared_alpha(dataset) if source.alpha is None else source.alpha
+
+
+def declared_alpha(dataset: DatasetReader) -> int | None:
+    """The number of the band that a file declares as alpha; None if there is none to spare."""
+    if ColorInterp.alpha in dataset.colorinterp and dataset.count > 1:
         return int(dataset.colorinterp.index(ColorInterp.alpha)) + 1
-    return source.alpha
+    return None
 
 
-def _band_name(dataset: DatasetReader, index: int) -> str:
+def opaque_from(dtype: np.dtype[Any]) -> float:
+    """The alpha from which a pixel counts as measured."""
+    return OPAQUE if dtype.kind in "ui" else OPAQUE_FLOAT
+
+
+def band_name(dataset: DatasetReader, index: int) -> str:
+    """The description of a band, counted from 1; else its colour, or "b1", "b2" ..."""
     described = dataset.descriptions[index - 1]
     colour = dataset.colorinterp[index - 1].name
     return described or (colour if colour in COLOURS else f"b{index}")
 
 
 def _nodata(source: FileSource, dataset: DatasetReader, index: int) -> float | None:
+    # NaN is left out: it equals nothing, not even itself, and `validity` excludes it anyway.
     value = dataset.nodatavals[index - 1] if source.nodata is None else source.nodata
     return None if value is None or np.isnan(value) else float(value)
 
 
 def _pixels(facts: _Facts, at: Window, dataset: DatasetReader) -> tuple[Pixels, Mask]:
-    pixels = dataset.read(list(facts.indexes), window=_rasterio(at))
+    pixels = dataset.read(list(facts.indexes), window=_rasterio_window(at))
     return pixels, _valid(dataset, facts, pixels, at)
 
 
 def _valid(dataset: DatasetReader, facts: _Facts, pixels: Any, at: Window) -> Mask:
     valid = validity(pixels, tuple(band.nodata for band in facts.bands))
     if facts.alpha is not None:
-        alpha = dataset.read(facts.alpha, window=_rasterio(at))
-        valid &= alpha >= (OPAQUE if alpha.dtype.kind in "ui" else 0.5)
+        alpha = dataset.read(facts.alpha, window=_rasterio_window(at))
+        valid &= alpha >= opaque_from(alpha.dtype)
+    # GDAL offers an alpha band as the dataset's mask too, hence `masked` is False where one is.
     if facts.masked:
-        valid &= dataset.dataset_mask(window=_rasterio(at)) > 0
+        valid &= dataset.dataset_mask(window=_rasterio_window(at)) > 0
     return valid
 
 
-def _rasterio(window: Window) -> rasterio.windows.Window:
+def _rasterio_window(window: Window) -> rasterio.windows.Window:
     return rasterio.windows.Window(window.col, window.row, window.width, window.height)
-
-
-def _cannot_open(place: Place, error: OSError | RasterioError) -> RasterError:
-    return RasterError("cannot be opened", where=str(place), got=_reason(place, error))
-
-
-def _reason(place: Place, error: BaseException) -> str:
-    """What GDAL says, without the keys that an address may hold."""
-    cause = _root_cause(error)
-    return cause if isinstance(place, Path) else cause.replace(place.gdal, place.name)
-
-
-def _root_cause(error: BaseException) -> str:
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__  # type: ignore[assignment]
-    return str(error)
-
-
-def _using[T](place: Place, work: Callable[[DatasetReader], T]) -> T:
-    """What ``work`` makes of the file; one on a server is opened anew when a transfer fails."""
-    if isinstance(place, Path):
-        return _handles.lend(_key(place), partial(_open_file, place), work)
-    with place.settings():
-        key = (place.gdal, place.stamp())
-        lend = partial(_handles.lend, key, partial(_open_at, place), work)
-        return remote.patiently(lend, mend=place.forget)
-
-
-def _key(path: Path) -> tuple[object, ...]:
-    """What a file is known by; another one under its name is another file."""
-    require_local(path)
-    try:
-        stat = path.stat()
-    except OSError as error:
-        raise _cannot_open(path, error) from error
-    return str(path), stat.st_mtime_ns, stat.st_ino, stat.st_size
-
-
-def _open_file(path: Path) -> DatasetReader:
-    try:
-        driver = driver_of(path)
-        threads = {"num_threads": "all_cpus"} if driver == "GTiff" else {}
-        # absolute: rasterio takes gs:x.tif for a place on the network
-        return rasterio.open(path.absolute(), driver=driver, **threads)
-    except OSError as error:
-        raise _cannot_open(path, error) from error
-
-
-def _open_at(address: Address) -> DatasetReader:
-    address.forget()  # GDAL may know what was there before
-    return rasterio.open(address.gdal, driver=driver_of(address))
-
-
-class _Handles:
-    """Open files. Each has one user at a time: threads that share a handle get wrong pixels.
-
-    The one that was used last is lent first: windows that follow each other overlap, and what was
-    decoded for one is still in the handle's cache.
-    """
-
-    def __init__(self) -> None:
-        self._free: list[tuple[object, DatasetReader]] = []
-        self._lock = threading.Lock()
-
-    def lend[T](
-        self, key: object, opened: Callable[[], DatasetReader], work: Callable[[DatasetReader], T]
-    ) -> T:
-        """What ``work`` makes of a file; a handle on which it fails is closed."""
-        handle = self._take(key) or opened()
-        try:
-            made = work(handle)
-        except BaseException:
-            handle.close()
-            raise
-        self._give(key, handle)
-        return made
-
-    def close(self) -> None:
-        """Close all that nobody uses."""
-        with self._lock:
-            while self._free:
-                self._free.pop()[1].close()
-
-    def _take(self, key: object) -> DatasetReader | None:
-        with self._lock:
-            for at in reversed(range(len(self._free))):
-                if self._free[at][0] == key:
-                    return self._free.pop(at)[1]
-        return None
-
-    def _give(self, key: object, handle: DatasetReader) -> None:
-        with self._lock:
-            self._free.append((key, handle))
-            oldest = self._free.pop(0)[1] if len(self._free) > HANDLES else None
-        if oldest:
-            oldest.close()
-
-
-_handles = _Handles()
-atexit.register(_handles.close)  # handles closed later than this complain on stderr

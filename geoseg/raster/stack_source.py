@@ -1,4 +1,4 @@
-"""Several sources as the bands of one, such as Sentinel-2's files of 10 and 20 m."""
+"""Several sources as the bands of one, such as Sentinel-2's files at 10 and 20 m."""
 
 from __future__ import annotations
 
@@ -22,9 +22,12 @@ class StackSource:
     """The bands of several sources on the finest grid among them.
 
     Attributes:
-        name: what to call the stack.
+        name: its name in messages.
         sources: one source per file.
-        method: how the coarser ones come onto the finest grid.
+        method: how coarser ones are resampled onto the finest grid.
+
+    Raises:
+        RasterError: no sources, two bands of one name, or sources that do not overlap.
     """
 
     name: str
@@ -47,7 +50,7 @@ class StackSource:
 
     @cached_property
     def geobox(self) -> GeoBox:
-        """The finest grid of the sources; the first one where several are."""
+        """The finest grid among the sources; of equally fine ones, the first."""
         return min((s.geobox for s in self.sources), key=ground.gsd_m)
 
     @property
@@ -57,7 +60,7 @@ class StackSource:
 
     @cached_property
     def dtype(self) -> np.dtype[Any]:
-        """The smallest dtype that holds every source's values."""
+        """The smallest dtype that holds the values of all sources."""
         return np.result_type(*(source.dtype for source in self.sources))
 
     @property
@@ -70,13 +73,13 @@ class StackSource:
         return tuple(on_grid(source, self.geobox, self.method) for source in self.sources)
 
     def take(self, positions: tuple[int, ...]) -> RasterSource:
-        """Only these bands, still on the finest grid of the whole stack."""
+        """The same stack with only these bands, still on the finest grid of all of them."""
         owners = [(s, i) for s in self._aligned for i in range(len(s.bands))]
         picked = tuple(owners[p][0].take((owners[p][1],)) for p in positions)
         return StackSource(self.name, picked, self.method)
 
     def read(self, window: Window) -> Block:
-        """Read a window of all bands; a pixel is valid where every band has it."""
+        """Read a window of all bands; a pixel is valid where it is valid in every band."""
         blocks = [source.read(window) for source in self._aligned]
         pixels = np.concatenate([block.pixels.astype(self.dtype) for block in blocks])
         valid = np.logical_and.reduce([block.valid for block in blocks])

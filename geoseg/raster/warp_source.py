@@ -1,4 +1,4 @@
-"""Another grid for a source: the only door at which pixels are resampled."""
+"""A source on another grid; nothing else in geoseg resamples pixels."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ type Method = Literal["nearest", "bilinear", "cubic", "average", "mode"]
 
 logger = logging.getLogger(__name__)
 KERNEL_PX = {"nearest": 1, "bilinear": 2, "cubic": 3, "average": 2, "mode": 2}
+"""Radius of GDAL's kernels in source pixels, and one to spare."""
 
 
 @dataclass(frozen=True)
 class WarpSource:
-    """A source on a grid the caller names.
+    """A source warped to another grid.
 
     Attributes:
-        source: what to warp.
+        source: the source to warp.
         geobox: the grid to warp to.
         method: "bilinear", "cubic" or "average" for imagery; "nearest" or "mode" for classes.
     """
@@ -66,8 +67,11 @@ class WarpSource:
     def read(self, window: Window) -> Block:
         """Read a window of the new grid.
 
-        A pixel is valid where the source's pixel under its centre is; invalid pixels around that
-        one do not weigh in. What lies outside the new grid is not valid.
+        A pixel is valid where the source pixel under its centre is valid. Invalid pixels around
+        that one have no weight. Pixels outside the new grid are not valid.
+
+        Raises:
+            RasterError: the source cannot be read.
         """
         at = window.intersect(grid.whole(self.geobox.shape))
         if at is None:
@@ -86,8 +90,9 @@ class WarpSource:
     def _scales(self) -> tuple[float, float]:
         """Target pixels per source column and row, at the source's centre.
 
-        GDAL sizes its kernels by these. It would guess them anew from the shape of every window,
-        and then reading in pieces would differ from reading at once.
+        GDAL sizes its kernels by these (warp options XSCALE and YSCALE). By default it derives
+        them from the shape of each window, and reading in pieces would differ from reading at
+        once.
         """
         height, width = self.source.geobox.shape
         cols = np.array([width / 2, width / 2 + 1, width / 2])
@@ -97,7 +102,7 @@ class WarpSource:
         return float(steps[0]), float(steps[1])
 
     def _seen(self, target: GeoBox) -> Window:
-        """The source window that the kernel touches for ``target``."""
+        """The source window that the kernel touches for ``target``; it may reach outside."""
         source = self.source.geobox
         cols, rows = _outline(target, source)
         zoom = max(1.0, np.ptp(cols) / target.shape[1], np.ptp(rows) / target.shape[0])
@@ -109,7 +114,7 @@ class WarpSource:
 
 
 def on_grid(source: RasterSource, geobox: GeoBox, method: Method) -> RasterSource:
-    """The source itself where it is on the grid already, else warped to it (and logged)."""
+    """Warp a source to a grid, unless it is on that grid already; warping is logged."""
     misfit = grid.misfit(geobox, source.geobox)
     if misfit is None:
         return source
@@ -118,7 +123,7 @@ def on_grid(source: RasterSource, geobox: GeoBox, method: Method) -> RasterSourc
 
 
 def _outline(target: GeoBox, source: GeoBox) -> NDArray[np.float64]:
-    """Columns and rows on ``source`` of points all around ``target``."""
+    """Columns and rows on ``source`` of points all around ``target``, (2, points)."""
     height, width = target.shape
     along, ends = np.linspace(0, 1, 65), np.repeat([0.0, 1.0], 65)
     cols = np.concatenate([np.tile(along, 2), ends]) * width
@@ -141,7 +146,12 @@ def _project(
 
 
 def _warp(block: Block, target: GeoBox, method: Method, scales: tuple[float, float]) -> Pixels:
-    """Warp as float with NaN for invalid pixels, exactly: no approximated transform."""
+    """Warp a block as floats with NaN for invalid pixels.
+
+    A tolerance of 0 transforms every pixel by itself. GDAL's default interpolates along rows to
+    within an eighth of a pixel, with results that depend on where a window starts.
+    """
+    # float32 holds all integers of 16 bits.
     kind = np.float32 if block.pixels.dtype.itemsize <= 2 else np.float64
     source = block.pixels.astype(kind)
     source[:, ~block.valid] = np.nan

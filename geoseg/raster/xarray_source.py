@@ -1,4 +1,4 @@
-"""An xarray.DataArray or Dataset, also a lazily computed one, as a source."""
+"""An xarray.DataArray or Dataset as a source, including lazily computed ones."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     import xarray as xr
 
 ROWS = 1024
-"""Rows hashed at once, so that an array still on the disk never stands in memory whole."""
+"""Rows hashed at once, so that an array that is still on disk is never loaded whole."""
 
 
 @dataclass(frozen=True, eq=False)
 class XarraySource:
     """A DataArray of (band, y, x) or (y, x), or a Dataset whose variables (y, x) are the bands.
 
-    Georeferenced as odc-geo, odc-stac and rioxarray do. Only the windows asked for are computed,
-    in the thread that asks: on a cluster nothing of it becomes a task of its own.
+    It is georeferenced the way odc-geo, odc-stac and rioxarray do it. Only windows that are read
+    are computed, in the thread that reads them; on a cluster they do not become tasks.
 
     Attributes:
         array: the array; a dask-backed one is computed window by window.
-        name: what to call it in messages.
-        whole: the grid that ``array`` was cut from, if it was.
-        held: the part of that grid that it holds.
+        name: its name in messages.
+        whole: the grid that ``array`` was cut from by `cut`, if it was.
+        held: the window of that grid that ``array`` covers.
 
     Raises:
         RasterError: no CRS, dimensions other than band, y and x, or variables of several dtypes.
@@ -65,7 +65,7 @@ class XarraySource:
 
     @property
     def _layers(self) -> tuple[xr.DataArray, ...]:
-        """The arrays that hold the bands: one for all of them, or one each."""
+        """The arrays with the bands: one for all of them, or one for each."""
         import xarray as xr
 
         if isinstance(self.array, xr.Dataset):
@@ -95,11 +95,11 @@ class XarraySource:
 
     @cached_property
     def token(self) -> str | None:
-        """A sha256 of what the pixels are, the same in every process; None where there is none.
+        """A sha256 that identifies the pixels in every process; None if they cannot be identified.
 
-        Of a dask-backed array it names how the pixels come about (files, functions, chunks), as
-        dask does, and reads none of them: a file that has changed under its name goes unseen where
-        the loader did not look at its date. Of any other array it covers the pixels themselves.
+        For a dask-backed array it covers how the pixels are computed (files, functions, chunks), by
+        dask's own tokens, and no pixel is read. A file that changes under its name is noticed only
+        if the loader put its date into the graph. For other arrays it covers the pixels.
         """
         import dask
         from dask.tokenize import TokenizationError, tokenize
@@ -124,22 +124,25 @@ class XarraySource:
         return replace(self, array=self.array.isel({self.array.dims[0]: list(positions)}))
 
     def cut(self, window: Window) -> XarraySource:
-        """The same source for windows inside ``window``, holding no more than those need.
+        """The same source reduced to what windows inside ``window`` need, to send to a worker.
 
-        A pickle of the source carries all its pixels, or how each of its chunks is computed: 19 MB
-        for a composite of 100 000 x 100 000 px and 10 dates, of which a region needs 49 kB.
+        A pickled source holds all its pixels, or the graph of all its chunks: 19 MB for a
+        composite of 100 000 x 100 000 px and 10 dates, of which a region needs 49 kB.
+
+        Args:
+            window: a window that overlaps the source.
         """
         from dask.base import optimize
 
         at = window.intersect(self._held)
-        assert at is not None, "what is cut out lies on the grid"
+        assert at is not None, "the window to cut out overlaps the source"
         rows, cols = at.relative_to(self._held).slices
         y, x = self._layers[0].dims[-2:]
-        (array,) = optimize(self.array.isel({y: rows, x: cols}))
+        (array,) = optimize(self.array.isel({y: rows, x: cols}))  # drops chunks no longer needed
         return replace(self, array=array, whole=self.geobox, held=at)
 
     def read(self, window: Window) -> Block:
-        """Read a window; what lies outside the array is not valid."""
+        """Read a window; pixels outside the array are not valid."""
         from dask.base import compute
 
         at = window.intersect(grid.whole(self.geobox.shape))
@@ -158,7 +161,7 @@ class XarraySource:
 
 
 def _check(layer: xr.DataArray, where: str, whole: GeoBox | None, *, bands: int) -> None:
-    """Whether a layer lies on the ground and has at most so many dimensions of ``bands``."""
+    """Check that an array is georeferenced and has at most ``bands`` dimensions before y, x."""
     geobox = whole or layer.odc.geobox
     if geobox is None or geobox.crs is None:
         raise RasterError("has no CRS", where=where, fix="array.odc.assign_crs('EPSG:...')")
@@ -187,7 +190,7 @@ def _bands(layer: xr.DataArray) -> Iterator[Band]:
 
 
 def _content(layer: xr.DataArray) -> Iterator[Any]:
-    """What tells the pixels from others: a dask array's name, else their hashes piece by piece."""
+    """Objects that identify the pixels: a dask array, or hashes of groups of rows."""
     from dask.tokenize import tokenize
 
     if layer.chunks is not None:

@@ -1,6 +1,6 @@
-"""One HTML page that shows a map: self-contained, without a server and without the net."""
+"""The report page of a map: one self-contained HTML file that works offline."""
 
-from geoseg.report.page import page_of
-from geoseg.report.subject import Subject
+from geoseg.report.page import render_page
+from geoseg.report.page_content import PageContent
 
-__all__ = ["Subject", "page_of"]
+__all__ = ["PageContent", "render_page"]

@@ -1,4 +1,4 @@
-"""What an evaluation has said, as rows, cells and dots of the page."""
+"""The accuracy report as figures, table rows, matrix cells and dots of the page."""
 
 from __future__ import annotations
 
@@ -7,24 +7,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from geoseg.accuracy.stratified import Z95
 from geoseg.report.number_text import percent, whole
 
 MOST_CLASSES = 20
-"""A confusion matrix of more is no longer read on a page."""
+"""A larger confusion matrix does not fit the page."""
 FEW_PIXELS = 30
-"""A share of fewer says nothing."""
+"""Bins of fewer have no dot: their share of right pixels is mostly chance."""
 SIDE = 200
-"""Of the reliability diagram, in its own units."""
+"""Side of the reliability diagram, in units of its SVG."""
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A number that stands for itself.
+class KeyFigure:
+    """A number at the head of the section.
 
     Attributes:
-        name: what it is.
-        value: the number.
-        note: how far it can be off, or what to compare it with.
+        name: its name.
+        value: the number as text.
+        note: its interval, or a number to compare it with.
     """
 
     name: str
@@ -33,13 +34,13 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Cell:
+class MatrixCell:
     """A cell of the confusion matrix.
 
     Attributes:
-        text: percent of the truth's class.
-        level: how dark it is, 0 to 10.
-        right: whether truth and map agree here.
+        text: percent of the true class.
+        level: shade, 0 to 10.
+        right: whether the cell is on the diagonal.
     """
 
     text: str
@@ -48,38 +49,38 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Accuracy:
-    """What an evaluation has said.
+class AccuracyTables:
+    """The section on accuracy.
 
     Attributes:
-        figures: of the whole map.
-        head: names of the columns of `rows`.
+        figures: figures of the whole map.
+        head: column names of `rows`.
         rows: a row for each class, its name first.
-        cells: the confusion matrix, the truth by row; none for many classes.
-        names: of the classes.
-        reliability: whether confidence can be believed.
-        warnings: what makes the figures less than they seem.
+        cells: the confusion matrix, truth by row; empty for many classes.
+        names: names of the classes.
+        reliability: the reliability diagram; None for a map without confidence.
+        warnings: reasons to take the figures with caution.
         sample: whether they come from a random sample of the map.
     """
 
-    figures: tuple[Figure, ...]
+    figures: tuple[KeyFigure, ...]
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    cells: tuple[tuple[Cell, ...], ...]
+    cells: tuple[tuple[MatrixCell, ...], ...]
     names: tuple[str, ...]
-    reliability: Reliability | None
+    reliability: ReliabilityDiagram | None
     warnings: tuple[str, ...]
     sample: bool
 
 
 @dataclass(frozen=True)
-class Reliability:
-    """How often a map is right where it says how sure it is.
+class ReliabilityDiagram:
+    """The reliability diagram, in units of its SVG.
 
     Attributes:
-        error: by how much confidence is off on average.
-        line: places of the polyline, "x,y x,y".
-        dots: centre and radius of each dot; the radius follows the number of pixels.
+        error: expected calibration error as text.
+        line: points of the polyline, "x,y x,y".
+        dots: centre and radius of each dot; its area grows with the number of pixels.
     """
 
     error: str
@@ -87,16 +88,16 @@ class Reliability:
     dots: tuple[tuple[float, float, float], ...]
 
 
-def accuracy_of(report: Mapping[str, Any]) -> Accuracy:
-    """An evaluation's report as the page shows it.
+def accuracy_tables(report: Mapping[str, Any]) -> AccuracyTables:
+    """Format an accuracy report for the page.
 
     Args:
-        report: what `geoseg.evaluate` returned.
+        report: the value that `geoseg.evaluate` returned.
     """
     sample = "sample" in report
     names = tuple(str(each["name"]) for each in report["classes"])
     matrix = report.get("confusion_m2" if sample else "confusion") or []
-    return Accuracy(
+    return AccuracyTables(
         figures=_figures(report),
         head=_SAMPLE_HEAD if sample else _HEAD,
         rows=_sample_rows(report["sample"]) if sample else _rows(report),
@@ -112,21 +113,21 @@ _HEAD = ("Class", "IoU", "95 % interval", "F1", "Precision", "Recall", "Pixels")
 _SAMPLE_HEAD = ("Class", "User's accuracy", "Producer's accuracy", "ha on the map", "ha estimated")
 
 
-def _figures(report: Mapping[str, Any]) -> tuple[Figure, ...]:
+def _figures(report: Mapping[str, Any]) -> tuple[KeyFigure, ...]:
     ends = report.get("intervals") or {}
     right = _within(ends.get("overall_accuracy"))
     if "sample" in report:
         right = _within(report["sample"].get("overall_accuracy_interval"))
-        counted = Figure("Points looked up", whole(report["n_pixels"]))
+        counted = KeyFigure("Points looked up", whole(report["n_pixels"]))
     else:
         blocks = f"in {ends['blocks']} blocks" if ends else ""
-        counted = Figure("Pixels compared", whole(report["n_pixels"]), blocks)
+        counted = KeyFigure("Pixels compared", whole(report["n_pixels"]), blocks)
     always = report["majority"]
     compare = f"always “{always['name']}”: {percent(always['miou'])}"
     return (
-        Figure("Overall accuracy", percent(report["overall_accuracy"]), right),
-        Figure("Mean IoU", percent(report["miou"]), _within(ends.get("miou")) or compare),
-        Figure("Mean IoU of a guess", percent(always["miou"]), f"always “{always['name']}”"),
+        KeyFigure("Overall accuracy", percent(report["overall_accuracy"]), right),
+        KeyFigure("Mean IoU", percent(report["miou"]), _within(ends.get("miou")) or compare),
+        KeyFigure("Mean IoU of a guess", percent(always["miou"]), f"always “{always['name']}”"),
         counted,
     )
 
@@ -158,7 +159,7 @@ def _sample_rows(sample: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
     )
 
 
-def _cells(matrix: Sequence[Sequence[float | None]]) -> tuple[tuple[Cell, ...], ...]:
+def _cells(matrix: Sequence[Sequence[float | None]]) -> tuple[tuple[MatrixCell, ...], ...]:
     rows = []
     for i, row in enumerate(matrix):
         total = sum(value or 0 for value in row)
@@ -167,14 +168,14 @@ def _cells(matrix: Sequence[Sequence[float | None]]) -> tuple[tuple[Cell, ...], 
     return tuple(rows)
 
 
-def _cell(share: float, right: bool) -> Cell:
+def _cell(share: float, right: bool) -> MatrixCell:
     if math.isnan(share):
-        return Cell("-", 0, right)
+        return MatrixCell("-", 0, right)
     text = "" if share < 0.0005 else f"{100 * share:.1f}"
-    return Cell(text, math.ceil(10 * share), right)
+    return MatrixCell(text, math.ceil(10 * share), right)
 
 
-def _reliability(calibration: Mapping[str, Any] | None) -> Reliability | None:
+def _reliability(calibration: Mapping[str, Any] | None) -> ReliabilityDiagram | None:
     bins = [each for each in (calibration or {}).get("bins", ()) if each["n_pixels"] >= FEW_PIXELS]
     if not calibration or not bins:
         return None
@@ -188,7 +189,7 @@ def _reliability(calibration: Mapping[str, Any] | None) -> Reliability | None:
         for each in bins
     )
     line = " ".join(f"{x},{y}" for x, y, _ in dots)
-    return Reliability(percent(calibration["ece"]), line, dots)
+    return ReliabilityDiagram(percent(calibration["ece"]), line, dots)
 
 
 def _within(ends: Sequence[float | None] | None) -> str:
@@ -209,7 +210,7 @@ def _give_or_take(share: float | None, error: float | None) -> str:
 
 
 def _margin(error: float | None) -> float | None:
-    return None if error is None else 1.96 * error
+    return None if error is None else Z95 * error
 
 
 def _hectares(square_metres: float | None) -> str:

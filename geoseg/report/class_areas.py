@@ -1,4 +1,4 @@
-"""How much ground each class has."""
+"""Area of each class."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from numpy.typing import NDArray
 from geoseg import grid, ground
 from geoseg.classes import IGNORE
 from geoseg.errors import GridError
+from geoseg.maps.land_map import WINDOW_PX
 from geoseg.raster import RasterSource
-from geoseg.report.subject import Subject
+from geoseg.report.page_content import PageContent
 
 logger = logging.getLogger(__name__)
-WINDOW_PX = 2048
 
 
 @dataclass(frozen=True)
 class ClassArea:
-    """How much of a map a class has.
+    """Area of a class.
 
     Attributes:
-        name: of the class.
-        color: of the class.
-        pixels: how many.
-        share: of all pixels with a class; NaN where there are none.
-        area_m2: on the ground; NaN where the CRS is not tied to it.
+        name: name of the class.
+        color: its colour.
+        pixels: its pixels.
+        share: share of all pixels with a class; NaN without any.
+        area_m2: its area; NaN where the CRS is not tied to the ground.
     """
 
     name: str
@@ -39,10 +39,10 @@ class ClassArea:
 
 @dataclass(frozen=True)
 class Areas:
-    """How much of a map each class has, and what has none.
+    """Areas of all classes, and the pixels without one.
 
     Attributes:
-        rows: by class id.
+        rows: areas by class id.
         nothing: pixels without a class.
     """
 
@@ -56,7 +56,7 @@ class Areas:
 
     @property
     def area_m2(self) -> float:
-        """Of all classes together."""
+        """Area of all classes together."""
         return sum(row.area_m2 for row in self.rows)
 
     @property
@@ -65,17 +65,17 @@ class Areas:
         return self.pixels / max(self.pixels + self.nothing, 1)
 
 
-def areas_of(subject: Subject) -> Areas | None:
-    """Pixels of each class and their area.
+def areas_of(content: PageContent) -> Areas | None:
+    """Measure the area of each class; None without a map.
 
-    Pixels are those that the run counted, where they are all of one size; else every pixel is
-    read, as sizes differ: in degrees, they get smaller towards the poles.
+    Where all pixels have one size, the counts in the run's record are enough. Elsewhere every
+    pixel is read: in degrees, for instance, pixels get smaller towards the poles.
     """
-    source, scheme = subject.classes, subject.scheme
+    source, scheme = content.classes, content.scheme
     if source is None:
         return None
     count = len(scheme.classes)
-    counts, area_m2 = _measured(source, count, _said(subject))
+    counts, area_m2 = _measured(source, count, _recorded(content))
     total = counts[:count].sum()
     rows = tuple(
         ClassArea(each.name, each.color, int(pixels), float(pixels / total) if total else np.nan, a)
@@ -84,14 +84,14 @@ def areas_of(subject: Subject) -> Areas | None:
     return Areas(rows, int(counts.sum() - total))
 
 
-def _said(subject: Subject) -> NDArray[np.int64] | None:
-    """Pixels by value, as the record has them."""
-    counts = subject.record.counts if subject.record else {}
+def _recorded(content: PageContent) -> NDArray[np.int64] | None:
+    """(256,) pixels by value, from the run's record; None where it does not fit the classes."""
+    counts = content.record.counts if content.record else {}
     pixels = counts.get("pixels")
-    if not isinstance(pixels, dict) or set(pixels) != set(subject.scheme.names):
+    if not isinstance(pixels, dict) or set(pixels) != set(content.scheme.names):
         return None
     found = np.zeros(256, np.int64)
-    found[: len(pixels)] = [pixels[name] for name in subject.scheme.names]
+    found[: len(pixels)] = [pixels[name] for name in content.scheme.names]
     found[IGNORE] += counts.get("nodata_pixels", 0)
     return found
 
@@ -99,12 +99,12 @@ def _said(subject: Subject) -> NDArray[np.int64] | None:
 def _measured(
     source: RasterSource, classes: int, counted: NDArray[np.int64] | None
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Pixels by value, and the area of each class; NaN without a ground.
+    """(256,) pixels by value, and (classes,) areas; NaN where the CRS is not tied to the ground.
 
     Args:
-        source: the classes.
-        classes: how many there are.
-        counted: pixels by value, where they are known.
+        source: class ids.
+        classes: number of classes.
+        counted: (256,) pixels by value, where they are known.
     """
     geobox = source.geobox
     try:

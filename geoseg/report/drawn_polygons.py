@@ -1,4 +1,4 @@
-"""The polygons of a map as the page holds them: simpler, and not more than a browser draws."""
+"""The polygons of a map for the page: simplified, and no more than a browser can draw."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import shapely
 from numpy.typing import NDArray
 
 from geoseg.report.mercator_frame import RADIUS_M, Frame
-from geoseg.vector.layer import named_errors
+from geoseg.vector.layer_errors import named_errors
 from geoseg.vector.reproject import reproject
 
 if TYPE_CHECKING:
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 MOST_POLYGONS = 20_000
 MOST_BYTES = 2 << 20
 TOLERANCES_PX = (1.5, 3.0, 6.0)
-"""How much simpler outlines may become, until they have room; then the smallest are left out."""
+"""Tolerances of simplification, tried in turn until all polygons fit; then the smallest go."""
 COLUMNS = ("class_id", "area_m2", "confidence")
-"""What is said about a polygon, where the file has it."""
+"""Attributes that the page shows, where the file has them."""
 KEYS = ("c", "a", "p")
-"""The same in the page, where every byte stands thousands of times."""
+"""Their keys in the page: each byte of them is repeated for every polygon."""
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """Polygons that are drawn.
+class DrawnPolygons:
+    """The polygons that the page draws.
 
     Attributes:
-        text: GeoJSON, with longitudes that go on beyond 180 where the frame does.
-        count: how many.
-        of: how many the file has.
-        tolerance_px: how much simpler their outlines are, in pixels of the frame.
+        text: GeoJSON; longitudes continue beyond 180 where the frame does.
+        count: number of polygons in it.
+        of: number of polygons in the file.
+        tolerance_px: tolerance of the simplification, in pixels of the frame.
     """
 
     text: str
@@ -46,30 +46,34 @@ class Drawn:
     tolerance_px: float
 
 
-def draw(layer: Layer, frame: Frame) -> Drawn:
-    """Read the largest polygons of a layer, simplified to what a pixel of the frame shows.
+def draw_polygons(layer: Layer, frame: Frame) -> DrawnPolygons:
+    """Read the largest polygons of a layer and simplify them to the pixels of a frame.
 
     Neighbours keep their shared edges.
+
+    Args:
+        layer: the polygons.
+        frame: grid of the page's pictures.
 
     Raises:
         VectorError: the file cannot be read.
     """
     rows = _largest(layer)
     plane = reproject(np.asarray(rows.geometry.values), layer.crs, frame.crs)
-    there = np.isfinite(shapely.bounds(plane)).all(axis=1)
-    rows, plane = rows[there], plane[there]
+    shown = np.isfinite(shapely.bounds(plane)).all(axis=1)  # poles lie at infinity in Mercator
+    rows, plane = rows[shown], plane[shown]
     for tolerance in TOLERANCES_PX:
         features = _features(rows, _simpler(plane, tolerance, frame))
         if len(features) == len(rows):
             break
-    return Drawn(_collection(features), len(features), layer.features, tolerance)
+    return DrawnPolygons(_collection(features), len(features), layer.features, tolerance)
 
 
 def _simpler(plane: NDArray[Any], tolerance_px: float, frame: Frame) -> NDArray[Any]:
-    """Longitudes and latitudes of polygons with fewer corners.
+    """Simplify polygons on the plane, and return them in longitude and latitude.
 
-    A corner goes where the triangle that it spans is smaller than the square of the tolerance
-    (Visvalingam and Whyatt 1993).
+    A corner is removed where the triangle with its neighbours is smaller than the square of the
+    tolerance (Visvalingam and Whyatt 1993).
     """
     simple = shapely.coverage_simplify(plane, tolerance_px * frame.resolution_m)
     decimals = _decimals(frame)
@@ -108,7 +112,7 @@ def _geometry(layer: Layer) -> str:
 
 
 def _where(layer: Layer) -> str | None:
-    """Which rows to read of a large file, so that the others never stand in memory."""
+    """A filter for the largest polygons, so that the others are never read into memory."""
     if "area_m2" not in layer.fields:
         return None
     *_, (areas,) = pyogrio.raw.read(
@@ -119,13 +123,13 @@ def _where(layer: Layer) -> str | None:
 
 
 def _decimals(frame: Frame) -> int:
-    """Of degrees: a quarter of a pixel."""
+    """Decimals of degrees that resolve a quarter of a pixel."""
     step = np.degrees(frame.resolution_m / RADIUS_M) / 4
     return int(np.clip(np.ceil(-np.log10(step)), 4, 9))
 
 
 def _features(rows: gpd.GeoDataFrame, geometries: NDArray[Any]) -> list[str]:
-    """As many features as there is room for."""
+    """GeoJSON features, from the first, up to `MOST_BYTES`."""
     shapes = shapely.to_geojson(geometries)
     columns = [
         (key, np.asarray(rows[name], dtype=float))

@@ -1,4 +1,4 @@
-"""MapLibre GL JS, from the package that carries it."""
+"""MapLibre GL JS, from the Python package that bundles it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class MapLibre:
     Attributes:
         version: of MapLibre GL JS.
         script: JavaScript.
-        style: CSS; its icons stand in it.
+        style: CSS, icons included.
     """
 
     version: str
@@ -27,8 +27,8 @@ class MapLibre:
 
 
 def maplibre() -> MapLibre | None:
-    """Find MapLibre; None, and a line in the log, where the package is not installed."""
-    found = find_spec("maplibre")  # importing it would load its bindings for other programs
+    """Read MapLibre; None, and a line in the log, where the package is not installed."""
+    found = find_spec("maplibre")  # importing it would configure logging and load Shiny
     if found is None or found.origin is None:
         logger.info("pages show pictures instead of a map: the package maplibre is not installed")
         return None
@@ -36,5 +36,5 @@ def maplibre() -> MapLibre | None:
     script = (folder / "maplibre-gl.js").read_text(encoding="utf-8")
     style = (folder / "maplibre-gl.css").read_text(encoding="utf-8")
     version = re.search(r"maplibre-gl-js/blob/v([\d.]+)/", script[:1000])
-    script = re.sub(r"//# sourceMappingURL=\S+", "", script)  # a file that nobody has
+    script = re.sub(r"//# sourceMappingURL=\S+", "", script)  # the file is not in the package
     return MapLibre(version[1] if version else "", script, style)

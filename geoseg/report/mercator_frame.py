@@ -1,4 +1,4 @@
-"""Where a map lies on the web's projection, and at what size it is drawn there."""
+"""The grid of a map's pictures on web Mercator, the projection of web maps."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from pyproj.exceptions import ProjError
 from geoseg import grid
 
 RADIUS_M = 6_378_137.0
-"""Of the sphere that web maps are drawn on."""
+"""Radius of the sphere that web maps project from."""
 WORLD_M = np.pi * RADIUS_M
-"""Half the side of the square that they show, 85.05 degrees north and south."""
+"""Half the side of the square that they show, which ends at 85.05 degrees north and south."""
 POINTS = 65
-"""Along each side of a grid, of which the frame is taken."""
+"""Points along each side of a grid that its extent on the plane is measured with."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A grid in the web's Mercator, centred on the map so that no map crosses its edge.
+    """A grid in web Mercator with its central meridian on the map, so that no map is split at 180.
 
     Attributes:
         geobox: the grid.
-        centre_deg: longitude of its central meridian.
-        shrunk: how many of the map's pixels there are to the side of one of these; 1 and more.
-        cut: whether the map reaches beyond what web maps show.
+        centre_deg: longitude of the central meridian.
+        shrunk: pixels of the map per pixel of the frame, along a side; at least 1.
+        cut: whether the map reaches beyond the latitudes that web maps show.
     """
 
     geobox: GeoBox
@@ -39,7 +39,7 @@ class Frame:
 
     @property
     def resolution_m(self) -> float:
-        """Side of a pixel on the plane."""
+        """Side of a pixel on the plane, in projected metres."""
         return float(self.geobox.affine.a)
 
     @property
@@ -51,7 +51,7 @@ class Frame:
     def corners(self) -> list[list[float]]:
         """Longitude and latitude of the upper left, upper right, lower right and lower left.
 
-        Longitudes go on beyond 180 where the frame lies across the antimeridian.
+        Longitudes continue beyond 180 where the frame crosses the antimeridian.
         """
         height, width = self.geobox.shape
         plane = [
@@ -62,9 +62,10 @@ class Frame:
         ]
 
     def lonlat(self, plane: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Longitudes and latitudes of (n, 2) places on the plane, in degrees.
+        """(n, 2) longitudes and latitudes in degrees of (n, 2) points on the plane.
 
-        The inverse of the spherical Mercator projection (Snyder, Map Projections, 7-4 and 7-5).
+        The inverse of the spherical Mercator projection: Snyder (1987), Map projections: a
+        working manual, equations 7-4 and 7-5.
         """
         lon = self.centre_deg + np.degrees(plane[:, 0] / RADIUS_M)
         lat = np.degrees(2 * np.arctan(np.exp(plane[:, 1] / RADIUS_M)) - np.pi / 2)
@@ -72,10 +73,14 @@ class Frame:
 
 
 def frame_of(geobox: GeoBox, most_px: int) -> Frame | None:
-    """The frame of a grid, with its longer side at most ``most_px`` and pixels of the grid's size.
+    """Fit a frame around a grid, with pixels of the grid's size or larger.
+
+    Args:
+        geobox: the grid of the map.
+        most_px: longest side of the frame.
 
     Returns:
-        None where the map lies around a pole, or its CRS is not tied to the Earth.
+        The frame; None where the map lies around a pole, or its CRS is not tied to the Earth.
     """
     crs = grid.crs_of(geobox).proj
     height, width = geobox.shape
@@ -85,11 +90,13 @@ def frame_of(geobox: GeoBox, most_px: int) -> Frame | None:
         if not np.isfinite([lon, lat]).all() or _holds_a_pole(geobox, to_lonlat):
             return None
         lon = round(float(lon), 6)
+        # EPSG:3857 has its central meridian at Greenwich, and would split maps across 180 degrees.
         plane = pyproj.CRS.from_proj4(f"+proj=webmerc +datum=WGS84 +lon_0={lon} +units=m")
         to_plane = pyproj.Transformer.from_crs(crs, plane, always_xy=True)
         xs, ys = to_plane.transform(*_places(geobox, *_outline(geobox)))
     except ProjError:
         return None
+    # PROJ gives infinity for the poles, which is where Mercator has them.
     ys = np.nan_to_num(ys, posinf=2 * WORLD_M, neginf=-2 * WORLD_M)
     if not np.isfinite(xs).all() or np.ptp(xs) == 0:
         return None
@@ -108,7 +115,7 @@ def _grid(bounds: tuple[float, float, float, float], step: float, plane: pyproj.
 
 
 def _outline(geobox: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Columns and rows of places all around a grid."""
+    """Columns and rows of points along the outline of a grid."""
     height, width = geobox.shape
     along, ends = np.linspace(0, 1, POINTS), np.repeat([0.0, 1.0], POINTS)
     cols = np.concatenate([np.tile(along, 2), ends]) * width
@@ -124,7 +131,7 @@ def _places(
 
 
 def _step(geobox: GeoBox, to_plane: pyproj.Transformer) -> float:
-    """The shorter side of the pixel at the grid's centre, on the plane."""
+    """Shorter side on the plane of the pixel at the grid's centre."""
     row, col = geobox.shape[0] / 2, geobox.shape[1] / 2
     cols, rows = np.array([col, col + 1, col]), np.array([row, row, row + 1])
     xs, ys = to_plane.transform(*_places(geobox, cols, rows))
@@ -132,7 +139,7 @@ def _step(geobox: GeoBox, to_plane: pyproj.Transformer) -> float:
 
 
 def _holds_a_pole(geobox: GeoBox, to_lonlat: pyproj.Transformer) -> bool:
-    """Whether a pole lies inside a projected map: there no side of it is left or right."""
+    """Whether a pole lies inside a projected map, so that all longitudes meet in it."""
     if grid.crs_of(geobox).proj.is_geographic:
         return False
     xs, ys = to_lonlat.transform(

@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Numbers, dates and options as text for people."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 NONE = "-"
 KM2_FROM_M2 = 1e8
-"""Areas are in square kilometres from here on, in hectares below."""
+"""Total area from which areas are in square kilometres; below, they are in hectares."""
 
 
 def percent(share: float | None) -> str:
-    """One decimal; a dash where there is nothing.
+    """Format a share in percent with one decimal; a dash for None and NaN.
 
     Example:
         >>> percent(0.9207), percent(None)
@@ -22,7 +22,7 @@ def percent(share: float | None) -> str:
 
 
 def whole(count: int) -> str:
-    """With thousands apart.
+    """Format a count with thousands separators.
 
     Example:
         >>> whole(1234567)
@@ -32,7 +32,11 @@ def whole(count: int) -> str:
 
 
 def area(square_metres: float, total: float) -> str:
-    """In the unit that suits the whole.
+    """Format an area in hectares or square kilometres; a dash for NaN.
+
+    Args:
+        square_metres: the area.
+        total: total area of the table, which decides the unit of all its rows.
 
     Example:
         >>> area(12_345.0, 1e6), area(5e7, 2e8)
@@ -46,7 +50,7 @@ def area(square_metres: float, total: float) -> str:
 
 
 def size(count: int) -> str:
-    """Bytes.
+    """Format a number of bytes in decimal units.
 
     Example:
         >>> size(999), size(15_948_134)
@@ -60,7 +64,7 @@ def size(count: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Hours, minutes or seconds.
+    """Format a duration in hours, minutes or seconds.
 
     Example:
         >>> duration(5.01), duration(754), duration(7380)
@@ -74,7 +78,7 @@ def duration(seconds: float) -> str:
 
 
 def day(moment: str) -> str:
-    """A date for people from one for machines; what is none stays as it is.
+    """Format the day of an ISO 8601 time; other text stays as it is.
 
     Example:
         >>> day("2026-11-21T18:44:48+00:00"), day("last summer")
@@ -88,7 +92,7 @@ def day(moment: str) -> str:
 
 
 def setting(value: Any) -> str:
-    """An option's value.
+    """Format the value of an option.
 
     Example:
         >>> setting(["blue", "red"]), setting(None), setting(True)

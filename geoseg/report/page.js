@@ -32,7 +32,7 @@
     return ~crc >>> 0;
   }
 
-  /** A PNG with a palette in which the classes that are off are transparent (its tRNS chunk). */
+  /** A palette PNG with the classes that are switched off made transparent in its tRNS chunk. */
   function withoutThoseOff(png) {
     const bytes = png.slice();
     const view = new DataView(bytes.buffer);
@@ -47,7 +47,7 @@
     return bytes;
   }
 
-  /** A tile as its server has it, or null where it has nothing. */
+  /** A tile from the server, or null where nothing is mapped. */
   async function tile(place) {
     const answer = await fetch(`tiles/${place}.png`);
     const bytes = new Uint8Array(await answer.arrayBuffer());
@@ -164,7 +164,7 @@
     for (const id of ["polygons", "outlines"]) maps.above.setFilter(id, filter);
   }
 
-  // ---- what lies under the pointer, or under the cross ------------------------------------------
+  // ---- the polygon under the pointer, or under the cross ----------------------------------------
 
   let hovered = null;
   function name(feature) {
@@ -228,7 +228,7 @@
     const on = x > 0;
     swipe.hidden = find("divider").hidden = !on;
     find("divider").style.left = `${x}px`;
-    swipe.setAttribute("aria-valuetext", `${swipe.value} percent of the width show the scene alone`);
+    swipe.setAttribute("aria-valuetext", `scene alone on ${swipe.value} percent of the width`);
     if (maps) maps.above.getCanvas().style.clipPath = on ? `inset(0 0 0 ${x}px)` : "";
     classes.style.clipPath = on ? `inset(0 0 0 ${Math.max(0, x - PADDING_PX)}px)` : "";
   }
@@ -280,7 +280,7 @@
 
   const POLL_MS = 2000;
   let landed = -1;
-  let moved = false; // by hand: then the view stays
+  let moved = false; // by the user, whose view is then kept
   async function ask() {
     try {
       const state = await (await fetch(data.live, { cache: "no-store" })).json();
@@ -299,12 +299,12 @@
         }
       }
     } catch (error) {
-      find("progress").textContent = `The server does not answer (${error.message}).`;
+      find("progress").textContent = `The server does not respond (${error.message}).`;
     }
     return setTimeout(ask, POLL_MS);
   }
 
-  // ---- beginning --------------------------------------------------------------------------------
+  // ---- start ------------------------------------------------------------------------------------
 
   function ready() {
     document.documentElement.dataset.ready = maps ? "map" : "picture";
@@ -322,11 +322,11 @@
     let waiting = 2;
     const drawn = () => {
       if (--waiting > 0) return;
-      stage.classList.add("drawn"); // until now the picture was seen, at the same place
+      stage.classList.add("drawn"); // until now the picture was visible in its place
       addPolygons();
       filterPolygons();
       maps.above.once("idle", ready);
-      maps.above.triggerRepaint(); // without polygons nothing else asks for it
+      maps.above.triggerRepaint(); // without polygons, nothing else would cause an idle event
     };
     maps.below.on("load", () => { addScene(); maps.below.once("idle", drawn); });
     maps.above.on("load", () => {

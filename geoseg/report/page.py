@@ -1,4 +1,4 @@
-"""The page: pictures, polygons and figures put into its template."""
+"""The page: pictures, polygons and tables rendered into the template."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from geoseg.report import number_text
-from geoseg.report.accuracy_tables import accuracy_of
+from geoseg.report.accuracy_tables import accuracy_tables
 from geoseg.report.class_areas import areas_of
-from geoseg.report.drawn_polygons import Drawn, draw
+from geoseg.report.drawn_polygons import DrawnPolygons, draw_polygons
 from geoseg.report.maplibre import maplibre
 from geoseg.report.mercator_frame import Frame, frame_of
+from geoseg.report.page_content import PageContent
 from geoseg.report.pictures import MOST_PX, Picture, class_ids, class_picture, scene_picture
 from geoseg.report.provenance import facts_of, left_out, provenance_of
-from geoseg.report.subject import Subject
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-BEYOND = "the map reaches beyond 85 degrees north or south, where web maps end: that is not drawn"
-POLE = "the map lies around a pole, or nowhere on the Earth: web maps cannot show it"
+BEYOND = "The map reaches beyond 85 degrees north or south, where web maps end: that is not drawn."
+POLE = "The map lies around a pole, or nowhere on the Earth: web maps cannot show it."
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """What the map of the page shows.
+class MapDrawing:
+    """Layers of the page's map.
 
     Attributes:
-        frame: where.
+        frame: grid of the pictures.
         classes: the class raster.
         scene: the scene.
         polygons: the polygons.
@@ -41,111 +41,111 @@ class Drawing:
     frame: Frame
     classes: Picture
     scene: Picture | None
-    polygons: Drawn | None
+    polygons: DrawnPolygons | None
 
 
-def page_of(subject: Subject) -> str:
-    """The page as HTML.
+def render_page(content: PageContent) -> str:
+    """Render the page as HTML.
 
-    Nothing on it is loaded from anywhere, and a content security policy sees to that; only a
-    page with a server asks it, how far a run is or for tiles.
+    The page loads nothing from anywhere, which its content security policy enforces; only a page
+    with a server asks that server for progress or tiles.
 
     Args:
-        subject: what to show.
+        content: what to show.
 
     Raises:
         RasterError: the map or the scene cannot be read.
         VectorError: the polygons cannot be read.
     """
-    drawing = draw_map(subject)
-    areas = areas_of(subject)
-    record = subject.record
-    library = maplibre()
+    drawing = draw_map(content)
+    areas = areas_of(content)
+    record = content.record
+    library = maplibre()  # without it, the page shows a picture instead of a map
     script = _resource("page.js")
     styles = [library.style if library else "", _resource("page.css")]
     template = _environment().get_template("page.html")
     return template.render(
-        subject=subject,
+        content=content,
         drawing=drawing,
-        data=_data(subject, drawing),
+        data=_data(content, drawing),
         areas=areas,
-        accuracy=accuracy_of(subject.accuracy) if subject.accuracy else None,
+        accuracy=accuracy_tables(content.accuracy) if content.accuracy else None,
         provenance=provenance_of(record) if record else None,
-        facts=facts_of(subject),
-        warnings=[*subject.warnings, *_drawn_less(subject, drawing), *left_out(record, areas)],
+        facts=facts_of(content),
+        warnings=[*content.warnings, *_not_drawn(content, drawing), *left_out(record, areas)],
         library=library,
         scripts=[*([library.script] if library else []), script],
         styles=styles,
-        policy=_policy([library.script if library else "", script], styles, _asks(subject)),
+        policy=_policy([library.script if library else "", script], styles, _asks(content)),
     )
 
 
-def draw_map(subject: Subject) -> Drawing | None:
-    """The pictures and polygons of a map; None where web maps cannot show it, or there is none."""
-    source = subject.classes
+def draw_map(content: PageContent) -> MapDrawing | None:
+    """Draw the layers of a map; None without one, and where web maps cannot show it.
+
+    Raises:
+        RasterError: the map or the scene cannot be read.
+        VectorError: the polygons cannot be read.
+    """
+    source = content.classes
     frame = frame_of(source.geobox, MOST_PX) if source is not None else None
     if source is None or frame is None:
         return None
-    return Drawing(
+    return MapDrawing(
         frame,
-        class_picture(class_ids(source, frame), subject.scheme),
-        scene_picture(subject.imagery, frame) if subject.imagery else None,
-        draw(subject.polygons, frame) if subject.polygons else None,
+        class_picture(class_ids(source, frame), content.scheme),
+        scene_picture(content.imagery, frame) if content.imagery else None,
+        draw_polygons(content.polygons, frame) if content.polygons else None,
     )
 
 
-def _drawn_less(subject: Subject, drawing: Drawing | None) -> list[str]:
-    """What the map of the page does not show."""
+def _not_drawn(content: PageContent, drawing: MapDrawing | None) -> list[str]:
+    """Sentences on what the page's map leaves out."""
     if drawing is None:
-        return [] if subject.classes is None else [_sentence(POLE)]
+        return [] if content.classes is None else [POLE]
     found = [BEYOND] if drawing.frame.cut else []
-    if drawing.frame.shrunk > 1 and subject.tiles is None:
+    if drawing.frame.shrunk > 1 and content.tiles is None:
         height, width = drawing.frame.geobox.shape
         found.append(
-            f"the pictures of this page are {width} x {height} px, {drawing.frame.shrunk:.1f} times"
-            " coarser than the map: the files have every pixel, and geoseg view shows them after"
-            " geoseg publish --tiles"
+            f"The pictures of this page are {width} x {height} px, {drawing.frame.shrunk:.1f} times"
+            " coarser than the map: the files hold every pixel, and geoseg view shows them after"
+            " geoseg publish --tiles."
         )
     polygons = drawing.polygons
     if polygons and polygons.count < polygons.of:
         found.append(
-            f"{number_text.whole(polygons.count)} of {number_text.whole(polygons.of)} polygons are"
-            " drawn here, "
-            "the largest: the file has all"
+            f"The largest {number_text.whole(polygons.count)} of "
+            f"{number_text.whole(polygons.of)} polygons are drawn here; the file holds all."
         )
-    return [_sentence(each) for each in found]
+    return found
 
 
-def _sentence(words: str) -> str:
-    return words[0].upper() + words[1:] + "."
-
-
-def _data(subject: Subject, drawing: Drawing | None) -> dict[str, Any]:
-    """What the page's script has to know."""
-    classes = [{"name": each.name, "color": each.color[:7]} for each in subject.scheme.classes]
+def _data(content: PageContent, drawing: MapDrawing | None) -> dict[str, Any]:
+    """Input of the page's script, as JSON values."""
+    classes = [{"name": each.name, "color": each.color[:7]} for each in content.scheme.classes]
     frame = drawing.frame if drawing else None
     return {
         "classes": classes,
         "corners": frame.corners() if frame else None,
-        "live": subject.live,
-        "tiles": subject.tiles,
-        "confidence": bool(subject.polygons and "confidence" in subject.polygons.fields),
+        "live": content.live,
+        "tiles": content.tiles,
+        "confidence": bool(content.polygons and "confidence" in content.polygons.fields),
     }
 
 
-def _asks(subject: Subject) -> bool:
-    """Whether the page asks its server for anything."""
-    return bool(subject.live or subject.tiles)
+def _asks(content: PageContent) -> bool:
+    """Whether the page makes requests to its server."""
+    return bool(content.live or content.tiles)
 
 
 def _policy(scripts: list[str], styles: list[str], asks: bool) -> str:
-    """Nothing but what stands in the page itself, by its hash."""
+    """A content security policy that allows only the page's own scripts and styles, by hash."""
     allowed = {
         "default-src": "'none'",
         "script-src": " ".join(map(_digest, filter(None, scripts))),
         "style-src": " ".join(map(_digest, filter(None, styles))),
         "img-src": "data: blob:",
-        "worker-src": "blob:",
+        "worker-src": "blob:",  # MapLibre starts its worker from a blob of its own script
         "connect-src": "'self'" if asks else "'none'",
         "base-uri": "'none'",
         "form-action": "'none'",

@@ -1,10 +1,10 @@
-"""Rasters as pictures on a frame."""
+"""Rasters as PNG and WebP pictures on a frame."""
 
 from __future__ import annotations
 
 import base64
 import io
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,29 +16,27 @@ from PIL import Image
 
 from geoseg import grid
 from geoseg.classes import IGNORE, ClassScheme
-from geoseg.grid import Window
-from geoseg.raster import Band, Block, FileSource, RasterSource, WarpSource
-from geoseg.raster.block import paste
+from geoseg.raster import Block, FileSource, RasterSource, WarpSource
 from geoseg.raster.drivers import driver_of
-from geoseg.remote import Place
 from geoseg.render import photo, true_colour
+from geoseg.report.block_source import BlockSource
 from geoseg.report.mercator_frame import Frame
 
 MOST_PX = 4096
-"""Longest side of a picture: what the graphics chips of phones take as one texture."""
-SPARE = 1.25
-"""How much finer than its picture a raster is read."""
+"""Longest side of a picture: the largest texture that graphics chips of phones take."""
+OVERSAMPLING = 1.25
+"""Pixels read per pixel of the picture, along a side: at 1, warping would drop pixels."""
 QUALITY = 82
-"""Of the compressed scene; what is lost cannot be seen at this size."""
+"""WebP quality of the scene; at this size its losses are not visible."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture.
+    """An encoded picture.
 
     Attributes:
-        media: its media type.
-        data: the file.
+        media: media type.
+        data: the encoded file.
         shape: (height, width).
     """
 
@@ -48,60 +46,21 @@ class Picture:
 
     @property
     def uri(self) -> str:
-        """The file as an address that holds it."""
+        """The file as a data URL."""
         return f"data:{self.media};base64,{base64.b64encode(self.data).decode()}"
 
 
-@dataclass(frozen=True, eq=False)
-class HeldSource:
-    """A block in memory as a source.
-
-    Attributes:
-        block: pixels, validity and grid.
-        bands: names of the bands.
-        name: what to call it.
-    """
-
-    block: Block
-    bands: tuple[Band, ...]
-    name: str
-
-    @property
-    def geobox(self) -> GeoBox:
-        """The grid of the block."""
-        return self.block.geobox
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The type of its pixels."""
-        return self.block.pixels.dtype
-
-    @property
-    def paths(self) -> tuple[Place, ...]:
-        """None: it stands in memory."""
-        return ()
-
-    def take(self, positions: tuple[int, ...]) -> HeldSource:
-        """The same block with only these bands."""
-        block = replace(self.block, pixels=self.block.pixels[list(positions)])
-        return HeldSource(block, tuple(self.bands[p] for p in positions), self.name)
-
-    def read(self, window: Window) -> Block:
-        """Read a window; what lies outside the block is not valid."""
-        at = window.intersect(grid.whole(self.geobox.shape))
-        if at is None:
-            return paste(None, window, self, window)
-        rows, cols = at.slices
-        pixels, valid = self.block.pixels[:, rows, cols], self.block.valid[rows, cols]
-        return paste(Block(pixels, valid, grid.crop(self.geobox, at)), window, self, at)
-
-
 def shrunk(source: RasterSource, most_px: int) -> RasterSource:
-    """A source on a coarser grid, read through the overviews of its file where it is large.
+    """Read a large file on a coarser grid, through its overviews.
 
-    Memory follows ``most_px``, whatever the file.
+    Memory grows with ``most_px``, not with the file. Sources that are small, or are not files of
+    this machine, are returned as they are.
+
+    Args:
+        source: the raster.
+        most_px: longest side of the picture to make of it.
     """
-    factor = max(source.geobox.shape) / (most_px * SPARE)
+    factor = max(source.geobox.shape) / (most_px * OVERSAMPLING)
     if factor <= 1 or not isinstance(source, FileSource) or not isinstance(source.path, Path):
         return source
     height, width = (max(1, round(side / factor)) for side in source.geobox.shape)
@@ -112,11 +71,15 @@ def shrunk(source: RasterSource, most_px: int) -> RasterSource:
     down, across = source.geobox.shape[0] / height, source.geobox.shape[1] / width
     affine = source.geobox.affine @ type(source.geobox.affine).scale(across, down)
     geobox = GeoBox((height, width), affine, source.geobox.crs)
-    return HeldSource(Block(pixels, valid, geobox), source.bands, source.name)
+    return BlockSource(Block(pixels, valid, geobox), source.bands, source.name)
 
 
 def class_ids(source: RasterSource, frame: Frame) -> NDArray[np.uint8]:
-    """Class ids on a frame, (height, width); 255 where there is none."""
+    """Class ids on a frame, (height, width); 255 where nothing is mapped.
+
+    Raises:
+        RasterError: the raster cannot be read.
+    """
     small = shrunk(source, max(frame.geobox.shape))
     warped = WarpSource(small, frame.geobox, "mode" if frame.shrunk > 1 else "nearest")
     block = warped.read(grid.whole(frame.geobox.shape))
@@ -125,9 +88,14 @@ def class_ids(source: RasterSource, frame: Frame) -> NDArray[np.uint8]:
 
 
 def class_picture(ids: NDArray[np.uint8], scheme: ClassScheme) -> Picture:
-    """Class ids as a PNG with a palette: entry i is class i, the one after the last is nothing.
+    """Encode class ids as a PNG with a palette; the entry after the last class is transparent.
 
-    Whoever shows it switches a class off by its opacity in the palette.
+    The page switches a class off by editing the opacity of its palette entry (the tRNS chunk),
+    which is why no optimizer may reorder the palette.
+
+    Args:
+        ids: (height, width) class ids, 255 where nothing is mapped.
+        scheme: the classes.
     """
     nothing = len(scheme.classes)
     indexes = np.where(ids < nothing, ids, nothing).astype(np.uint8)
@@ -139,7 +107,11 @@ def class_picture(ids: NDArray[np.uint8], scheme: ClassScheme) -> Picture:
 
 
 def scene_picture(source: RasterSource, frame: Frame) -> Picture:
-    """A scene in its own colours, stretched; what is not valid is transparent."""
+    """Encode a scene in true colour, stretched, with invalid pixels transparent.
+
+    Raises:
+        RasterError: the scene cannot be read.
+    """
     picked = source.take(true_colour([band.name for band in source.bands]))
     warped = WarpSource(shrunk(picked, max(frame.geobox.shape)), frame.geobox, "average")
     block = warped.read(grid.whole(frame.geobox.shape))

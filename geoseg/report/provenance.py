@@ -1,4 +1,4 @@
-"""What a map was made from, as rows of names and values."""
+"""Provenance of a map as rows of names and values: inputs, models, options, software."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from typing import Any
 from geoseg import grid, ground
 from geoseg.errors import GridError
 from geoseg.job import Record
+from geoseg.maps.contents import model_name, model_specs
 from geoseg.report.class_areas import Areas
 from geoseg.report.number_text import day, duration, percent, setting, size, whole
-from geoseg.report.subject import Subject
+from geoseg.report.page_content import PageContent
 
 type Rows = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a map was made from.
+    """Provenance of a map.
 
     Attributes:
-        inputs: path, size and sha256 of each file.
-        models: what is known of each model.
-        options: how it was made; only what was set.
-        run: when, how long, with which engine.
-        versions: of the software.
+        inputs: path, size and sha256 of each input file.
+        models: facts about each model.
+        options: options of the run that were set.
+        run: time, duration and engine of the run.
+        versions: versions of the software.
     """
 
     inputs: tuple[tuple[str, str, str], ...]
@@ -37,53 +38,42 @@ class Provenance:
 
 
 def provenance_of(record: Record) -> Provenance:
-    """The record of a run as the page shows it."""
+    """Format the record of a run."""
     options = {key: value for key, value in record.options.items() if key != "model"}
     return Provenance(
         inputs=tuple(_input(each) for each in record.inputs),
-        models=tuple(_model(spec) for spec in models_of(record)),
+        models=tuple(_model(spec) for spec in model_specs(record)),
         options=tuple((key, setting(value)) for key, value in options.items() if _is_set(value)),
         run=tuple(_run(record)),
         versions=tuple((name, str(version)) for name, version in record.versions.items()),
     )
 
 
-def models_of(record: Record) -> list[Mapping[str, Any]]:
-    """Specs of the models that made a map; none where an object stood in for one."""
-    made = record.options.get("model")
-    listed = made if isinstance(made, list) else []
-    return [each for each in listed if isinstance(each, Mapping) and "architecture" in each]
-
-
-def model_name(spec: Mapping[str, Any]) -> str:
-    """Architecture and backbone."""
-    return " ".join(filter(None, (str(spec["architecture"]), spec.get("backbone"))))
-
-
-def facts_of(subject: Subject) -> list[str]:
-    """What a map is, in a few short texts."""
-    facts, record = [], subject.record
+def facts_of(content: PageContent) -> list[str]:
+    """A few short facts for the head of the page: scene, size, CRS, models, date."""
+    facts, record = [], content.record
     if record and record.inputs:
         facts.append(Path(_input(record.inputs[0])[0]).name)
-    if subject.classes is not None:
-        geobox = subject.classes.geobox
+    if content.classes is not None:
+        geobox = content.classes.geobox
         height, width = geobox.shape
         facts.append(f"{whole(width)} x {whole(height)} px{_pixel(geobox)}")
         crs = grid.crs_of(geobox)
         facts.append(f"EPSG:{crs.epsg}" if crs.epsg else str(crs.proj.name))
     if record:
-        facts += [model_name(spec) for spec in models_of(record)]
+        facts += [model_name(spec) for spec in model_specs(record)]
         facts += [f"mapped {day(record.finished)}"] if record.finished else []
     return facts
 
 
 def left_out(record: Record | None, areas: Areas | None) -> Iterator[str]:
-    """What was skipped or not seen, as sentences."""
+    """Sentences on pixels without a class, and on skipped windows."""
     counts = record.counts if record else {}
     if areas is not None and areas.nothing:
         yield (
-            f"{percent(1 - areas.observed)} of the raster ({whole(areas.nothing)} px) has no class:"
-            " there the scene has no data, or nothing was asked for. Areas and shares leave it out."
+            f"{percent(1 - areas.observed)} of the raster ({whole(areas.nothing)} px) has no class,"
+            " because the scene has no data there or it is outside the area of interest. Areas and"
+            " shares leave it out."
         )
     for key, text in _COUNTED.items():
         if isinstance(counts.get(key), int) and counts[key] > 0:
@@ -91,9 +81,9 @@ def left_out(record: Record | None, areas: Areas | None) -> Iterator[str]:
 
 
 _COUNTED = {
-    "skipped_windows": "{} windows had nothing to map and never reached the model.",
-    "unchanged_windows": "{} windows had not changed and were taken over from an earlier map.",
-    "outside_pixels": "{} px lie outside the area that was asked for and were not read.",
+    "skipped_windows": "{} windows had nothing to map and did not go through the model.",
+    "unchanged_windows": "{} windows had not changed and were copied from an earlier map.",
+    "outside_pixels": "{} px lie outside the area of interest and were not read.",
 }
 
 

@@ -1,1 +1,1 @@
-"""Validation samples: pixels drawn from maps, looked up by people, and read back."""
+"""Validation samples: points drawn from maps, filled in by people, and read back."""

@@ -1,4 +1,4 @@
-"""The GeoPackage of a sample: points to be filled in, and what they were drawn from."""
+"""The GeoPackage of a sample: points to fill in, their mapped classes, and the strata."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ import shapely
 from geoseg import files
 from geoseg.classes import ClassScheme
 from geoseg.errors import OutputError
-from geoseg.samples.draw import Drawn, Strata
+from geoseg.samples.draw import SamplePoints, Strata
 
 SAMPLE, DRAWN, STRATA = "sample", "drawn", "strata"
 GEOMETRY = "geom"
 
 
-def write_sample(out: Path, drawn: Drawn, strata: Strata) -> None:
-    """Write points, the class that each was drawn from, and the size of the classes.
+def write_sample(out: Path, points: SamplePoints, strata: Strata) -> None:
+    """Write points, the class that each was drawn from, and the area of the classes.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    numbers = np.arange(1, len(drawn.ids) + 1)
-    points = geopandas.GeoDataFrame(
+    numbers = np.arange(1, len(points.ids) + 1)
+    sample = geopandas.GeoDataFrame(
         {"point": numbers, "reference": _empty(numbers), "note": _empty(numbers)},
-        geometry=shapely.points(drawn.x, drawn.y),
+        geometry=shapely.points(points.x, points.y),
         crs=strata.crs,
     ).rename_geometry(GEOMETRY)
-    beside = {
+    tables = {
         DRAWN: pandas.DataFrame(
-            {"point": numbers, "class_id": drawn.ids, "x": drawn.x, "y": drawn.y}
+            {"point": numbers, "class_id": points.ids, "x": points.x, "y": points.y}
         ),
         STRATA: pandas.DataFrame(
             {
@@ -42,22 +42,22 @@ def write_sample(out: Path, drawn: Drawn, strata: Strata) -> None:
                 "class_name": strata.scheme.names,
                 "pixels": strata.pixels,
                 "area_m2": strata.area_m2,
-                "points": np.bincount(drawn.ids, minlength=len(strata.pixels)),
+                "points": np.bincount(points.ids, minlength=len(strata.pixels)),
             }
         ),
         "layer_styles": _style(strata.scheme),
     }
     with files.whole(out) as temporary:
         try:
-            pyogrio.write_dataframe(points, temporary, layer=SAMPLE, driver="GPKG")
-            for name, table in beside.items():
+            pyogrio.write_dataframe(sample, temporary, layer=SAMPLE, driver="GPKG")
+            for name, table in tables.items():
                 pyogrio.write_dataframe(table, temporary, layer=name, driver="GPKG", append=True)
         except RuntimeError as error:
             raise OutputError("cannot be written", where=out, got=error) from error
 
 
 def form_qml(scheme: ClassScheme) -> str:
-    """A QGIS style in which ``reference`` is chosen from the names of the classes."""
+    """A QGIS style whose form offers the class names as values of ``reference``."""
     names = "".join(
         f'<Option type="Map"><Option name={quoteattr(each)} value={quoteattr(each)}'
         ' type="QString"/></Option>'
@@ -86,7 +86,11 @@ def _empty(numbers: np.ndarray) -> pandas.Series:
 
 
 def _style(scheme: ClassScheme) -> pandas.DataFrame:
-    """The row that QGIS looks up: an empty schema (not NULL), table and geometry column."""
+    """The default style of the layer, as a row of QGIS's table layer_styles.
+
+    QGIS looks the row up by schema, table and geometry column, and finds none where the schema is
+    NULL instead of empty. The time is fixed so that the same sample gives the same rows.
+    """
     return pandas.DataFrame(
         {
             "f_table_catalog": [""],

@@ -63,7 +63,7 @@ def trace(
     from affine import Affine
 
     from geoseg import polygonize
-    from geoseg.job import elsewhere
+    from geoseg.job import on_workers
 
     source = _source(classes, Affine.identity(), None)
     affine, crs = source.geobox.affine, source.geobox.crs
@@ -71,7 +71,7 @@ def trace(
         source,
         confidence=None if confidence is None else _source(confidence, affine, crs),
         rules=rules or polygonize.Rules(),
-        spread=elsewhere(options or WorkerOptions(), label="strips"),
+        spread=on_workers(options or WorkerOptions(), label="strips"),
     )
 
 

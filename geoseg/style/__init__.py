@@ -1,4 +1,4 @@
-"""Class names and colours to what QGIS, GDAL and map servers read, and back."""
+"""Class names and colours as styles for QGIS, GDAL and map servers, and back."""
 
 from geoseg.style.pam import raster_pam
 from geoseg.style.qml import (

@@ -1,4 +1,4 @@
-"""What stands beside a class raster for GDAL: class names and a raster attribute table."""
+"""GDAL's .aux.xml beside a class raster: class names and a raster attribute table."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from xml.sax.saxutils import escape
 from geoseg.classes import ClassScheme
 
 VALUE, PIXELS, NAME, RED, GREEN, BLUE, ALPHA = 5, 1, 2, 6, 7, 8, 9
-"""Usages of the columns of a raster attribute table, GDAL's GDALRATFieldUsage."""
+"""Usages of columns of a raster attribute table, from GDALRATFieldUsage of GDAL."""
 INTEGER, TEXT = 0, 2
-"""Types of these columns, GDAL's GDALRATFieldType."""
+"""Types of columns, from GDALRATFieldType of GDAL."""
 
 
 def raster_pam(scheme: ClassScheme, counts: Mapping[int, int] | None = None) -> str:
-    """What stands in ``<file>.tif.aux.xml``: class names and a raster attribute table.
+    """The content of ``<file>.tif.aux.xml``: class names and a raster attribute table.
 
-    GDAL and QGIS read it from beside the file; QGIS makes the legend of it.
+    GDAL finds it beside the file; QGIS makes a legend of it.
 
     Args:
         scheme: the classes; ids are the pixel values.
-        counts: pixels per class id, for the table's Count column.
+        counts: pixels by class id, for the column Count; None for a table without it.
 
     Example:
         >>> scheme = ClassScheme(classes=({"name": "water", "color": "#2b83ba"},))

@@ -1,4 +1,4 @@
-"""Styles that QGIS loads by itself: from beside a file, from a GeoPackage, or in a project."""
+"""QGIS styles (QML), for files beside the data, GeoPackages and projects."""
 
 from __future__ import annotations
 
@@ -8,14 +8,21 @@ from xml.sax.saxutils import quoteattr
 from geoseg.classes import EVERY, ClassScheme, LandClass
 
 COLUMN = "class_id"
-"""The attribute of geoseg's polygons that the style is keyed on."""
+"""The attribute of geoseg's polygons that holds the class id."""
 OUTLINE = "35,35,35,255"
-SURENESS = ((0, "#5b1a6b"), (25, "#b04a7a"), (50, "#e58f6f"), (75, "#f7cf9b"), (100, "#fffbe9"))
-"""Colours of confidence in percent: what the model doubts stands out."""
+"""The colour of outlines that QGIS gives new layers."""
+CONFIDENCE_RAMP = (
+    (0, "#5b1a6b"),
+    (25, "#b04a7a"),
+    (50, "#e58f6f"),
+    (75, "#f7cf9b"),
+    (100, "#fffbe9"),
+)
+"""Colours by percent of confidence: low confidence is dark, and stands out."""
 
 
 def polygons_qml(scheme: ClassScheme) -> str:
-    """A QGIS style for polygons: one fill per ``class_id``, named and coloured as the classes.
+    """A QGIS style for polygons: a fill per ``class_id``, with the names and colours of classes.
 
     Example:
         >>> scheme = ClassScheme(classes=({"name": "water", "color": "#2b83ba"},))
@@ -35,7 +42,7 @@ def polygons_qml(scheme: ClassScheme) -> str:
 
 
 def raster_qml(scheme: ClassScheme) -> str:
-    """A QGIS style for a class raster: one named colour per class, and nothing for other values.
+    """A QGIS style for a class raster: a named colour per class; other values are transparent.
 
     Example:
         >>> scheme = ClassScheme(classes=({"name": "water", "color": "#2b83ba"},))
@@ -51,10 +58,10 @@ def raster_qml(scheme: ClassScheme) -> str:
 
 
 def confidence_qml() -> str:
-    """A QGIS style for a raster of 0 to 100 percent, dark where the model doubts."""
+    """A QGIS style for a raster of 0 to 100 percent, dark where confidence is low."""
     items = "".join(
         f'<item value="{percent}" label="{percent} %" color="{color}" alpha="255"/>'
-        for percent, color in SURENESS
+        for percent, color in CONFIDENCE_RAMP
     )
     return _raster(
         'type="singlebandpseudocolor" band="1" classificationMin="0" classificationMax="100"',
@@ -64,11 +71,11 @@ def confidence_qml() -> str:
 
 
 def imagery_qml(bands: tuple[int, int, int], ranges: Sequence[tuple[float, float]]) -> str:
-    """A QGIS style for an image.
+    """A QGIS style for an image in true colour.
 
     Args:
-        bands: numbers from 1 of red, green and blue.
-        ranges: what is black and what is full in each of them.
+        bands: band numbers of red, green and blue, from 1.
+        ranges: values of black and of full brightness, for each of the three.
     """
     names = ("red", "green", "blue")
     shown = " ".join(f'{name}Band="{band}"' for name, band in zip(names, bands, strict=True))
@@ -81,11 +88,11 @@ def imagery_qml(bands: tuple[int, int, int], ranges: Sequence[tuple[float, float
 
 
 def labels_qml(scheme: ClassScheme, column: str) -> str:
-    """A QGIS style for the polygons a model learned from: outlines in the colours of the classes.
+    """A QGIS style for labels: outlines in the colours of the classes.
 
     Args:
-        scheme: the classes, with their codes.
-        column: the attribute that holds the codes.
+        scheme: the classes, with their label codes.
+        column: attribute with the label codes.
     """
     categories = "".join(
         f'<category type="List" symbol="{i}" label={quoteattr(each.name)} render="true">'
@@ -103,13 +110,13 @@ def labels_qml(scheme: ClassScheme, column: str) -> str:
 
 
 def outlines_qml() -> str:
-    """A QGIS style for polygons of which nothing is known but where they lie."""
+    """A QGIS style for polygons without classes: white outlines."""
     symbol = _outline(0, (255, 255, 255, 255))
     return _polygons('type="singleSymbol"', f"<symbols>{symbol}</symbols>")
 
 
 def _codes(each: LandClass, index: int) -> str:
-    """The label codes of a class: its values, else its name and its id."""
+    """QML values for the label codes of a class: its values, else its name and id."""
     kinds = {int: "long", float: "double", str: "QString"}
     return "".join(
         f'<val type="{kinds[type(code)]}" value={quoteattr(str(code))}/>'

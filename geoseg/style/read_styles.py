@@ -1,4 +1,4 @@
-"""Class names and colours from the styles that somebody gave a layer."""
+"""Class schemes read from the style of a layer: QML, GeoPackage or GeoTIFF."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from geoseg.errors import ClassError
 from geoseg.style.pam import ALPHA, BLUE, GREEN, NAME, RED, VALUE
 
 MAX_BYTES = 16 << 20
+"""Styles are read into memory as a whole; QGIS writes a few kilobytes."""
 QGIS_DOCTYPE = re.compile(r"<!DOCTYPE qgis PUBLIC '[^'<>\[\]]*' '[^'<>\[\]]*'>")
 
 
@@ -28,18 +29,19 @@ class _Entry(NamedTuple):
 def scheme_of(
     raster: Path, given: ClassScheme | str | Path | None = None
 ) -> tuple[ClassScheme, bool]:
-    """What the pixel values of a class raster mean.
+    """Find the class scheme of a class raster.
 
     Args:
         raster: the class raster.
-        given: a scheme, or the file of one; ``classes.yaml`` beside the raster, or what the raster
-            itself carries, when None.
+        given: a scheme or its file; when None, ``classes.yaml`` beside the raster, else the
+            attribute table, class names or colours of the raster itself.
 
     Returns:
-        The scheme, and whether its label codes (rather than its ids) are the pixel values.
+        The scheme, and whether pixel values are its label codes rather than its ids.
 
     Raises:
-        ClassError: nothing says what the values mean.
+        ClassError: no scheme is found, or its file is broken.
+        ConfigError: the YAML file is not valid YAML.
     """
     beside = raster.with_name("classes.yaml")
     if given is None:
@@ -50,15 +52,15 @@ def scheme_of(
 
 
 def load_scheme(path: str | Path) -> ClassScheme:
-    """Read a class scheme from a class file, or from the style somebody gave a layer.
+    """Read a class scheme from a class file or from the style of a layer.
 
     Args:
         path: a YAML file; a QGIS style (.qml) of categorized polygons or of a paletted raster; a
             GeoPackage with a default style; or a GeoTIFF with an attribute table, class names or
-            a colour table. What the style is keyed on becomes the values of the classes.
+            a colour table. The values of the style become the label codes of the classes.
 
     Raises:
-        ClassError: the file holds no classes, or is broken.
+        ClassError: the file is missing or broken, or holds no classes.
         ConfigError: the YAML file is not valid YAML.
     """
     path = Path(path)
@@ -74,7 +76,7 @@ def load_scheme(path: str | Path) -> ClassScheme:
     if suffix in (".tif", ".tiff", ".gtif"):
         return _scheme(_raster_entries(path), None, path)
     raise ClassError(
-        "is no class file", where=path, wanted="a .yaml, .qml, .gpkg or .tif file with classes"
+        "is not a class file", where=path, wanted="a .yaml, .qml, .gpkg or .tif file with classes"
     )
 
 
@@ -88,7 +90,11 @@ def _text(path: Path) -> str:
 
 
 def _xml(text: str, where: Path) -> ElementTree.Element:
-    """Parse XML that declares nothing; QGIS's own empty DOCTYPE is taken off first."""
+    """Parse XML without declarations, after removing the empty DOCTYPE that QGIS writes.
+
+    A DOCTYPE may declare entities that expand without limit or read files, so that any other is
+    refused.
+    """
     text = QGIS_DOCTYPE.sub("", text, count=1)
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise ClassError("the style declares XML entities", where=where, fix="save it from QGIS")
@@ -101,12 +107,15 @@ def _xml(text: str, where: Path) -> ElementTree.Element:
 def _from_qml(text: str, where: Path) -> ClassScheme:
     root = _xml(text, where)
     renderer = root.find(".//renderer-v2[@type='categorizedSymbol']")
-    if renderer is not None:
-        column = re.sub(r'^"([^"]*)"$', r"\1", renderer.get("attr", "")) or None
-        return _scheme(_categories(renderer), column, where)
     raster = root.find(".//rasterrenderer[@type='paletted']")
-    if raster is not None:
-        return _scheme(_palette(raster), None, where)
+    try:
+        if renderer is not None:
+            column = re.sub(r'^"([^"]*)"$', r"\1", renderer.get("attr", "")) or None
+            return _scheme(list(_categories(renderer)), column, where)
+        if raster is not None:
+            return _scheme(list(_palette(raster)), None, where)
+    except ValueError as error:
+        raise ClassError("a colour of the style is broken", where=where, got=error) from error
     raise ClassError(
         "the style has no classes",
         where=where,
@@ -177,7 +186,7 @@ def _raster_entries(path: Path) -> list[_Entry]:
 
 
 def _colour_table(path: Path) -> dict[int, str]:
-    """Colours by pixel value, without the black that pads every TIFF palette to 256."""
+    """Colours by pixel value, without black: TIFF pads every palette to 256 entries with it."""
     import rasterio
     from rasterio.errors import RasterioIOError
 
@@ -212,12 +221,12 @@ def _table_entries(
 
 
 def _scheme(entries: Iterable[_Entry], column: str | None, where: Path) -> ClassScheme:
-    """Classes in the order of the entries; entries of one name are one class."""
+    """Make classes in the order of the entries; entries of one name are one class."""
     classes: dict[str, dict[str, object]] = {}
     for value, name, colour in entries:
         known = classes.setdefault(name, {"name": name, "color": colour, "values": []})
         codes = known["values"]
-        assert isinstance(codes, list), "made so two lines above"
+        assert isinstance(codes, list), "set in the line above"
         codes.append(int(value) if re.fullmatch(r"-?\d+", value) else value)
     if not classes:
         raise ClassError(
@@ -227,7 +236,10 @@ def _scheme(entries: Iterable[_Entry], column: str | None, where: Path) -> Class
 
 
 def _any_colour(value: int) -> str:
-    """A colour for a class that has none: hues a golden angle apart."""
+    """A colour for a class without one.
+
+    Hues are a golden angle apart, which keeps any number of consecutive values distinct.
+    """
     red, green, blue = colorsys.hsv_to_rgb(value * 0.381966 % 1, 0.6, 0.85)
     return _hex(round(red * 255), round(green * 255), round(blue * 255))
 

@@ -1,4 +1,4 @@
-"""Styles that map servers read: OGC Styled Layer Descriptors."""
+"""Styles for map servers: OGC Styled Layer Descriptors (SLD)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from xml.sax.saxutils import escape, quoteattr
 
 from geoseg.classes import ClassScheme, LandClass
-from geoseg.style.qml import COLUMN, SURENESS
+from geoseg.style.qml import COLUMN, CONFIDENCE_RAMP
 
 HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
 
 def raster_sld(scheme: ClassScheme, layer: str) -> str:
-    """A style for a class raster, as GeoServer reads it: SLD 1.0 with its colours by value.
+    """A style for a class raster, for GeoServer: SLD 1.0 with a colour per value.
 
     Args:
         scheme: the classes; ids are the pixel values.
@@ -26,13 +26,17 @@ def raster_sld(scheme: ClassScheme, layer: str) -> str:
 
 
 def confidence_sld(layer: str) -> str:
-    """The same for a raster of 0 to 100 percent."""
-    entries = (_entry(value, color, f"{value} %", "1") for value, color in SURENESS)
+    """A style for a raster of 0 to 100 percent, dark where confidence is low.
+
+    Args:
+        layer: the layer's name on the server.
+    """
+    entries = (_entry(value, color, f"{value} %", "1") for value, color in CONFIDENCE_RAMP)
     return _raster(layer, "ramp", entries)
 
 
 def polygons_sld(scheme: ClassScheme, layer: str) -> str:
-    """A style for polygons, a rule per ``class_id``: SLD 1.1, which is what QGIS reads too.
+    """A style for polygons with a rule per ``class_id``: SLD 1.1, which QGIS reads too.
 
     Args:
         scheme: the classes.

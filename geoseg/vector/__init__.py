@@ -1,8 +1,8 @@
-"""Polygon layers in and out, and onto the pixels of a grid."""
+"""Polygon layers: read, written, and painted onto the pixels of a grid."""
 
 import geoseg.gdal  # noqa: F401  (before any libgdal is loaded)
+from geoseg.vector.class_polygons import Polygons
 from geoseg.vector.feature_batches import Features, LayerPlan
-from geoseg.vector.polygons import Polygons
 from geoseg.vector.rasterize import rasterize
 from geoseg.vector.read_polygons import read_polygons
 from geoseg.vector.write_features import check_suffix, write_features, write_polygons

@@ -1,4 +1,4 @@
-"""What polygon layers are written from: batches of features, and what all of them share."""
+"""Batches of features to write, and the schema, CRS and style of their layer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from geoseg.errors import OutputError
 GEOMETRY = "geom"
 """The geometry column of every format that names it."""
 MAX_VERTICES = 60_000_000
-"""SQLite, and so a GeoPackage, holds up to a billion bytes in one place."""
+"""SQLite, and so a GeoPackage, holds at most a billion bytes in one cell; a vertex takes 16."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +23,7 @@ class Features:
     """A batch of polygons with their attributes.
 
     Attributes:
-        geometries: (n,) shapely Polygons and MultiPolygons, valid, none empty.
+        geometries: (n,) valid shapely Polygons and MultiPolygons, none empty.
         columns: n rows of attributes.
     """
 
@@ -36,14 +36,14 @@ class Features:
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """What the features of a layer have in common.
+    """Name, schema, CRS and style of a layer to write.
 
     Attributes:
         name: the layer's name, in formats that have layers.
         schema: the attributes.
-        crs: of the coordinates, x before y.
-        qml: the QGIS style that a GeoPackage carries.
-        sld: the same for map servers.
+        crs: the CRS of the coordinates, x before y.
+        qml: the QGIS style to store in a GeoPackage.
+        sld: the same style for map servers.
     """
 
     name: str
@@ -54,10 +54,10 @@ class LayerPlan:
 
 
 def wkb(geometries: NDArray[Any]) -> pyarrow.Array:
-    """Geometries as a column of well-known binary.
+    """Encode (n,) geometries as a column of well-known binary.
 
     Raises:
-        OutputError: a polygon is too large for the formats.
+        OutputError: a polygon has more vertices than the formats can hold.
     """
     largest = int(shapely.get_num_coordinates(geometries).max(initial=0))
     if largest > MAX_VERTICES:
@@ -65,7 +65,7 @@ def wkb(geometries: NDArray[Any]) -> pyarrow.Array:
             "a polygon is too large for a file",
             got=f"{largest:,} vertices",
             wanted=f"at most {MAX_VERTICES:,}",
-            fix="cut large polygons along a mesh, with --split-at, or give them fewer vertices, "
+            fix="cut large polygons along a mesh with --split-at, or give them fewer vertices "
             "with --simplify",
         )
     return pyarrow.array(shapely.to_wkb(geometries), pyarrow.binary())

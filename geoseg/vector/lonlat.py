@@ -1,4 +1,4 @@
-"""Polygons as GeoJSON wants them: longitude and latitude, cut at the antimeridian, rounded."""
+"""Polygons in longitude and latitude, cut at the antimeridian and rounded, as RFC 7946 asks for."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from geoseg.vector.antimeridian import cut
 logger = logging.getLogger(__name__)
 WGS84 = pyproj.CRS("OGC:CRS84")
 DECIMALS = 7
-"""About a centimetre, what RFC 7946 has in mind."""
+"""A centimetre at the equator; RFC 7946 (section 11.2) advises against more than is meaningful."""
 FINER_DECIMALS = 9
-"""A tenth of a millimetre, for polygons that are nothing at `DECIMALS`."""
+"""A tenth of a millimetre, for polygons that would vanish at `DECIMALS`."""
 MAX_SEGMENT_M = 250.0
-"""An edge this long bends by less than half of the last decimal, up to 77 degrees north."""
+"""An edge of this length bends by less than half of the last decimal, up to 77 degrees north."""
 MAX_SEGMENT_DEG = 90.0
-"""A longer edge could not be told from one that crosses the antimeridian."""
+"""Between two points further apart, the way across the antimeridian could be the shorter one."""
 
 
 def to_lonlat(
@@ -31,7 +31,8 @@ def to_lonlat(
 ) -> NDArray[Any]:
     """Bring polygons into a geographic CRS; those that cross its antimeridian are cut in two.
 
-    Edges get vertices on the way by their length alone, so that neighbours get the same ones.
+    Where edges get additional vertices depends on their length alone, so that neighbours keep
+    sharing theirs.
 
     Args:
         geometries: (n,) Polygons and MultiPolygons.
@@ -39,7 +40,7 @@ def to_lonlat(
         target: the geographic CRS to go to.
 
     Returns:
-        (n,) Polygons and MultiPolygons with longitudes from -180 to 180.
+        (n,) Polygons and MultiPolygons, with longitudes from -180 to 180.
 
     Raises:
         VectorError: a vertex has no longitude and latitude.
@@ -61,12 +62,17 @@ def to_lonlat(
 
 
 def rounded(geometries: NDArray[Any]) -> NDArray[Any]:
-    """Round longitudes and latitudes to 7 decimals; what was valid stays valid.
+    """Round longitudes and latitudes to 7 decimals; valid polygons stay valid.
 
-    Neighbours keep sharing their vertices, as equal ones are rounded alike. Where pixels are about
-    as small as the last decimal (a centimetre), corners fall together: a polygon that would not be
-    valid any more loses what is narrower than that, and one that would be lost as a whole keeps 9
-    decimals.
+    Neighbours keep sharing their vertices, as equal ones are rounded alike. With pixels of about a
+    centimetre, the size of the last decimal, corners may coincide: a polygon that would become
+    invalid loses the parts narrower than that, and one that would vanish keeps 9 decimals.
+
+    Args:
+        geometries: (n,) Polygons and MultiPolygons.
+
+    Returns:
+        (n,) Polygons and MultiPolygons with counter-clockwise outer rings.
     """
     near = _rounded(geometries, DECIMALS)
     lost = shapely.is_empty(near)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +15,28 @@ import shapely
 from numpy.typing import NDArray
 from odc.geo.crs import CRS
 
-from geoseg.classes import EVERY, ClassScheme
-from geoseg.errors import ApartError, VectorError
-from geoseg.vector.layer import (
-    Bounds,
-    Layer,
-    broken_geometry,
-    did_you_mean,
-    no_polygons,
-    open_layer,
-)
-from geoseg.vector.polygons import Polygons
+from geoseg.classes import EVERY, ClassScheme, CodeLookup
+from geoseg.errors import ApartError, ClassError, InputError, VectorError
+from geoseg.vector.class_polygons import Polygons
+from geoseg.vector.geoparquet import Bounds
+from geoseg.vector.layer import Layer, open_layer
+from geoseg.vector.layer_errors import broken_geometry, did_you_mean, no_polygons
 from geoseg.vector.reproject import reproject
 
 logger = logging.getLogger(__name__)
+MAX_LISTED = 20
 POLYGONAL = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
+
+type Refusal = Callable[[CodeLookup, ClassScheme, Path], InputError]
+
+
+def _unknown_codes(found: CodeLookup, scheme: ClassScheme, where: Path) -> ClassError:
+    return ClassError(
+        f"{len(found.unknown)} code(s) of its polygons belong to no class",
+        where=where,
+        got=found.list_unknown(),
+        wanted=", ".join(map(repr, scheme.codes[:MAX_LISTED])),
+    )
 
 
 def read_polygons(
@@ -39,22 +47,25 @@ def read_polygons(
     bounds: Bounds | None = None,
     layer: str | None = None,
     column: str | None = None,
+    refuse: Refusal = _unknown_codes,
 ) -> Polygons:
     """Read the polygons of a file that meet an area, with the class of each.
 
-    Invalid geometries are repaired, features without one are left out; both are counted and
-    logged. Only the class column is read, and only what meets the area.
+    Invalid geometries are repaired, and features without one are left out; both are counted and
+    logged. Only the attribute with the code is read, and only features that meet the area.
 
     Args:
         path: a GeoPackage, GeoJSON (also by line), FlatGeobuf, Shapefile or GeoParquet file.
-        scheme: what the codes mean.
-        crs: the CRS the polygons shall have, such as the scene's.
-        bounds: (left, bottom, right, top) of the area, in ``crs``; everything without it.
-        layer: which layer, where the file has several.
+        scheme: the classes, and which codes mean them.
+        crs: the CRS to bring the polygons into, such as the scene's.
+        bounds: (left, bottom, right, top) of the area, in ``crs``; all features without it.
+        layer: the layer's name, if the file has several.
         column: the attribute with the code; the scheme's own ``column`` without it.
+        refuse: makes the error for codes of no class, for callers with better advice.
 
     Raises:
-        VectorError: the file is broken or has no usable polygons in the area.
+        ApartError: the file has no usable polygons in the area.
+        VectorError: the file is broken, or the attribute is not there.
         ClassError: a code belongs to no class.
         UnsafeError: the file is remote, or makes GDAL open or run something else.
 
@@ -89,10 +100,12 @@ def read_polygons(
         raise _nothing_there(found, target.proj, bounds, +skipped)
     codes = [codes[i] for i in keep[near]]
     skipped["without a code"] = 0 if field is None else int(pandas.isna(codes).sum())
-    ids = scheme.ids(codes, where=path)
+    coded = scheme.look_up(codes)
+    if coded.unknown:
+        raise refuse(coded, scheme, path)
     if +skipped:
         logger.info("%s: %s", path, _listed(+skipped))
-    return Polygons(polygons[near], ids, scheme, target, str(path), dict(+skipped))
+    return Polygons(polygons[near], coded.ids, scheme, target, str(path), dict(+skipped))
 
 
 def _column(found: Layer, scheme: ClassScheme, column: str | None) -> str | None:
@@ -102,7 +115,7 @@ def _column(found: Layer, scheme: ClassScheme, column: str | None) -> str | None
         if {code for each in scheme.classes for code in each.values} == {EVERY}:
             return None
         raise VectorError(
-            "which attribute holds the class is not said",
+            "the attribute with the class is not given",
             where=found.path,
             got=", ".join(found.fields) or "no attributes",
             fix='name it: --column, or column: in the class file; values: "*" takes every polygon',
@@ -117,7 +130,11 @@ def _column(found: Layer, scheme: ClassScheme, column: str | None) -> str | None
 
 
 def _to_layer(found: Layer, target: pyproj.CRS, bounds: Bounds | None) -> Bounds | None:
-    """The area in the layer's CRS, with a margin; None where that CRS cannot frame it."""
+    """The area in the layer's CRS, with a margin; None if it has no bounding box there.
+
+    That is so across the antimeridian (left > right), and where the CRS has no coordinates for it.
+    The margin makes up for sides that bow between the points at which they are transformed.
+    """
     if bounds is None:
         return None
     if not found.crs.equals(target, ignore_axis_order=True):
@@ -145,7 +162,11 @@ def _present(geometries: NDArray[Any], skipped: Counter[str]) -> NDArray[np.intp
 def _polygonal(
     path: Path, numbers: NDArray[Any], geometries: NDArray[Any], skipped: Counter[str]
 ) -> NDArray[Any]:
-    """Valid polygons; what is no polygon is an error, what is broken is repaired."""
+    """Refuse points and lines, and repair invalid polygons.
+
+    Shapely's method "structure" keeps the ground that outer rings cover and holes do not; its
+    default, "linework", turns overlapping parts of a polygon into holes.
+    """
     _check_finite(path, numbers, geometries)
     kinds = shapely.get_type_id(geometries)
     other = ~np.isin(kinds, (*POLYGONAL, shapely.GeometryType.GEOMETRYCOLLECTION))
@@ -175,7 +196,7 @@ def _check_finite(path: Path, numbers: NDArray[Any], geometries: NDArray[Any]) -
 
 
 def _clipped(geometries: NDArray[Any], area: Bounds | None) -> NDArray[Any]:
-    """Cut off what lies far outside the area: other CRSs cannot take the whole world."""
+    """Cut off what lies far outside the area: most CRSs have no coordinates for the whole world."""
     if area is None:
         return geometries
     left, bottom, right, top = area

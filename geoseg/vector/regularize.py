@@ -1,7 +1,7 @@
-"""Footprints with right angles, from outlines that follow pixels.
+"""Right-angled footprints of buildings, from outlines that follow pixels.
 
-The usual recipe (Douglas-Peucker, one dominant direction, walls along it or across it, corners
-where they meet), on the rings of all polygons at once.
+The usual steps (Douglas-Peucker, one dominant direction, walls along it or across it, corners where
+they meet), on the rings of all polygons at once.
 """
 
 from __future__ import annotations
@@ -17,22 +17,23 @@ from numpy.typing import NDArray
 from geoseg.ground import unit_lengths_m
 
 MIN_IOU = 0.75
-"""A footprint that has less than this in common with its outline is not what was mapped."""
+"""A footprint with a lower intersection over union does not show what was mapped."""
 MIN_WALLS = 4
+"""A rectangle's; fewer enclose nothing."""
 
 
 def regularize(geometries: NDArray[Any], crs: pyproj.CRS, tolerance_m: float) -> NDArray[Any]:
-    """Replace outlines by right-angled footprints, where these say the same.
+    """Replace outlines by right-angled footprints, where these cover about the same.
 
-    The edges of a simplified outline are turned along one direction, the polygon's own, or across
-    it. Edges that then follow each other in one direction become one wall, at their mean place.
-    An outline stays as it was where the result is not valid, has an intersection over union with
-    it of less than `MIN_IOU`, or overlaps another footprint.
+    The edges of a simplified outline are turned along the polygon's own dominant direction, or
+    across it. Consecutive edges of one direction become one wall, at their mean place. An outline
+    is kept where the footprint is not valid, has an intersection over union with it of less than
+    `MIN_IOU`, or overlaps another footprint.
 
     Args:
         geometries: (n,) Polygons and MultiPolygons that do not overlap.
-        crs: their CRS; one that keeps angles, or degrees.
-        tolerance_m: by how far simplification may move an edge: about a pixel.
+        crs: their CRS: a conformal one, or degrees.
+        tolerance_m: by how much simplification may move an edge, about a pixel.
 
     Returns:
         (n,) valid Polygons and MultiPolygons that do not overlap.
@@ -55,7 +56,7 @@ def regularize(geometries: NDArray[Any], crs: pyproj.CRS, tolerance_m: float) ->
 
 
 def _metres(geometries: NDArray[Any], crs: pyproj.CRS) -> NDArray[np.float64]:
-    """(n, 2) how long a unit of the CRS is there, to the right and upward."""
+    """(n, 2) length of a unit of the CRS at each geometry, to the right and upward."""
     _, south, _, north = shapely.bounds(geometries).T
     return unit_lengths_m(crs, (south + north) / 2)
 
@@ -66,7 +67,7 @@ def _scaled(geometries: NDArray[Any], factors: NDArray[np.float64]) -> NDArray[A
 
 
 def _walls(simple: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Simple outlines by walls along and across, and which of them are valid polygons so."""
+    """Right-angled versions of simplified outlines, and which of them are valid polygons."""
     walls = simple.copy()
     squared = _Edges.of(simple).are_walls()
     if squared.any():
@@ -80,16 +81,16 @@ class _Edges:
     """The edges of all rings, each in the frame of its geometry's direction.
 
     Attributes:
-        kind: geometry type of all geometries.
-        groups: where the polygons start in the rings, and the geometries in the polygons.
-        ring: the ring of each edge.
-        owner: the geometry of each ring.
-        along: which edges run along the direction; the others run across it.
-        place: where the middle of each edge is, across its own direction.
-        length: how far each edge goes in its own direction.
-        opens: which edges do not run as the one before them.
-        origin: (geometries, 2) of the frames.
-        axes: (geometries, 2, 2) from the plane to the frames: the directions along and across.
+        kind: the geometry type that all geometries have in common.
+        groups: offsets of polygons in the rings, and of geometries in the polygons.
+        ring: (edges,) the ring of each edge.
+        owner: (rings,) the geometry of each ring.
+        along: (edges,) whether it runs along the direction; else it runs across it.
+        place: (edges,) coordinate of its middle, across its own direction.
+        length: (edges,) its extent in its own direction.
+        opens: (edges,) whether its direction differs from that of the edge before it.
+        origin: (geometries, 2) origins of the frames.
+        axes: (geometries, 2, 2) unit vectors along and across, by row.
     """
 
     kind: Any
@@ -135,15 +136,16 @@ class _Edges:
         )
 
     def are_walls(self) -> NDArray[np.bool_]:
-        """Which geometries have walls enough in all of their rings."""
+        """(geometries,) whether all rings of a geometry have enough walls."""
         count = np.bincount(self.ring, self.opens)
         return np.asarray(np.bincount(self.owner, count < MIN_WALLS) == 0)
 
 
 def _axes(edges: NDArray[np.float64], owner: NDArray[np.intp], count: int) -> NDArray[np.float64]:
-    """The direction that the long edges of each geometry have in common, and that across it.
+    """The dominant direction of each geometry and the one across it, (geometries, 2, 2).
 
-    Directions are the same after a quarter turn, so four times the angle is averaged.
+    It is the mean direction of the edges, weighted by the squares of their lengths. Directions
+    repeat after a quarter turn, so four times the angle is averaged, as unit vectors are.
     """
     right, up = edges.T
     angle, weight = 4 * np.arctan2(up, right), right**2 + up**2
@@ -155,7 +157,7 @@ def _axes(edges: NDArray[np.float64], owner: NDArray[np.intp], count: int) -> ND
 
 
 def _built(edges: _Edges) -> NDArray[Any]:
-    """Geometries of walls: each is where the edges of a run are on average, by their length."""
+    """Geometries whose walls lie at the mean place of their edges, weighted by length."""
     opened = np.cumsum(edges.opens)
     count = np.bincount(edges.ring, edges.opens).astype(np.intp)
     before = np.cumsum(count) - count
@@ -181,7 +183,11 @@ def _iou(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _apart(footprints: NDArray[Any], outlines: NDArray[Any]) -> NDArray[Any]:
-    """The footprints, and outlines in place of those that overlap another; until none does."""
+    """Replace footprints that overlap another by their outlines, until no two overlap.
+
+    An outline that is put back may overlap a further footprint, hence the loop; it ends, as the
+    outlines themselves do not overlap.
+    """
     chosen, changed = footprints.copy(), np.ones(len(footprints), dtype=bool)
     while True:
         pairs = shapely.STRtree(chosen).query(chosen, predicate="intersects")

@@ -1,4 +1,4 @@
-"""Polygons from one CRS to another without bending what was straight."""
+"""Polygons from one CRS to another, along their true course."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from geoseg.ground import metres_per_unit
 from geoseg.vector.antimeridian import cut
 
 TOLERANCE_M = 0.001
-"""How far an edge may depart from its true course: a tenth of the finest drone mosaic's pixel."""
+"""By how much an edge may miss its true course: a tenth of a pixel of the finest drone mosaics."""
 SHORT_M = 50.0
-"""Edges up to this length bend by less than that (length^2 / 8 earth radii x tan(latitude))."""
-MOST_PIECES = 8192
-"""An edge that bends by 67 km; one that bends by more is torn by the edge of the target's map."""
+"""Shorter edges bend by less than that: by length^2 / (8 x Earth radius) x tan(latitude)."""
+MAX_PIECES = 8192
+"""Enough for an edge that bends by 67 km; one that seems to bend by more crosses the border of the
+target's map, and no number of vertices would mend it."""
 
 
 def reproject(geometries: NDArray[Any], source: pyproj.CRS, target: pyproj.CRS) -> NDArray[Any]:
     """Reproject polygons in one pass.
 
-    A straight edge in one CRS is a curve in another: long edges get vertices on the way, as many
-    as it takes to stay within a millimetre of the true course, and no more than some thousands.
-    Polygons that come to lie across the antimeridian are cut there.
+    A straight edge in one CRS is a curve in another. Long edges get as many additional vertices as
+    it takes to stay within a millimetre of that curve, up to some thousands. Polygons that cross
+    the antimeridian in the target CRS are cut there.
 
     Args:
         geometries: (n,) Polygons and MultiPolygons.
@@ -33,7 +34,7 @@ def reproject(geometries: NDArray[Any], source: pyproj.CRS, target: pyproj.CRS) 
         target: the CRS to go to.
 
     Returns:
-        (n,) Polygons and MultiPolygons; coordinates are infinite where the target has none.
+        (n,) Polygons and MultiPolygons; coordinates are infinite where the target CRS has none.
     """
     present = ~shapely.is_empty(geometries)
     if not present.any():
@@ -44,7 +45,7 @@ def reproject(geometries: NDArray[Any], source: pyproj.CRS, target: pyproj.CRS) 
 
 
 def _reproject(geometries: NDArray[Any], source: pyproj.CRS, target: pyproj.CRS) -> NDArray[Any]:
-    """As `reproject`, without empty geometries: shapely crashes on making them from arrays."""
+    """As `reproject`, for geometries none of which is empty: shapely crashes on empty ones."""
     transformer = pyproj.Transformer.from_crs(source, target, always_xy=True)
     wraps = target.is_geographic and not source.is_geographic
     if wraps:
@@ -68,7 +69,17 @@ def _pieces(
     source: pyproj.CRS,
     target: pyproj.CRS,
 ) -> NDArray[np.intp]:
-    """Into how many pieces to cut the edge that starts at each point; 1 for a ring's last point."""
+    """The number of pieces to cut the edge that starts at each point into, (points,).
+
+    The deviation from a straight line falls with the square of the number of pieces.
+
+    Args:
+        points: (points, 2) vertices of all rings.
+        ring_starts: (rings + 1,) where each ring starts, and where the last one ends.
+        transformer: from ``source`` to ``target``.
+        source: the CRS of the points.
+        target: the CRS to go to.
+    """
     pieces = np.ones(len(points), dtype=np.intp)
     starts = np.ones(len(points), dtype=bool)
     starts[ring_starts[1:] - 1] = False
@@ -85,12 +96,12 @@ def _pieces(
         bend = np.fmax(bend, np.hypot(*_shortest(course - first_to - share * way, target)))
     bend[~np.isfinite(bend)] = 0
     tolerance = TOLERANCE_M / metres_per_unit(target)
-    pieces[edge] = np.clip(np.ceil(np.sqrt(bend / tolerance)), 1, MOST_PIECES)
+    pieces[edge] = np.clip(np.ceil(np.sqrt(bend / tolerance)), 1, MAX_PIECES)
     return pieces
 
 
 def _shortest(steps: NDArray[np.float64], crs: pyproj.CRS) -> NDArray[np.float64]:
-    """Steps in a CRS, (2, n); those in longitude not the long way round."""
+    """Steps in a CRS, (2, n); those in longitude taken the short way round the globe."""
     if crs.is_geographic:
         steps[0] -= 360 * np.rint(steps[0] / 360)
     return steps

@@ -1,4 +1,4 @@
-"""Polygons to the formats a GIS opens, batch by batch, styled in GeoPackages."""
+"""Write polygons in the formats that a GIS opens, batch by batch; GeoPackages with their style."""
 
 from __future__ import annotations
 
@@ -27,20 +27,21 @@ if TYPE_CHECKING:
 type Writer = Callable[[Path, Iterable[Features], LayerPlan], None]
 
 PROBE_BYTES = 1 << 20
+"""More than a file system would fit into blocks that the file has already."""
 
 
 def write_features(path: Path, batches: Iterable[Features], plan: LayerPlan) -> None:
-    """Write a layer in the format that the extension names; the file appears whole or not at all.
+    """Write a layer in the format of the extension; the file appears whole or not at all.
 
-    No more than a few batches are held at a time. An error in making a batch leaves what stood
-    under the name, and is raised as it is.
+    Only a few batches are held in memory. An error raised by ``batches`` passes through, and a
+    file of that name stays as it was.
 
     Args:
         path: the file. A GeoPackage (.gpkg) holds a MultiPolygon layer with the geometry column
             ``geom``, a spatial index, and its QGIS style. GeoJSON (.geojson) and GeoJSON by line
             (.geojsonl, .ndjson) follow RFC 7946: WGS84, 7 decimals, outer rings counter-clockwise.
             FlatGeobuf (.fgb) and GeoParquet (.parquet) keep the CRS.
-        batches: the features; all have the attributes of the plan.
+        batches: the features, all with the attributes of the plan.
         plan: the layer's name, attributes, CRS and style.
 
     Raises:
@@ -67,13 +68,13 @@ def write_features(path: Path, batches: Iterable[Features], plan: LayerPlan) -> 
 
 
 def write_polygons(frame: geopandas.GeoDataFrame, path: Path, *, layer: str, qml: str) -> None:
-    """Write the polygons of a GeoDataFrame as `write_features` does.
+    """Write the polygons of a GeoDataFrame, as `write_features` does.
 
     Args:
-        frame: polygons with their attributes; has a CRS.
+        frame: polygons with their attributes and a CRS.
         path: the file.
         layer: the layer's name, in formats that have layers.
-        qml: the QGIS style that a GeoPackage carries.
+        qml: the QGIS style to store in a GeoPackage.
 
     Raises:
         OutputError: another extension, or a file that cannot be written.
@@ -88,14 +89,14 @@ def write_polygons(frame: geopandas.GeoDataFrame, path: Path, *, layer: str, qml
 
 
 def check_suffix(path: Path) -> None:
-    """Check that polygons can be written under this name.
+    """Check that an extension stands for a polygon format.
 
     Raises:
-        OutputError: the extension names no format.
+        OutputError: it does not.
     """
     if path.suffix.lower() not in _WRITERS:
         raise OutputError(
-            "the extension names no polygon format",
+            "the extension stands for no polygon format",
             where=path,
             got=path.suffix or "no extension",
             wanted=", ".join(_WRITERS),
@@ -104,10 +105,10 @@ def check_suffix(path: Path) -> None:
 
 
 def _find_out_why(path: Path) -> None:
-    """GDAL does not say that the disk is full or the folder closed; Python does.
+    """Let Python find that the disk is full or the folder closed, which GDAL does not report.
 
     Raises:
-        OSError: a file cannot grow there.
+        OSError: the file cannot grow.
     """
     with path.open("ab") as stream:
         stream.write(bytes(PROBE_BYTES))

@@ -1,4 +1,8 @@
-"""Layers that GDAL writes, fed by a stream of Arrow batches."""
+"""GeoPackage, FlatGeobuf and GeoJSON, written by GDAL from a stream of Arrow batches.
+
+GDAL reports few failed writes, least of all those of a full disk when it closes a file. Each format
+is therefore checked by what is written last: an index, the last feature, a closing bracket.
+"""
 
 from __future__ import annotations
 
@@ -19,17 +23,21 @@ from geoseg.vector.feature_batches import GEOMETRY, Features, LayerPlan, wkb
 from geoseg.vector.lonlat import FINER_DECIMALS, WGS84, rounded, to_lonlat
 
 FIXED_DATE = "2000-01-01T00:00:00.000Z"
-"""Stands for "now" in GeoPackages: the same polygons give the same bytes."""
+"""The date that GeoPackages get, instead of now: the same polygons give the same bytes."""
 GEOJSON_ENDS = (b"}]}", b"[]}")
-"""Of the last feature, the list of them, and the file; or of an empty list."""
+"""The end of the last feature, of the list and of the file; or of an empty list and the file."""
 
 
 class NotWrittenError(Exception):
-    """GDAL could not write a layer, or left a file that is not whole."""
+    """GDAL could not write a layer, or left an incomplete file."""
 
 
 def write_gpkg(path: Path, batches: Iterable[Features], plan: LayerPlan) -> None:
-    """Write a GeoPackage: a MultiPolygon layer with a spatial index, and its QGIS style."""
+    """Write a GeoPackage: a MultiPolygon layer with a spatial index, and its QGIS style.
+
+    Raises:
+        NotWrittenError: GDAL could not, or features or the index are missing.
+    """
     with _fixed_date():
         stream = _Stream(_multipolygons(batches), plan.schema)
         stream.write(
@@ -41,7 +49,11 @@ def write_gpkg(path: Path, batches: Iterable[Features], plan: LayerPlan) -> None
 
 
 def write_fgb(path: Path, batches: Iterable[Features], plan: LayerPlan) -> None:
-    """Write a FlatGeobuf of MultiPolygons, sorted along a curve by its spatial index."""
+    """Write a FlatGeobuf of MultiPolygons; its index sorts them along a Hilbert curve.
+
+    Raises:
+        NotWrittenError: GDAL could not, or the last feature is missing.
+    """
     stream = _Stream(_multipolygons(batches), plan.schema)
     stream.write(path, plan, "FlatGeobuf", plan.crs, geometry_type="MultiPolygon")
     if stream.rows:
@@ -49,7 +61,12 @@ def write_fgb(path: Path, batches: Iterable[Features], plan: LayerPlan) -> None:
 
 
 def write_geojson(path: Path, batches: Iterable[Features], plan: LayerPlan) -> None:
-    """Write GeoJSON as in RFC 7946."""
+    """Write GeoJSON as in RFC 7946.
+
+    Raises:
+        NotWrittenError: GDAL could not, or the end of the file is missing.
+        VectorError: a vertex has no longitude and latitude.
+    """
     stream = _Stream(_lonlat(batches, plan.crs), plan.schema)
     stream.write(
         path, plan, "GeoJSON", WGS84, geometry_type="Unknown",
@@ -60,7 +77,12 @@ def write_geojson(path: Path, batches: Iterable[Features], plan: LayerPlan) -> N
 
 
 def write_geojson_lines(path: Path, batches: Iterable[Features], plan: LayerPlan) -> None:
-    """Write one GeoJSON feature per line, as in RFC 7946."""
+    """Write one GeoJSON feature per line, each as in RFC 7946.
+
+    Raises:
+        NotWrittenError: GDAL could not, or lines are missing.
+        VectorError: a vertex has no longitude and latitude.
+    """
     stream = _Stream(_lonlat(batches, plan.crs), plan.schema)
     stream.write(
         path, plan, "GeoJSONSeq", WGS84, geometry_type="Unknown",
@@ -72,10 +94,12 @@ def write_geojson_lines(path: Path, batches: Iterable[Features], plan: LayerPlan
 
 
 class _Stream:
-    """Features on their way into GDAL: counted, and with the error that stopped them.
+    """An iterator of Arrow batches that counts features and keeps the error that stops it.
+
+    GDAL pulls the batches through Arrow's C interface, which turns any exception into text.
 
     Args:
-        batches: geometries to write, with the features they belong to.
+        batches: the geometries to write, with the features they belong to.
         schema: the attributes.
     """
 
@@ -90,10 +114,11 @@ class _Stream:
     def write(
         self, path: Path, plan: LayerPlan, driver: str, crs: pyproj.CRS, **options: Any
     ) -> None:
-        """Write all of them.
+        """Write all features.
 
         Raises:
             NotWrittenError: GDAL could not.
+            Exception: the one that ``batches`` raised, if it did.
         """
         failure = None
         reader = pyarrow.RecordBatchReader.from_batches(self.schema, self)
@@ -113,7 +138,7 @@ class _Stream:
         return self
 
     def __next__(self) -> pyarrow.RecordBatch:
-        """The next batch; Arrow's C interface would lose the kind of an error."""
+        """The next batch, with the geometries as its last column."""
         try:
             geometries, features = next(self._batches)
             columns = [*features.columns.columns, wkb(geometries)]
@@ -163,7 +188,7 @@ def _write_style(path: Path, plan: LayerPlan) -> None:
 
 
 def _layer_styles(plan: LayerPlan) -> Any:
-    """The row that QGIS looks up: an empty schema (not NULL), table and geometry column."""
+    """The row that QGIS looks up by schema (empty, not NULL), table and geometry column."""
     import pandas
 
     return pandas.DataFrame(
@@ -185,7 +210,7 @@ def _layer_styles(plan: LayerPlan) -> Any:
 
 
 def _check_gpkg(path: Path, layer: str, rows: int) -> None:
-    """GDAL does not say when the disk was full at the end: the index is what is written last."""
+    """Count the features in the table and in its index, which is written last."""
     table = layer.replace('"', '""')
     try:
         with closing(sqlite3.connect(path)) as database:
@@ -193,11 +218,11 @@ def _check_gpkg(path: Path, layer: str, rows: int) -> None:
                 database.execute(f'SELECT count(*) FROM "{each}"').fetchone()[0]  # noqa: S608
                 for each in (table, f"rtree_{table}_{GEOMETRY}")
             ]
-            said = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+            state = database.execute("PRAGMA quick_check(1)").fetchone()[0]
     except sqlite3.Error as error:
         raise NotWrittenError(str(error)) from error
-    if counts != [rows, rows] or said != "ok":
-        raise NotWrittenError(f"{counts} of {rows} features are there and indexed, {said}")
+    if counts != [rows, rows] or state != "ok":
+        raise NotWrittenError(f"{counts} of {rows} features are stored and indexed, {state}")
 
 
 def _check_last(path: Path, rows: int) -> None:

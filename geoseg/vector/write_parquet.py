@@ -1,4 +1,4 @@
-"""GeoParquet 1.1, row group by row group."""
+"""GeoParquet 1.1, written row group by row group (https://geoparquet.org/releases/v1.1.0/)."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ SIDES = ("xmin", "ymin", "xmax", "ymax")
 BOX_TYPE = pyarrow.struct([(side, pyarrow.float64()) for side in SIDES])
 GROUP_ROWS = 65_536
 GROUP_BYTES = 64 << 20
-"""What readers skip or fetch at once; small batches are gathered until they are one of both."""
+"""Readers skip or fetch whole row groups; batches are gathered until they reach either size."""
 
 
 def write_parquet(path: Path, batches: Iterable[Features], plan: LayerPlan) -> None:
     """Write a GeoParquet file with a bounding box column, by which readers skip row groups.
 
-    The extent of all geometries is known, and written, at the end. pyarrow's own schema, which it
-    writes first, does without.
+    Types and extent of the geometries are known at the end only, so the metadata is written again
+    into the footer, where readers look it up; pyarrow's copy of the schema lacks them.
     """
     summary = _Summary(plan.crs)
     fields = pyarrow.field(GEOMETRY, pyarrow.binary()), pyarrow.field(BOX, BOX_TYPE)
@@ -57,7 +57,7 @@ class _Summary:
         self.high = np.maximum(self.high, bounds[:, 2:].max(axis=0, initial=-np.inf))
 
     def metadata(self) -> str:
-        """The file's "geo" entry; no types and no extent where there are no geometries."""
+        """The file's "geo" entry, without types and extent if there are no geometries."""
         column: dict[str, Any] = {
             "encoding": "WKB",
             "crs": self.crs.to_json_dict(),
@@ -87,7 +87,7 @@ def _rows(features: Features, schema: pyarrow.Schema, summary: _Summary) -> pyar
 
 
 def _gathered(batches: Iterable[pyarrow.RecordBatch]) -> Iterator[list[pyarrow.RecordBatch]]:
-    """Batches in groups that are large enough to be a row group."""
+    """Gather batches into groups of the size of a row group."""
     group: list[pyarrow.RecordBatch] = []
     rows = size = 0
     for batch in batches:

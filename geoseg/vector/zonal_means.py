@@ -1,4 +1,4 @@
-"""What a raster says about polygons: the mean over each, by the share it covers of every pixel."""
+"""The mean of a raster over polygons, with each pixel weighted by the share that is covered."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
 
 MAX_CELLS = 1 << 22
-"""Pixels that are looked at at a time."""
+"""Pixels that exactextract processes at a time."""
 READ_CELLS = 10_000
-"""Pixels that are read in the time it takes to ask for some: about 0.2 ms."""
+"""Pixels that are read in the time that a read takes by itself, about 0.2 ms."""
 
 
 def means(geometries: NDArray[Any], crs: pyproj.CRS, source: Source) -> NDArray[np.float64]:
     """The mean of a raster's first band over each polygon.
 
-    Every pixel counts by the share of it that the polygon covers; pixels without data do not.
+    Every pixel counts by the share of it that the polygon covers; invalid pixels do not count.
 
     Args:
         geometries: (n,) Polygons and MultiPolygons, none empty.
@@ -39,10 +39,11 @@ def means(geometries: NDArray[Any], crs: pyproj.CRS, source: Source) -> NDArray[
         source: the raster, on any grid, in any CRS.
 
     Returns:
-        (n,) means; NaN for a polygon that covers no pixel with data.
+        (n,) means; NaN for a polygon that covers no valid pixel.
 
     Raises:
-        GridError: the raster's longitudes go beyond 180 degrees.
+        GridError: the raster is in degrees and reaches beyond 180 degrees.
+        RasterError: the raster cannot be read.
         VectorError: a vertex has no longitude and latitude.
     """
     cells = shapely.transform(
@@ -82,9 +83,16 @@ def _in_crs_of(source: Source, geometries: NDArray[Any], crs: pyproj.CRS) -> NDA
 
 
 def _on_grid(cells: NDArray[Any], geobox: GeoBox) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Which polygons meet the raster, and the rows and columns from which to which.
+    """The polygons that meet the raster, and the rows and columns of their bounding boxes.
 
-    Those that have no place in the raster's CRS do not meet it.
+    Polygons with coordinates that are not finite in the raster's CRS do not meet it.
+
+    Args:
+        cells: (n,) polygons in pixels, y upward.
+        geobox: the raster's grid.
+
+    Returns:
+        (m,) positions of the polygons, and (4, m) first row, first column, and those to stop at.
     """
     height, width = geobox.shape
     left, bottom, right, top = shapely.bounds(cells).T
@@ -108,7 +116,9 @@ def _frame(boxes: NDArray[np.intp]) -> Window:
 
 
 class _Cells(RasterSource):  # type: ignore[misc]
-    """A part of a raster in pixels: columns to the right, rows downward from 0. It may be rotated.
+    """A part of a raster in pixels: x is the column, y minus the row.
+
+    Polygons are brought into pixels too, so that the raster may be rotated or south-up.
 
     Args:
         source: the raster.

@@ -331,7 +331,7 @@ class TestFromAServer:
         self, open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Its picture has 48 x 64 px; its tiles have all 96 x 128, and the edges of the lake."""
-        for module in ("page", "pictures"):
+        for module in ("page", "pictures", "finished_map"):
             monkeypatch.setattr(f"geoseg.report.{module}.MOST_PX", 64)
         large = make_map(tmp_path / "area")
         geoseg.publish(large, options=geoseg.PublishOptions(tiles=True))

@@ -1,8 +1,9 @@
-"""Can the blocks of a raster be decoded? Cheaply by default, every one of them when asked."""
+"""Whether the blocks of a raster can be decoded: a few of them by default, or all."""
 
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 from rasterio.enums import Interleaving
@@ -11,45 +12,41 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from geoseg.errors import RasterError
+from geoseg.problems import Problem
 from geoseg.progress import track
-from geoseg.steps.info.entry import Problem, problem
+from geoseg.raster.handles import root_cause
 
 MAX_OFFSETS = 100_000
+"""Block offsets looked up in a file, at about 10 us each; larger files are sampled evenly."""
 
 
-def problems(path: Path, dataset: DatasetReader, *, deep: bool) -> list[Problem]:
-    """At most one row: blocks beyond the end of the file, or blocks that cannot be decoded."""
+def block_problems(path: Path, dataset: DatasetReader, *, deep: bool) -> list[Problem]:
+    """At most one problem: blocks beyond the end of the file, or blocks that cannot be decoded.
+
+    Args:
+        path: the file.
+        dataset: the file, opened.
+        deep: decode every block instead of the first and the last.
+    """
     missing = _beyond_the_end(path, dataset) if dataset.driver == "GTiff" else []
     if missing:
         return missing
-    if deep:
-        return _read_all(dataset)
-    rows, cols = dataset.height, dataset.width
-    height, width = dataset.block_shapes[0]
-    last_row, last_col = (rows - 1) // height * height, (cols - 1) // width * width
-    for row, col in {(0, 0), (last_row, last_col)}:
-        error = _try(dataset, Window(col, row, min(width, cols - col), min(height, rows - row)))
-        if error:
-            return [corrupt(error)]
-    return []
+    return _read_all(dataset) if deep else _read_corners(dataset)
 
 
 def corrupt(error: RasterError) -> Problem:
-    """The row for blocks that cannot be decoded."""
-    return problem(
-        "corrupt", "error", str(RasterError(error.what, got=error.got)), "fetch the file again"
-    )
-
-
-def root_cause(error: BaseException) -> str:
-    """What GDAL said first; rasterio's own message often only points to it."""
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__  # type: ignore[assignment]
-    return str(error)
+    """The problem of blocks that cannot be decoded."""
+    message = str(RasterError(error.what, got=error.got))
+    return Problem("corrupt", "error", message, "fetch the file again")
 
 
 def _beyond_the_end(path: Path, dataset: DatasetReader) -> list[Problem]:
-    """A file cut in transfer still opens; where its blocks should end says how much is missing."""
+    """Compare where the blocks of a GeoTIFF end with the size of the file.
+
+    A file cut short in transfer still opens, as its header comes first. GDAL gives a block's place
+    in the metadata domain TIFF (https://gdal.org/en/stable/drivers/raster/gtiff.html); a block
+    that a sparse file does not store has none.
+    """
     size = path.stat().st_size
     height, width = dataset.block_shapes[0]
     down, across = -(-dataset.height // height), -(-dataset.width // width)
@@ -68,14 +65,25 @@ def _beyond_the_end(path: Path, dataset: DatasetReader) -> list[Problem]:
     if not beyond:
         return []
     return [
-        problem(
+        Problem(
             "truncated",
             "error",
             f"the file ends too early: {size} bytes, and at least {wanted} are needed; "
-            f"the first block missing starts at {first}",
+            f"the first missing block starts at {first}",
             "fetch the file again",
         )
     ]
+
+
+def _read_corners(dataset: DatasetReader) -> list[Problem]:
+    rows, cols = dataset.height, dataset.width
+    height, width = dataset.block_shapes[0]
+    last_row, last_col = (rows - 1) // height * height, (cols - 1) // width * width
+    for row, col in {(0, 0), (last_row, last_col)}:
+        window = Window(col, row, min(width, cols - col), min(height, rows - row))
+        if error := _failure(dataset, window):
+            return [corrupt(error)]
+    return []
 
 
 def _read_all(dataset: DatasetReader) -> list[Problem]:
@@ -83,16 +91,17 @@ def _read_all(dataset: DatasetReader) -> list[Problem]:
     errors = [
         error
         for window in track(windows, label="reading blocks", total=len(windows))
-        if (error := _try(dataset, window))
+        if (error := _failure(dataset, window))
     ]
     if not errors:
         return []
-    row = corrupt(errors[0])
-    row["message"] = f"{len(errors)} of {len(windows)} blocks are broken; {row['message']}"
-    return [row]
+    first = corrupt(errors[0])
+    counted = f"{len(errors)} of {len(windows)} blocks are broken; {first.message}"
+    return [replace(first, message=counted)]
 
 
-def _try(dataset: DatasetReader, window: Window) -> RasterError | None:
+def _failure(dataset: DatasetReader, window: Window) -> RasterError | None:
+    """Why a window cannot be decoded; None if it can."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

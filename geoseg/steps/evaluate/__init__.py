@@ -1,71 +1,15 @@
-"""Say how right a map is."""
+"""Measure the accuracy of a map, and draw the samples that this takes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field
-
-from geoseg.errors import OutputError
-from geoseg.options import Options
+from geoseg.errors import ConfigError, OutputError
+from geoseg.steps.evaluate.options import EvaluateOptions
 
 __all__ = ["EvaluateOptions", "draw_sample", "evaluate"]
-
-
-class EvaluateOptions(Options):
-    """Options of `evaluate`.
-
-    Example:
-        >>> import geoseg
-        >>> options = geoseg.EvaluateOptions(chips="chips", objects=["water"])
-        >>> report = geoseg.evaluate("map", "labels.gpkg", options=options)
-        >>> [row["name"] for row in report["classes"]]
-        ['land', 'water']
-    """
-
-    chips: Path | None = None
-    """Chip directory; of the scenes it was cut from, only the blocks it held out are counted."""
-
-    split: Literal["test", "val", "train"] = "test"
-    """Which of its splits."""
-
-    area: Path | None = None
-    """Polygons; only pixels whose centre they cover are counted."""
-
-    classes: Path | None = None
-    """Class file, for a map that does not carry its classes."""
-
-    like: Path | None = None
-    """Raster on whose grid polygons are compared with polygons."""
-
-    column: str | None = None
-    """Attribute of the truth with the label code; the class file's by default."""
-
-    layer: str | None = None
-    """Layer of the truth, where it has several."""
-
-    objects: tuple[str, ...] = ()
-    """Classes whose patches are things one can count, such as building: are they found one by one?
-    By default those with regularize: true in the class file. May be given several times."""
-
-    boundary: int = Field(default=3, ge=1, le=256)
-    """How many pixels on either side of an outline count for boundary IoU."""
-
-    block: int | None = Field(default=None, ge=8)
-    """Side in pixels of the blocks that intervals are made of; by default the chips' blocks, or
-    512 px and less where that makes less than 30 blocks."""
-
-    expect: tuple[str, ...] = ()
-    """User's accuracy that a sample is planned for, as NAME=SHARE, such as building=0.7; 0.8 where
-    nothing is said. May be given several times."""
-
-    seed: int = Field(default=0, ge=0)
-    """Seed of intervals and samples."""
-
-    plots: Path | None = None
-    """Folder for confusion.png and, where the map has a confidence, reliability.png."""
 
 
 def evaluate(
@@ -76,9 +20,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """Compare maps with the truth, on each map's grid.
 
-    Counted are pixels where the map has data and the truth is labelled; with ``chips`` or ``area``,
-    only those held out. A sample that `draw_sample` has written, and somebody has filled in, is
-    recognised: from it follow accuracy and areas of the whole map, with their standard errors.
+    Pixels are counted where the map has data and the truth is labelled; with ``chips`` or
+    ``area``, only those held out. A filled-in sample from `draw_sample` is recognised: it gives
+    accuracy and areas of the whole map, with their standard errors.
 
     Args:
         mapped: a map directory, a class raster, or polygons with a class_id; several are counted
@@ -88,14 +32,15 @@ def evaluate(
 
     Returns:
         {"miou", "overall_accuracy", "n_pixels", "classes": [{"id", "name", "iou", "f1",
-        "precision", "recall", "support"}], "confusion", "majority", "confusion_m2", "warnings"}:
-        shares of 1; None where a score is undefined; confusion matrices have the truth by row;
-        "majority" is what a map that says the commonest class everywhere would score. Besides,
-        with labels: "boundary", "objects", "intervals", "calibration", "scenes" and "blocks"; with
-        a sample: "sample".
+        "precision", "recall", "support"}], "confusion", "majority", "confusion_m2", "warnings"}.
+        Scores are shares of 1, None where undefined; confusion matrices have the truth by row;
+        "majority" is the score of a map with the commonest class everywhere. In addition, with
+        labels: "boundary", "objects", "intervals", "calibration", "scenes" and "blocks"; with a
+        sample: "sample".
 
     Raises:
-        InputError: map and truth cannot be compared; says why.
+        ConfigError: an option names no class, or polygons lack a class file or a grid.
+        InputError: map and truth cannot be compared.
         OutputError: plots cannot be written.
 
     Example:
@@ -104,22 +49,20 @@ def evaluate(
         >>> report["n_pixels"], round(report["overall_accuracy"], 2)
         (49152, 1.0)
     """
-    from geoseg.samples.read_sample import is_sample, read_points
-    from geoseg.steps.evaluate.accuracy_report import report_of, sample_report
-    from geoseg.steps.evaluate.compare import compare
+    from geoseg.samples.read_sample import is_sample, read_sample
+    from geoseg.steps.evaluate.accuracy_report import labels_report, sample_report
+    from geoseg.steps.evaluate.compare import compare, open_maps
 
-    options = options or EvaluateOptions()
-    maps = _paths(mapped)
-    if is_sample(Path(truth)):
-        points = read_points(maps, Path(truth), options)
-        report, scheme = sample_report(points), points.scheme
+    options, path = options or EvaluateOptions(), Path(truth)
+    maps = open_maps(_paths(mapped), options, str(truth))
+    if is_sample(path):
+        report = sample_report(read_sample(path, maps))
     else:
-        comparison = compare(maps, str(truth), options)
-        report, scheme = report_of(comparison, options), comparison.scheme
+        report = labels_report(compare(maps, str(truth), options), options)
     if options.plots is not None:
         from geoseg.steps.evaluate.accuracy_plots import write_plots
 
-        write_plots(options.plots, report, scheme)
+        write_plots(options.plots, report, maps[0].scheme)
     return report
 
 
@@ -133,44 +76,50 @@ def draw_sample(
 ) -> Path:
     """Draw points from maps, at random within each class, for people to look up.
 
-    The layer ``sample`` of the file has an empty column ``reference`` to be filled with class
-    names; QGIS offers them. What the map says stands in a table of its own, ``drawn``, so that
-    nobody sees it while he looks; the size of each class is in ``strata``. `evaluate` with the
-    filled file as truth gives accuracy and areas.
+    The file's layer ``sample`` has an empty column ``reference`` for class names, which QGIS
+    offers as a list. The mapped classes are in a table of their own, ``drawn``, so that they do
+    not sway whoever fills in the reference; the area of each class is in ``strata``. `evaluate`
+    with the filled-in file as truth gives accuracy and areas.
 
     Args:
-        mapped: a map directory or class raster; several are one map in parts.
+        mapped: a map directory or class raster; several are parts of one map.
         out: the GeoPackage to write.
-        points: how many.
-        standard_error: of overall accuracy that the sample shall reach, where no number of points
-            is given; follows from the user's accuracies in ``options.expect``.
+        points: number of points.
+        standard_error: standard error of overall accuracy to reach, such as 0.01, in place of a
+            number of points; the accuracies in ``options.expect`` decide how many that takes.
         options: ``area``, ``classes``, ``expect`` and ``seed``.
 
     Returns:
         ``out``.
 
     Raises:
-        ConfigError: neither points nor a standard error, or too few points.
-        InputError: the maps cannot be drawn from.
-        OutputError: the file is there already.
+        ConfigError: neither points nor a standard error, too few points, or ``chips``.
+        InputError: the maps cannot be sampled.
+        OutputError: the file exists already, or cannot be written.
 
     Example:
         >>> import geoseg
         >>> geoseg.draw_sample("map", "sample.gpkg", points=100).name
         'sample.gpkg'
     """
-    from geoseg.samples.draw import draw, plan, strata_of
+    from geoseg.samples.draw import draw_points, measure_strata, plan_sample
     from geoseg.samples.write_sample import write_sample
-    from geoseg.steps.evaluate.compare import open_alike
+    from geoseg.steps.evaluate.compare import open_maps
 
     out, options = Path(out), options or EvaluateOptions()
     if out.suffix.lower() != ".gpkg":
         raise OutputError("a sample is a GeoPackage", where=out, fix=f"-o {out.stem}.gpkg")
     if out.exists():
-        raise OutputError("is there already", where=out, fix="choose another -o: it may be filled")
-    strata = strata_of(open_alike(_paths(mapped), options), options)
-    shares = plan(strata, points, standard_error, options)
-    write_sample(out, draw(strata, shares, options.seed), strata)
+        raise OutputError(
+            "exists already", where=out, fix="choose another -o: this one may be filled in"
+        )
+    if options.chips is not None:
+        raise ConfigError(
+            "a sample is drawn from the whole map", where="--chips", fix="limit it with --area"
+        )
+    strata = measure_strata(open_maps(_paths(mapped), options), options.area)
+    shares = plan_sample(strata, points, standard_error, options.expect)
+    write_sample(out, draw_points(strata, shares, options.seed), strata)
     return out
 
 

@@ -1,4 +1,4 @@
-"""Pictures of a report: who is taken for whom, and whether confidence can be believed."""
+"""Plots of an accuracy report: confusion matrix and reliability diagram."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CONFUSION, RELIABILITY = "confusion.png", "reliability.png"
-PAPER, INK, SOFT, SAID = "#ffffff", "#1f2933", "#7b8794", "#2b6cb0"
+PAPER, INK, GREY, BLUE = "#ffffff", "#1f2933", "#7b8794", "#2b6cb0"
 MOST_NUMBERS = 25
-"""Cells of more classes are too small for numbers."""
+"""With more classes, cells are too small for numbers."""
 
 
 def write_plots(folder: Path, report: Mapping[str, Any], scheme: ClassScheme) -> list[Path]:
     """Draw the confusion matrix and, where the map has a confidence, the reliability diagram.
 
     Args:
-        folder: where the PNGs go.
-        report: what `evaluate` returned.
+        folder: folder of the PNGs; created if it is missing.
+        report: the accuracy report that `evaluate` returned.
         scheme: the classes, for their colours.
 
     Returns:
-        The files.
+        The files written.
 
     Raises:
         OutputError: the folder cannot be written to.
@@ -47,6 +47,7 @@ def _save(out: Path, draw: Callable[[], Figure]) -> Path:
 
     with matplotlib.rc_context({"font.family": "DejaVu Sans", "font.size": 9, "text.color": INK}):
         figure = draw()
+        # Without matplotlib's version in its metadata, the same report gives the same bytes.
         with files.whole(out) as temporary:
             figure.savefig(temporary, dpi=130, facecolor=PAPER, metadata={"Software": None})
     return out
@@ -88,7 +89,7 @@ def _numbers(axes: Axes, shares: Floats) -> None:
 
 
 def _class_ticks(axes: Axes, scheme: ClassScheme) -> None:
-    """Names along both sides, each with a square in the colour of its class."""
+    """Label both axes with names and squares in the colours of the classes."""
     from matplotlib.patches import Rectangle
 
     places = range(len(scheme.classes))
@@ -108,7 +109,7 @@ def _class_ticks(axes: Axes, scheme: ClassScheme) -> None:
             axes.add_patch(
                 Rectangle(
                     corner, width, height, transform=transform, clip_on=False,
-                    fc=each.color, ec=SOFT, lw=0.5,
+                    fc=each.color, ec=GREY, lw=0.5,
                 )
             )  # fmt: skip
         if place:
@@ -121,7 +122,7 @@ def _reliability(calibration: Mapping[str, Any]) -> Figure:
     from matplotlib.figure import Figure
 
     bins = calibration["bins"]
-    said, right = (
+    confidence, right = (
         100 * np.array([each[key] for each in bins], dtype=float)
         for key in ("confidence", "accuracy")
     )
@@ -130,19 +131,19 @@ def _reliability(calibration: Mapping[str, Any]) -> Figure:
     figure = Figure(figsize=(5.2, 6.2), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     above.bar(
-        edges[:-1], right, width=np.diff(edges), align="edge", color=SAID, alpha=0.25,
+        edges[:-1], right, width=np.diff(edges), align="edge", color=BLUE, alpha=0.25,
         edgecolor=PAPER,
     )  # fmt: skip
-    above.plot([0, 100], [0, 100], color=SOFT, lw=1, ls="--", label="as right as it says")
-    above.plot(said, right, "o-", color=SAID, ms=4, lw=1.4, label="this map")
-    above.set(ylim=(0, 100), ylabel="pixels that are right, %")
+    above.plot([0, 100], [0, 100], color=GREY, lw=1, ls="--", label="perfectly calibrated")
+    above.plot(confidence, right, "o-", color=BLUE, ms=4, lw=1.4, label="this map")
+    above.set(ylim=(0, 100), ylabel="right pixels, %")
     above.set_title(
         f"Off by {100 * calibration['ece']:.1f} % on average (ECE)", loc="left", fontweight="bold"
     )
     above.legend(loc="upper left", frameon=False)
     below.bar(
         edges[:-1], 100 * pixels / max(pixels.sum(), 1), width=np.diff(edges), align="edge",
-        color=SOFT, edgecolor=PAPER,
+        color=GREY, edgecolor=PAPER,
     )  # fmt: skip
     below.set(xlim=(0, 100), xlabel="confidence of the map, %", ylabel="share of\npixels, %")
     for axes in (above, below):

@@ -1,4 +1,4 @@
-"""What was counted as the JSON value that `evaluate` returns."""
+"""The accuracy report: the JSON value that `evaluate` returns."""
 
 from __future__ import annotations
 
@@ -12,65 +12,68 @@ import numpy as np
 from geoseg import accuracy
 from geoseg.accuracy import Confusion, Floats, Matrix
 from geoseg.accuracy.bootstrap import REPLICATES, Blocks, intervals
-from geoseg.accuracy.calibration import reliability
+from geoseg.accuracy.reliability import reliability
 from geoseg.accuracy.stratified import Z95, Estimate, estimate
 from geoseg.classes import ClassScheme
-from geoseg.samples.read_sample import Points
-from geoseg.steps.evaluate import EvaluateOptions
-from geoseg.steps.evaluate.compare import Comparison, SceneCount, total
+from geoseg.samples.read_sample import FilledSample
+from geoseg.steps.evaluate.compare import Comparison, MapCounts, total
+from geoseg.steps.evaluate.options import EvaluateOptions
 
 SCORES = ("iou", "f1", "precision", "recall")
 FEW_BLOCKS = 10
-NOT_DRAWN = (
-    "the truth is no random sample of the map: the figures hold for the pixels that were compared, "
-    "and say nothing certain about the rest; geoseg evaluate MAP --draw-sample 500 draws one"
+"""A bootstrap of fewer blocks repeats the same few draws."""
+NOT_A_SAMPLE = (
+    "the truth is not a random sample of the map: the figures hold for the compared pixels only, "
+    "and may differ elsewhere; geoseg evaluate MAP --draw-sample 500 draws a sample"
 )
 
 
-def report_of(comparison: Comparison, options: EvaluateOptions) -> dict[str, Any]:
-    """All that a comparison says."""
-    scenes, scheme = comparison.scenes, comparison.scheme
-    confusion, area = total(scenes)
+def labels_report(comparison: Comparison, options: EvaluateOptions) -> dict[str, Any]:
+    """The report of maps compared with labels."""
+    maps, scheme = comparison.maps, comparison.scheme
+    confusion, area = total(maps)
     return {
-        **scored(confusion, confusion, scheme),
-        "confusion_m2": _plain_all(area),
-        "boundary": _boundary(scenes, scheme, options.boundary),
+        **_scored(confusion, confusion, scheme),
+        "confusion_m2": _rounded_rows(area),
+        "boundary": _boundary(maps, scheme, options.boundary),
         "objects": _objects(comparison),
         "intervals": _intervals(comparison, options.seed),
-        "calibration": _calibration(scenes),
-        "scenes": [_scene(each) for each in scenes],
-        "blocks": [row for each in scenes for row in _blocks(each, len(scheme.classes))],
-        "warnings": _cautions(scenes),
+        "calibration": _calibration(maps),
+        "scenes": [_map_scores(each) for each in maps],
+        "blocks": [row for each in maps for row in _blocks(each, len(scheme.classes))],
+        "warnings": _label_warnings(maps),
     }
 
 
-def _cautions(scenes: Sequence[SceneCount]) -> list[str]:
-    """What makes a comparison less than it seems."""
-    blocks = sum(len(each.blocks) for each in scenes)
-    cautions = [] if all(each.whole for each in scenes) else [NOT_DRAWN]
+def _label_warnings(maps: Sequence[MapCounts]) -> list[str]:
+    """Reasons to take the figures with caution."""
+    blocks = sum(len(each.blocks) for each in maps)
+    warnings = [] if all(each.whole for each in maps) else [NOT_A_SAMPLE]
     if blocks < FEW_BLOCKS:
-        cautions.append(f"intervals of {blocks} blocks are a hint at best; they want 10 and more")
-    return cautions
+        warnings.append(
+            f"intervals from {blocks} blocks are a rough guide only; they need 10 or more"
+        )
+    return warnings
 
 
-def scored(matrix: Matrix, counts: Confusion, scheme: ClassScheme) -> dict[str, Any]:
-    """Scores of a confusion matrix.
+def _scored(matrix: Matrix, counts: Confusion, scheme: ClassScheme) -> dict[str, Any]:
+    """The part of the report that labels and samples share.
 
     Args:
-        matrix: what the scores are taken of: pixels, or shares of the map.
-        counts: (classes, classes) what was counted.
+        matrix: (classes, classes) pixels or shares of the map, to score.
+        counts: (classes, classes) pixels or points that were counted.
         scheme: the classes.
     """
     found, always = accuracy.scores(matrix), accuracy.majority(matrix)
     return {
-        "miou": plain(found.miou),
-        "overall_accuracy": plain(accuracy.overall(matrix)),
+        "miou": _rounded(found.miou),
+        "overall_accuracy": _rounded(accuracy.overall(matrix)),
         "n_pixels": int(counts.sum()),
         "classes": [
             {
                 "id": index,
                 "name": name,
-                **{column: plain(getattr(found, column)[index]) for column in SCORES},
+                **{column: _rounded(getattr(found, column)[index]) for column in SCORES},
                 "support": int(counts[index].sum()),
             }
             for index, name in enumerate(scheme.names)
@@ -78,30 +81,31 @@ def scored(matrix: Matrix, counts: Confusion, scheme: ClassScheme) -> dict[str, 
         "confusion": counts.tolist(),
         "majority": {
             "name": scheme.names[int(always.sum(axis=0).argmax())],
-            "miou": plain(accuracy.scores(always).miou),
-            "overall_accuracy": plain(accuracy.overall(always)),
+            "miou": _rounded(accuracy.scores(always).miou),
+            "overall_accuracy": _rounded(accuracy.overall(always)),
         },
     }
 
 
-def plain(value: float, digits: int = 6) -> float | None:
-    """A rounded number; None for NaN, which JSON does not know."""
+def _rounded(value: float, digits: int = 6) -> float | None:
+    """Round a number; None for NaN, which JSON cannot hold."""
     return None if np.isnan(value) else round(float(value), digits)
 
 
-def _plain_all(matrix: Floats) -> list[list[float | None]]:
-    return [[plain(value, 3) for value in row] for row in matrix]
+def _rounded_rows(matrix: Floats) -> list[list[float | None]]:
+    return [[_rounded(value, 3) for value in row] for row in matrix]
 
 
-def _boundary(scenes: Sequence[SceneCount], scheme: ClassScheme, width: int) -> dict[str, Any]:
-    outlines = reduce(add, (each.outlines for each in scenes))
+def _boundary(maps: Sequence[MapCounts], scheme: ClassScheme, width: int) -> dict[str, Any]:
+    outlines = reduce(add, (each.outlines for each in maps))
     iou = outlines.iou
     rows = zip(scheme.names, iou, outlines.truth.tolist(), strict=True)
     return {
         "width_px": width,
-        "miou": plain(_mean(iou)),
+        "miou": _rounded(_mean(iou)),
         "classes": [
-            {"name": name, "iou": plain(value), "support": support} for name, value, support in rows
+            {"name": name, "iou": _rounded(value), "support": support}
+            for name, value, support in rows
         ],
     }
 
@@ -112,12 +116,12 @@ def _mean(values: Floats) -> float:
 
 
 def _objects(comparison: Comparison) -> list[dict[str, Any]]:
-    found = reduce(add, (each.objects for each in comparison.scenes))
+    found = reduce(add, (each.objects for each in comparison.maps))
     return [
         {
             "name": comparison.scheme.names[i],
-            **{key: plain(getattr(found, key)[i]) for key in ("precision", "recall", "f1")},
-            **{key: plain(getattr(found, key)[i]) for key in ("sq", "pq")},
+            **{key: _rounded(getattr(found, key)[i]) for key in ("precision", "recall", "f1")},
+            **{key: _rounded(getattr(found, key)[i]) for key in ("sq", "pq")},
             **{key: int(getattr(found, key)[i]) for key in ("matched", "missed", "invented")},
             "support": int(found.matched[i] + found.missed[i]),
         }
@@ -126,7 +130,7 @@ def _objects(comparison: Comparison) -> list[dict[str, Any]]:
 
 
 def _intervals(comparison: Comparison, seed: int) -> dict[str, Any]:
-    blocks = [block for each in comparison.scenes for block in each.blocks]
+    blocks = [block for each in comparison.maps for block in each.blocks]
     numbers = np.repeat(np.arange(len(blocks)), [len(each.pairs) for each in blocks])
     pairs = np.concatenate([each.pairs for each in blocks])
     counts = np.concatenate([each.counts for each in blocks])
@@ -148,101 +152,104 @@ def _intervals(comparison: Comparison, seed: int) -> dict[str, Any]:
 
 
 def _pair(ends: Iterable[float]) -> list[float | None]:
-    return [plain(end) for end in ends]
+    return [_rounded(end) for end in ends]
 
 
-def _calibration(scenes: Sequence[SceneCount]) -> dict[str, Any] | None:
-    tallies = [each.tallied for each in scenes if each.tallied is not None]
+def _calibration(maps: Sequence[MapCounts]) -> dict[str, Any] | None:
+    tallies = [each.tallied for each in maps if each.tallied is not None]
     if not tallies:
         return None
     found = reliability(np.sum(tallies, axis=0))
     rows = zip(found.confidence, found.accuracy, found.pixels.tolist(), strict=True)
     return {
-        "ece": plain(found.ece),
+        "ece": _rounded(found.ece),
         "n_pixels": int(found.pixels.sum()),
         "bins": [
-            {"confidence": plain(said), "accuracy": plain(right), "n_pixels": pixels}
+            {"confidence": _rounded(said), "accuracy": _rounded(right), "n_pixels": pixels}
             for said, right, pixels in rows
         ],
     }
 
 
-def _scene(scene: SceneCount) -> dict[str, Any]:
-    found = accuracy.scores(scene.confusion)
+def _map_scores(counts: MapCounts) -> dict[str, Any]:
+    found = accuracy.scores(counts.confusion)
     return {
-        "map": scene.path.as_posix(),
-        "n_pixels": int(scene.confusion.sum()),
-        "miou": plain(found.miou),
-        "overall_accuracy": plain(accuracy.overall(scene.confusion)),
-        "iou": [plain(value) for value in found.iou],
+        "map": counts.path.as_posix(),
+        "n_pixels": int(counts.confusion.sum()),
+        "miou": _rounded(found.miou),
+        "overall_accuracy": _rounded(accuracy.overall(counts.confusion)),
+        "iou": [_rounded(value) for value in found.iou],
     }
 
 
-def _blocks(scene: SceneCount, classes: int) -> Iterable[dict[str, Any]]:
-    for each in scene.blocks:
+def _blocks(counts: MapCounts, classes: int) -> Iterable[dict[str, Any]]:
+    for each in counts.blocks:
         confusion = np.zeros(classes * classes, dtype=np.int64)
         confusion[each.pairs] = each.counts
         square = confusion.reshape(classes, classes)
         yield {
-            "map": scene.path.as_posix(),
+            "map": counts.path.as_posix(),
             "row": each.window.row,
             "col": each.window.col,
             "n_pixels": int(each.counts.sum()),
-            "miou": plain(accuracy.scores(square).miou),
-            "overall_accuracy": plain(accuracy.overall(square)),
+            "miou": _rounded(accuracy.scores(square).miou),
+            "overall_accuracy": _rounded(accuracy.overall(square)),
         }
 
 
-def sample_report(points: Points) -> dict[str, Any]:
-    """All that a sample says; scores are those of the whole map, not of the points."""
-    total_m2 = float(points.area_m2.sum())
-    found = estimate(points.counts, points.area_m2 / total_m2)
+def sample_report(sample: FilledSample) -> dict[str, Any]:
+    """The report of a filled-in sample; scores are estimates for the whole map."""
+    total_m2 = float(sample.area_m2.sum())
+    found = estimate(sample.counts, sample.area_m2 / total_m2)
     margin = Z95 * found.overall_se
-    names = points.scheme.names
+    names = sample.scheme.names
     return {
-        **scored(found.proportions, points.counts, points.scheme),
-        "confusion_m2": _plain_all(found.proportions * total_m2),
+        **_scored(found.proportions, sample.counts, sample.scheme),
+        "confusion_m2": _rounded_rows(found.proportions * total_m2),
         "sample": {
-            "points": int(points.counts.sum()),
-            "not_filled": points.drawn - int(points.counts.sum()),
-            "total_m2": plain(total_m2, 3),
-            "overall_accuracy_se": plain(found.overall_se),
+            "points": int(sample.counts.sum()),
+            "not_filled": sample.drawn - int(sample.counts.sum()),
+            "total_m2": _rounded(total_m2, 3),
+            "overall_accuracy_se": _rounded(found.overall_se),
             "overall_accuracy_interval": _pair((found.overall - margin, found.overall + margin)),
-            "classes": [_estimated(found, i, name, points) for i, name in enumerate(names)],
+            "classes": [_estimated(found, i, name, sample) for i, name in enumerate(names)],
         },
-        "warnings": _doubts(points),
+        "warnings": _sample_warnings(sample),
     }
 
 
-def _estimated(found: Estimate, index: int, name: str, points: Points) -> dict[str, Any]:
-    total_m2 = float(points.area_m2.sum())
+def _estimated(found: Estimate, index: int, name: str, sample: FilledSample) -> dict[str, Any]:
+    total_m2 = float(sample.area_m2.sum())
     area_m2, se_m2 = found.area[index] * total_m2, found.area_se[index] * total_m2
     ends = area_m2 - Z95 * se_m2, area_m2 + Z95 * se_m2
     keys = ("users", "users_se", "producers", "producers_se")
     return {
         "name": name,
-        "points": int(points.counts[:, index].sum()),
-        "mapped_m2": plain(points.area_m2[index], 3),
-        "area_m2": plain(area_m2, 3),
-        "area_se_m2": plain(se_m2, 3),
-        "area_interval_m2": [plain(end, 3) for end in ends],
-        **{key: plain(getattr(found, key)[index]) for key in keys},
+        "points": int(sample.counts[:, index].sum()),
+        "mapped_m2": _rounded(sample.area_m2[index], 3),
+        "area_m2": _rounded(area_m2, 3),
+        "area_se_m2": _rounded(se_m2, 3),
+        "area_interval_m2": [_rounded(end, 3) for end in ends],
+        **{key: _rounded(getattr(found, key)[index]) for key in keys},
     }
 
 
-def _doubts(points: Points) -> list[str]:
-    """What makes a sample less than it seems."""
-    filled, doubts = points.counts.sum(axis=0), []
-    if missing := points.drawn - int(filled.sum()):
-        doubts.append(
-            f"{missing} of {points.drawn} points are not filled in: the figures are right only if "
-            "these are no different from the others"
+def _sample_warnings(sample: FilledSample) -> list[str]:
+    """Reasons to take the figures with caution."""
+    filled, warnings = sample.counts.sum(axis=0), []
+    if missing := sample.drawn - int(filled.sum()):
+        warnings.append(
+            f"{missing} of {sample.drawn} points are not filled in: the figures assume that these "
+            "are like the others"
         )
     thin = [
         name
-        for name, count, area in zip(points.scheme.names, filled, points.area_m2, strict=True)
+        for name, count, area in zip(sample.scheme.names, filled, sample.area_m2, strict=True)
         if area > 0 and count < 2
     ]
     if thin:
-        doubts.append(f"less than two points are filled in on {', '.join(thin)}: nothing follows")
-    return doubts
+        warnings.append(
+            f"fewer than two points are filled in on {', '.join(thin)}: accuracy and area of these "
+            "cannot be estimated"
+        )
+    return warnings

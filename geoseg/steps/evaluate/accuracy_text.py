@@ -1,4 +1,4 @@
-"""What was found as text for people."""
+"""The accuracy report as tables for a terminal or a log file."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 MOST_CLASSES = 12
-"""A confusion matrix of more classes is no longer read on a terminal; the PNG and JSON have it."""
+"""A larger confusion matrix does not fit a terminal; the PNG and JSON hold it."""
 NONE = "-"
 
 
 def describe(report: Mapping[str, Any]) -> str:
-    """Tables of a report, which stay readable in a log file.
+    """Format a report as tables.
 
     Args:
-        report: what `evaluate` returned.
+        report: the accuracy report that `evaluate` returned.
     """
     from rich.console import Console
 
-    # A log has no width of its own; rich would take 80 columns for it.
+    # Rich takes 80 columns where the output is not a terminal: too few for the table of classes.
     width = shutil.get_terminal_size((120, 40)).columns if sys.stdout.isatty() else 120
     console = Console(width=max(width, 60), highlight=False, markup=False, emoji=False)
     with console.capture() as capture:
@@ -157,12 +157,12 @@ def _scenes(scenes: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def percent(share: float | None) -> str:
-    """One decimal; a dash where there is nothing."""
+    """Format a share in percent with one decimal; a dash for None."""
     return NONE if share is None else f"{100 * share:.1f}"
 
 
 def hectares(area_m2: float | None) -> str:
-    """As many decimals as say something."""
+    """Format an area in hectares, with decimals below 1000 ha; a dash for None."""
     if area_m2 is None:
         return NONE
     hectare = area_m2 / 10_000
@@ -182,4 +182,6 @@ def _give_or_take(share: float | None, error: float | None) -> str:
 
 
 def _margin(error: float | None) -> float | None:
-    return None if error is None else 1.96 * error
+    from geoseg.accuracy.stratified import Z95  # late: the command line starts without NumPy
+
+    return None if error is None else Z95 * error

@@ -1,4 +1,4 @@
-"""What is counted in every window, and what it adds up to."""
+"""Counters that each compared window is added to: pixels, blocks, outlines, confidence."""
 
 from __future__ import annotations
 
@@ -12,33 +12,34 @@ from odc.geo.geobox import GeoBox
 
 from geoseg import accuracy, grid, ground
 from geoseg.accuracy import Confusion, Floats
-from geoseg.accuracy.boundary import Overlap, boundary, overlap, surrounded
-from geoseg.accuracy.calibration import tally
+from geoseg.accuracy.boundary import BoundaryCounts, boundary, count_boundaries, surrounded
+from geoseg.accuracy.reliability import tally
 from geoseg.classes import IGNORE
 from geoseg.errors import GridError
 from geoseg.grid import Window
+from geoseg.maps.pixel_areas import known_areas_m2
 from geoseg.raster import FileSource
-from geoseg.steps.evaluate.windows import Look
+from geoseg.steps.evaluate.windows import ComparedWindow
 
 logger = logging.getLogger(__name__)
 
 
 class Counter(Protocol):
-    """Something that is counted in every window."""
+    """A measure that adds up window by window."""
 
-    def add(self, look: Look) -> None:
+    def add(self, compared: ComparedWindow) -> None:
         """Count a window."""
         ...
 
 
 @dataclass(frozen=True)
 class BlockCount:
-    """A block of a map in which something counts.
+    """Confusion of a block, without its zeros.
 
     Attributes:
-        window: its pixels; those at the map's edge may lie outside.
-        pairs: truth class * classes + map class of the pairs that occur.
-        counts: pixels of each.
+        window: the block; may reach beyond the edge of the map.
+        pairs: (n,) truth class * classes + mapped class of the pairs that occur.
+        counts: (n,) pixels of each pair.
     """
 
     window: Window
@@ -47,12 +48,12 @@ class BlockCount:
 
 
 class PixelCounter:
-    """Confusion matrices of a map: in pixels, in square metres, and of each block.
+    """Confusion matrices of a map: in pixels, in square metres, and by block.
 
     Args:
-        classes: how many classes there are.
+        classes: number of classes.
         geobox: the grid of the map.
-        block_px: side of the blocks, in pixels.
+        block_px: side of the blocks in pixels.
     """
 
     def __init__(self, classes: int, geobox: GeoBox, block_px: int) -> None:
@@ -66,13 +67,13 @@ class PixelCounter:
         except GridError as error:
             logger.warning("areas are left out: %s", error)
 
-    def add(self, look: Look) -> None:
+    def add(self, compared: ComparedWindow) -> None:
         """Count a window."""
-        truth = np.where(look.counted, look.core(look.truth), IGNORE).astype(np.uint8)
-        mapped = look.core(look.mapped)
-        self.area += area_confusion(truth, mapped, look.window, self.geobox, self.classes)
-        for piece in self._pieces(look.window):
-            slices = piece.relative_to(look.window).slices
+        truth = np.where(compared.counted, compared.core(compared.truth), IGNORE).astype(np.uint8)
+        mapped = compared.core(compared.mapped)
+        self.area += area_confusion(truth, mapped, compared.window, self.geobox, self.classes)
+        for piece in self._pieces(compared.window):
+            slices = piece.relative_to(compared.window).slices
             counted = accuracy.count(truth[slices], mapped[slices], self.classes)
             if counted.any():
                 self.confusion += counted
@@ -97,7 +98,7 @@ class PixelCounter:
         ]
 
     def _pieces(self, window: Window) -> list[Window]:
-        """What a window holds of each block it meets."""
+        """The parts of a window that lie in different blocks; blocks start at the map's corner."""
         side = self.block_px
         row, col = window.row // side * side, window.col // side * side
         stop_row, stop_col = window.stop
@@ -118,14 +119,14 @@ def area_confusion(
     geobox: GeoBox,
     classes: int,
 ) -> Floats:
-    """The confusion matrix of a window in square metres; NaN where the CRS has no ground.
+    """(classes, classes) square metres, truth by row; NaN where the CRS is not tied to the ground.
 
     Args:
-        truth: class ids; more than there are classes where a pixel does not count.
-        mapped: class ids, the same shape.
-        window: where they lie.
-        geobox: on which grid.
-        classes: how many classes there are.
+        truth: (height, width) class ids; 255 where a pixel does not count.
+        mapped: (height, width) class ids.
+        window: their window of the grid.
+        geobox: the grid.
+        classes: number of classes.
     """
     areas = known_areas_m2(window, geobox)
     use = (truth < classes) & (mapped < classes)
@@ -133,55 +134,48 @@ def area_confusion(
     return ground.areas_by_value(pairs, areas, classes**2).reshape(classes, classes)
 
 
-def known_areas_m2(window: Window, geobox: GeoBox) -> Floats:
-    """The areas of a window's pixels, as `ground.pixel_areas_m2`; NaN without a ground."""
-    try:
-        return ground.pixel_areas_m2(geobox, window)
-    except GridError as error:
-        logger.debug("%s", error)
-        return np.full((1, 1), np.nan)
-
-
 class BoundaryCounter:
-    """Outlines of a map, where truth and map are known on either side.
+    """Pixels near outlines, where truth and map are known on either side.
 
-    Sparse labels end where no outline is; there a map's outline is neither right nor wrong.
+    Sparse labels end without an outline being there, so that a mapped outline near their edge is
+    neither right nor wrong.
 
     Args:
-        classes: how many classes there are.
-        width: how far from an outline pixels count.
+        classes: number of classes.
+        width: distance in pixels from an outline up to which pixels count.
     """
 
     def __init__(self, classes: int, width: int) -> None:
         self.classes, self.width = classes, width
         nothing: Confusion = np.zeros(classes, dtype=np.int64)
-        self.overlap = Overlap(nothing, nothing, nothing)
+        self.counts = BoundaryCounts(nothing, nothing, nothing)
 
-    def add(self, look: Look) -> None:
-        """Count a window; it has to see ``width`` pixels around it."""
-        known = (look.truth != IGNORE) & (look.mapped != IGNORE)
-        sure = look.counted & look.core(surrounded(known, self.width))
+    def add(self, compared: ComparedWindow) -> None:
+        """Count a window, which needs a margin of ``width`` pixels."""
+        known = (compared.truth != IGNORE) & (compared.mapped != IGNORE)
+        sure = compared.counted & compared.core(surrounded(known, self.width))
         truth, mapped = (
-            look.core(boundary(ids, self.width))[sure] for ids in (look.truth, look.mapped)
+            compared.core(boundary(ids, self.width))[sure]
+            for ids in (compared.truth, compared.mapped)
         )
-        self.overlap += overlap(truth, mapped, self.classes)
+        self.counts += count_boundaries(truth, mapped, self.classes)
 
 
 @dataclass
 class ConfidenceCounter:
-    """What a map says of itself.
+    """Wrong and right pixels by the confidence of the map.
 
     Attributes:
-        source: percent, on the grid of the map.
-        tallied: (2, 101) pixels that are wrong and right, by percent.
+        source: confidence in percent, on the grid of the map.
+        tallied: (2, 101) wrong and right pixels by percent.
     """
 
     source: FileSource
     tallied: Confusion = field(default_factory=lambda: np.zeros((2, 101), dtype=np.int64))
 
-    def add(self, look: Look) -> None:
+    def add(self, compared: ComparedWindow) -> None:
         """Count a window."""
-        block = self.source.read(look.window)
-        use = look.counted & block.valid
-        right = look.core(look.truth) == look.core(look.mapped)
+        block = self.source.read(compared.window)
+        use = compared.counted & block.valid
+        right = compared.core(compared.truth) == compared.core(compared.mapped)
         self.tallied += tally(block.pixels[0][use], right[use])

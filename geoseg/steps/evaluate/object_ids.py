@@ -1,4 +1,4 @@
-"""Which object a pixel belongs to: polygons as they were drawn, or regions of a raster."""
+"""Ids of the object that each pixel belongs to: a drawn polygon, or a region of a raster."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ from odc.geo.geobox import GeoBox
 from geoseg import grid
 from geoseg.classes import IGNORE
 from geoseg.grid import Window
-from geoseg.labels.layers import PolygonLabels
-from geoseg.maps.sides import Classes
+from geoseg.labels import Labels, PolygonLabels
 from geoseg.vector import Polygons
 
 
 @dataclass(frozen=True, eq=False)
-class Numbered:
-    """The objects of a window.
+class WindowObjects:
+    """The objects in a window.
 
     Attributes:
-        pixels: (height, width): 0 for none, else 1 and the position of the object in ``names``.
-        names: (n,) numbers that hold for the whole map.
-        ids: (n,) class of each.
+        pixels: (height, width) 0 for none, else 1 + the object's position in ``names``.
+        names: (n,) numbers that are unique in the map.
+        ids: (n,) class of each object.
     """
 
     pixels: NDArray[np.int32]
@@ -32,32 +31,38 @@ class Numbered:
     ids: NDArray[np.uint8]
 
 
-class Parts(Protocol):
+class MapObjects(Protocol):
     """Objects of some classes, window by window."""
 
-    def number(self, window: Window, ids: NDArray[np.uint8]) -> Numbered:
-        """Number the objects of a window; windows come row by row, and partition the map.
+    def number(self, window: Window, ids: NDArray[np.uint8]) -> WindowObjects:
+        """Number the objects in a window; windows come row by row, and partition the map.
 
         Args:
-            window: where to look.
-            ids: the class ids there.
+            window: the window.
+            ids: (height, width) its class ids.
         """
         ...
 
     def roots(self) -> NDArray[np.int64]:
-        """The object of each name: where several names are one object, it is the same."""
+        """(names,) the object that each name belongs to; one object may have several names."""
         ...
 
 
-def parts_of(classes: Classes, wanted: tuple[int, ...], geobox: GeoBox) -> Parts:
-    """The objects of a side: its polygons where it has some, else its 4-connected regions."""
+def objects_of(classes: Labels, wanted: tuple[int, ...], geobox: GeoBox) -> MapObjects:
+    """The objects of a layer: its polygons, or the 4-connected regions of a raster.
+
+    Args:
+        classes: class ids on the grid.
+        wanted: ids of the classes whose objects count.
+        geobox: the grid.
+    """
     if isinstance(classes, PolygonLabels):
-        return PolygonParts(classes.polygons, wanted, geobox)
-    return RegionParts(wanted)
+        return PolygonObjects(classes.polygons, wanted, geobox)
+    return RegionObjects(wanted)
 
 
-class PolygonParts:
-    """Polygons of some classes; each is an object, also where it touches another.
+class PolygonObjects:
+    """Polygons of some classes; each is an object, even where it touches another.
 
     Args:
         polygons: the polygons, in the CRS of the grid.
@@ -69,8 +74,8 @@ class PolygonParts:
         self.polygons, self.geobox = polygons, geobox
         self.wanted = np.isin(polygons.ids, wanted)
 
-    def number(self, window: Window, ids: NDArray[np.uint8]) -> Numbered:
-        """Paint the polygons of a window; pixels that another class has taken are not theirs."""
+    def number(self, window: Window, ids: NDArray[np.uint8]) -> WindowObjects:
+        """Burn the polygons in a window, except where another class was burned over them."""
         geobox = grid.crop(self.geobox, window)
         near = np.sort(self.polygons.tree.query(geobox.extent.geom, predicate="intersects"))
         near = near[self.wanted[near]]
@@ -79,18 +84,19 @@ class PolygonParts:
         touched = np.array([burn == "touched" for burn in burns], dtype=bool)
         for all_touched in (False, True):
             positions = np.flatnonzero(touched == all_touched)
-            _paint(pixels, self.polygons.geometries[near], positions, geobox, all_touched)
+            _burn(pixels, self.polygons.geometries[near], positions, geobox, all_touched)
+        # Where polygons of several classes overlap, ids holds the one on top.
         own = np.append(IGNORE, self.polygons.ids[near]).astype(np.uint8)
         pixels[own[pixels] != ids] = 0
-        return Numbered(pixels, near.astype(np.int64), self.polygons.ids[near])
+        return WindowObjects(pixels, near.astype(np.int64), self.polygons.ids[near])
 
     def roots(self) -> NDArray[np.int64]:
-        """Every polygon is an object of its own."""
+        """One per polygon: polygons are whole from the start."""
         return np.arange(len(self.polygons.ids))
 
 
-class RegionParts:
-    """Regions of pixels of one class that touch along their sides, whatever the windows.
+class RegionObjects:
+    """4-connected regions of one class, joined across windows.
 
     Args:
         wanted: ids of the classes.
@@ -100,10 +106,11 @@ class RegionParts:
         self.wanted = np.isin(np.arange(IGNORE + 1), wanted)
         self._count = 0
         self._same: list[NDArray[np.int64]] = []
+        # Names and classes along edges of windows done, by corner and direction of the edge.
         self._open: dict[tuple[int, int, bool], tuple[NDArray[np.int64], NDArray[np.uint8]]] = {}
 
-    def number(self, window: Window, ids: NDArray[np.uint8]) -> Numbered:
-        """Label the regions of a window, and note where they go on from those before."""
+    def number(self, window: Window, ids: NDArray[np.uint8]) -> WindowObjects:
+        """Label the regions in a window, and join them with those above and to the left."""
         ours = np.where(self.wanted[ids], ids, IGNORE).astype(np.uint8)
         pixels, count = _regions(ours)
         of = np.zeros(count + 1, dtype=np.uint8)
@@ -117,10 +124,10 @@ class RegionParts:
         self._join((row, col, False), left, ours[:, 0])
         self._open[stop_row, col, True] = bottom, ours[-1]
         self._open[row, stop_col, False] = right, ours[:, -1]
-        return Numbered(pixels, names, of[1:])
+        return WindowObjects(pixels, names, of[1:])
 
     def roots(self) -> NDArray[np.int64]:
-        """Names that met along an edge of windows, directly or over others, are one object."""
+        """Names joined along edges of windows, directly or through others, are one object."""
         from scipy import sparse
 
         pairs = np.concatenate([np.empty((0, 2), np.int64), *self._same])
@@ -134,6 +141,7 @@ class RegionParts:
     def _join(
         self, place: tuple[int, int, bool], names: NDArray[np.int64], ids: NDArray[np.uint8]
     ) -> None:
+        """Join regions on both sides of an edge; only edges still open are kept in memory."""
         before = self._open.pop(place, None)
         if before is not None:
             meet = (before[0] >= 0) & (names >= 0) & (before[1] == ids)
@@ -149,7 +157,7 @@ def _regions(ids: NDArray[np.uint8]) -> tuple[NDArray[np.int32], int]:
     return pixels.astype(np.int32), int(count)
 
 
-def _paint(
+def _burn(
     pixels: NDArray[np.int32],
     geometries: NDArray[Any],
     positions: NDArray[np.intp],

@@ -1,18 +1,19 @@
-"""Say what geoseg sees in a raster, a vector file, a chip set, a model or a map."""
+"""Report what geoseg sees in rasters, vector files, chip sets, models and maps."""
 
 from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from geoseg.errors import GeosegError, InputError, UnsafeError
-from geoseg.options import Options
+from geoseg.problems import Problem
 from geoseg.progress import track
-from geoseg.steps.info.entry import Entry, Problem, plain, unknown
+from geoseg.steps.info.entry import Entry, entry, plain, unknown
 from geoseg.steps.info.entry_text import describe
+from geoseg.steps.info.options import InfoOptions
 
 __all__ = ["InfoOptions", "describe", "info", "unreadable"]
 
@@ -21,20 +22,13 @@ REMOTE = re.compile(r"/vsi|[A-Za-z][A-Za-z0-9+.-]+:/")
 """One slash, because that is what a Path makes of https://; two letters, because C:/ is a disk."""
 
 
-class InfoOptions(Options):
-    """Options of `info`."""
-
-    deep: bool = False
-    """Read every block of a raster, every feature of a layer and every file of a model or map."""
-
-
 def info(
     paths: str | Path | Iterable[str | Path], *, options: InfoOptions | None = None
 ) -> list[dict[str, Any]]:
-    """Say what files are, and everything about them that could spoil a result.
+    """Report what files are, and everything about them that could spoil a result.
 
-    A file that cannot be read is not an exception here: it becomes an entry of the kind "unknown"
-    whose problem says why.
+    A file that cannot be read raises no exception: it becomes an entry of the kind "unknown"
+    whose problem gives the reason.
 
     Args:
         paths: files, folders, or patterns such as ``2024/*.tif``.
@@ -59,15 +53,15 @@ def info(
     given = [paths] if isinstance(paths, str | Path) else paths
     found = [each for path in given for each in _expand(str(path))]
     shown = track(found, label="looking", total=len(found))
-    return [plain(_entry(path, options)) for path in shown]
+    return [plain(_entry_or_reason(path, options)) for path in shown]
 
 
-def unreadable(entries: Sequence[Entry]) -> list[str]:
-    """The paths of what could not be read; the command exits with 2 when there are any."""
+def unreadable(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The paths of entries that could not be read; with any, the command exits with 2."""
     return [each["path"] for each in entries if any(_stops(each, row) for row in each["problems"])]
 
 
-def _stops(each: Entry, row: Problem) -> bool:
+def _stops(each: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
     return row["code"] in BROKEN or (each["kind"] == "unknown" and row["level"] == "error")
 
 
@@ -77,27 +71,26 @@ def _expand(path: str) -> list[str]:
     return sorted(glob.glob(path, recursive=True)) or [path]
 
 
-def _entry(path: str, options: InfoOptions) -> Entry:
+def _entry_or_reason(path: str, options: InfoOptions) -> Entry:
     try:
-        return _look(path, options)
+        return _entry(path, options)
     except GeosegError as error:
         return unknown(path, error)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError) as error:  # such as a name with a null character
         return unknown(path, InputError("cannot be read", where=path, got=error))
 
 
-def _look(path: str, options: InfoOptions) -> Entry:
+def _entry(path: str, options: InfoOptions) -> Entry:
     if REMOTE.match(path):
         raise UnsafeError("only local files are read", got=path, fix="download it first")
     there = Path(path)
     if not there.exists():
-        raise InputError(
-            "is not there", where=path, got=f"current folder {Path.cwd()}", fix="check the path"
-        )
+        text = f"is not there; got current folder {Path.cwd()}"
+        return entry(path, "unknown", [Problem("missing", "error", text, "check the path")])
     if there.is_dir() or there.suffix.lower() in (".yaml", ".yml", ".onnx"):
-        from geoseg.steps.info.folders import look_into
+        from geoseg.steps.info.folders import folder_entry
 
-        return look_into(there, deep=options.deep)
-    from geoseg.steps.info.formats import look_at
+        return folder_entry(there, deep=options.deep)
+    from geoseg.steps.info.formats import file_entry
 
-    return look_at(there, deep=options.deep)
+    return file_entry(there, deep=options.deep)

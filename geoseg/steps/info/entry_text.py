@@ -1,18 +1,16 @@
-"""Entries of `geoseg info` as a few lines for people."""
+"""Entries of `geoseg info` as a few lines of text."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-
-from geoseg.steps.info.entry import Entry
 
 MARKS = {"error": "x", "warning": "!", "note": "-"}
 MAX_NAMES = 12
 
 
-def describe(entries: Sequence[Entry]) -> str:
-    """Entries as text: what each is, then its problems, each with what to do about it.
+def describe(entries: Sequence[Mapping[str, Any]]) -> str:
+    """Entries as text: a few facts about each, then its problems and how to fix them.
 
     Example:
         >>> print(describe([{"path": "a.tif", "kind": "unknown", "problems": [
@@ -24,7 +22,7 @@ def describe(entries: Sequence[Entry]) -> str:
     return "\n".join(_printable(line) for each in entries for line in _lines(each))
 
 
-def _lines(each: Entry) -> Iterator[str]:
+def _lines(each: Mapping[str, Any]) -> Iterator[str]:
     driver = f" ({each['driver']})" if each.get("driver") else ""
     yield f"{each['path']}: {each['kind']}{driver}"
     for line in (_size(each), _place(each), _bands(each), _rest(each)):
@@ -40,7 +38,7 @@ def _lines(each: Entry) -> Iterator[str]:
             yield f"    -> {row['fix']}"
 
 
-def _size(each: Entry) -> str:
+def _size(each: Mapping[str, Any]) -> str:
     parts = []
     if each.get("width"):
         parts.append(f"{each['width']} x {each['height']} px")
@@ -51,7 +49,7 @@ def _size(each: Entry) -> str:
     return ", ".join(parts)
 
 
-def _place(each: Entry) -> str:
+def _place(each: Mapping[str, Any]) -> str:
     parts = []
     if each.get("gsd_m"):
         parts.append(f"{_number(each['gsd_m'])} m pixels")
@@ -65,7 +63,7 @@ def _number(value: float) -> str:
     return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
 
 
-def _bands(each: Entry) -> str:
+def _bands(each: Mapping[str, Any]) -> str:
     names = each.get("band_names") or []
     parts = [f"bands {_some(names)}"] if names else []
     if each.get("nodata") is not None or each.get("nodata_is_nan"):
@@ -75,7 +73,7 @@ def _bands(each: Entry) -> str:
     return "; ".join(parts)
 
 
-def _rest(each: Entry) -> str:
+def _rest(each: Mapping[str, Any]) -> str:
     parts = []
     if each.get("architecture"):
         parts.append(
@@ -88,19 +86,19 @@ def _rest(each: Entry) -> str:
     return "; ".join([*parts, *_metrics(each)])
 
 
-def _metrics(each: dict[str, Any]) -> list[str]:
+def _metrics(each: Mapping[str, Any]) -> list[str]:
     return [
         f"{name} {'-' if value is None else format(value, '.3g')}"
         for name, value in (each.get("metrics") or {}).items()
     ]
 
 
-def _class(one: dict[str, Any]) -> str:
+def _class(one: Mapping[str, Any]) -> str:
     share = one.get("share")
     return str(one["name"]) if share is None else f"{one['name']} {share:.1%}"
 
 
-def _layer(layer: dict[str, Any]) -> str:
+def _layer(layer: Mapping[str, Any]) -> str:
     kinds = ", ".join(f"{count} {kind}" for kind, count in layer["geometry_types"].items())
     text = f"layer {layer['name']}: {layer['features']} features ({kinds or 'not looked at'})"
     crs = f", {layer['crs']}" if layer["crs"] else ""
@@ -114,5 +112,5 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _printable(text: str) -> str:
-    """File names may hold line breaks and terminal codes."""
+    """Escape line breaks and terminal codes, which file names may hold."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

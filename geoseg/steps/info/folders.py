@@ -1,25 +1,18 @@
-"""What a folder, a YAML or an ONNX file is: chips, a model, a map, or the bands of a scene."""
+"""Entries of folders, YAML and ONNX files: chips, models, maps, and scenes of several files."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from geoseg import classes, files, ground, yamlfile
 from geoseg.classes import ClassScheme
 from geoseg.errors import GeosegError, InputError
-from geoseg.raster import drivers, open_scene
-from geoseg.raster.checks.gdal_messages import quietly
+from geoseg.gdal_messages import collect_messages
+from geoseg.problems import Problem, merge_files, problem_from, worst_first
+from geoseg.raster import open_scene
 from geoseg.raster.drivers import SUFFIXES
-from geoseg.steps.info.entry import (
-    Entry,
-    Problem,
-    class_rows,
-    entry,
-    problem,
-    ranked,
-    refusal,
-    whole_number,
-)
+from geoseg.steps.info.entry import Entry, class_rows, entry, whole_number
 from geoseg.steps.info.model_entries import folds_entry, model_entry
 from geoseg.steps.info.raster_entry import raster_entry
 
@@ -33,11 +26,11 @@ CHIPS, MODEL, RUN, CLASSES, WEIGHTS, ONNX = (
 )
 
 
-def look_into(path: Path, *, deep: bool) -> Entry:
-    """Describe a folder, a YAML or an ONNX file by what is in it.
+def folder_entry(path: Path, *, deep: bool) -> Entry:
+    """Describe a folder, a YAML or an ONNX file by its content.
 
     Raises:
-        GeosegError: it is none of what geoseg knows, or broken.
+        GeosegError: it is broken, or nothing that geoseg knows.
     """
     if (path / CHIPS).is_file():
         return _chips(path)
@@ -48,23 +41,20 @@ def look_into(path: Path, *, deep: bool) -> Entry:
     if any(path.glob(f"fold-*/{MODEL}")):
         return folds_entry(path)
     if path.is_dir() and any(path.glob(".work-*")):
-        raise InputError(
-            "holds a run that has not finished", where=path, fix="run the same command again"
-        )
+        raise InputError("holds an unfinished run", where=path, fix="run the same command again")
     if path.is_dir() and not any(each.suffix.lower() in SUFFIXES for each in path.iterdir()):
         inside = sorted(each.name for each in path.iterdir())
         raise InputError(
             "holds no scene, chips, model or map",
             where=path,
             got=", ".join(inside[:10]) or "an empty folder",
-            fix=f"look at what is in it: geoseg info {path}/*",
+            fix=f"look at its files: geoseg info {path}/*",
         )
     if path.is_file() and "classes" in yamlfile.read(path):
         scheme = classes.load_yaml(path)
-        row = problem(
-            "class-file", "note", f"describes {len(scheme.classes)} classes, for --classes"
-        )
-        return entry(path, "unknown", [row], classes=class_rows(scheme))
+        text = f"describes {len(scheme.classes)} classes, for --classes"
+        note = Problem("class-file", "note", text)
+        return entry(path, "unknown", [note], classes=class_rows(scheme))
     return _scene(path, deep=deep)
 
 
@@ -78,10 +68,10 @@ def _chips(path: Path) -> Entry:
     for split in ("train", "val"):
         if not counts.get(split):
             text, fix = f"no chip is in the split {split!r}", "geoseg tile with a smaller --block"
-            rows.append(problem("empty-split", "error", text, fix))
+            rows.append(Problem("empty-split", "error", text, fix))
     if spec.overlap_m2 > 0:
         text = f"training and held-out chips share {spec.overlap_m2:g} m2"
-        rows.append(problem("leak", "error", text, "geoseg tile again"))
+        rows.append(Problem("leak", "error", text, "geoseg tile again"))
     return entry(
         path,
         "chips",
@@ -106,7 +96,7 @@ def _class_problems(scheme: ClassScheme, pixels: dict[str, tuple[int, ...]]) -> 
         absent = [name for name, n in zip(scheme.names, counts, strict=True) if not n]
         if absent and sum(counts) and split != "buffer":
             text = f"no pixel of {', '.join(absent)} is labelled in the split {split!r}"
-            rows.append(problem("class-missing", "warning", text, "label some, or change --seed"))
+            rows.append(Problem("class-missing", "warning", text, "label some, or change --seed"))
     return rows
 
 
@@ -118,48 +108,48 @@ def _is_model(path: Path) -> bool:
 
 
 def _map(path: Path, *, deep: bool) -> Entry:
-    """A map is its class raster, with what its record says."""
+    """The entry of a map's class raster, with the counts of its record."""
     from geoseg.job.record import read_record
 
-    looked = raster_entry(path / CLASSES, drivers.driver_of(path / CLASSES), deep=deep)
+    looked = raster_entry(path / CLASSES, deep=deep)
     record = read_record(path / RUN)
-    rows: list[Problem] = [row for row in looked["problems"] if row["code"] != "palette"]
+    rows: list[Problem] = [row for row in looked["problems"] if row.code != "palette"]
     pixels: dict[str, int] = {}
     if record is None:
-        text = f"no {RUN} says how it was made"
-        rows.append(problem("no-record", "warning", text, "make it with geoseg predict"))
+        text = f"there is no {RUN}, the record of how it was made"
+        rows.append(Problem("no-record", "warning", text, "make it with geoseg predict"))
     else:
         pixels = dict(record.counts.get("pixels", {}))
         rows += _changed(path, dict(record.outputs), deep=deep)
     if any(path.glob(".work-*")):
-        text = "it holds the parts of a run that has not finished"
-        rows.append(problem("unfinished", "warning", text, "run the same command again"))
+        text = "it holds the parts of an unfinished run"
+        rows.append(Problem("unfinished", "warning", text, "run the same command again"))
     total = sum(pixels.values()) or 1
     shares = [{"name": name, "pixels": n, "share": n / total} for name, n in pixels.items()]
     made = {} if record is None else {"finished": record.finished, "counts": dict(record.counts)}
     described = {"path": str(path), "kind": "map", "classes": shares, **made}
-    return looked | described | {"problems": ranked(rows)}
+    return looked | described | {"problems": worst_first(rows)}
 
 
 def _changed(path: Path, outputs: dict[str, str], *, deep: bool) -> list[Problem]:
-    """Files the record names and the folder lacks; with ``deep``, those with other bytes too."""
+    """Outputs in the record that are missing; with ``deep``, also those with other bytes."""
     lost = [name for name in outputs if not (path / name).is_file()]
     rows = []
     if lost:
         text = f"{', '.join(lost)} is not there"
-        rows.append(problem("output-missing", "error", text, "run the same command again"))
+        rows.append(Problem("output-missing", "error", text, "run the same command again"))
     other = [
         n for n, d in outputs.items() if deep and n not in lost and files.sha256(path / n) != d
     ]
     if other:
         text = f"{', '.join(other)} has changed since it was made"
-        rows.append(problem("output-changed", "warning", text, "run the same command again"))
+        rows.append(Problem("output-changed", "warning", text, "run the same command again"))
     return rows
 
 
 def _scene(path: Path, *, deep: bool) -> Entry:
-    """A folder of bands or a YAML file; its files' problems are told once, not file by file."""
-    with quietly():
+    """The entry of a folder of bands or a YAML file; a problem its files share is listed once."""
+    with collect_messages():
         try:
             source = open_scene(path)
         except GeosegError as error:
@@ -167,7 +157,7 @@ def _scene(path: Path, *, deep: bool) -> Entry:
                 raise
             return _no_scene(path, error)
         looked = [
-            raster_entry(each, drivers.driver_of(each), deep=deep)
+            raster_entry(each, deep=deep)
             for each in dict.fromkeys(source.paths)
             if isinstance(each, Path) and each.suffix.lower() in SUFFIXES
         ]
@@ -177,7 +167,7 @@ def _scene(path: Path, *, deep: bool) -> Entry:
     return entry(
         path,
         "scene",
-        _merged(looked),
+        merge_files((Path(each["path"]).name, each["problems"]) for each in looked),
         crs=finest["crs"],
         crs_name=finest["crs_name"],
         width=width,
@@ -192,21 +182,9 @@ def _scene(path: Path, *, deep: bool) -> Entry:
 
 
 def _no_scene(path: Path, error: GeosegError) -> Entry:
-    """A folder of rasters that are not the bands of one scene."""
+    """The entry of a folder of rasters that are not the bands of one scene."""
     inside = sorted(str(each) for each in path.iterdir() if each.suffix.lower() in SUFFIXES)
-    row = refusal(error, path)
-    row["fix"] = "; or ".join(filter(None, (row["fix"], f"look at each: geoseg info {path}/*")))
-    return entry(path, "unknown", [row], files=inside)
-
-
-def _merged(looked: list[Entry]) -> list[Problem]:
-    groups: dict[str, list[tuple[str, Problem]]] = {}
-    for each in looked:
-        for row in each["problems"]:
-            groups.setdefault(str(row["code"]), []).append((Path(each["path"]).name, row))
-    merged = []
-    for rows in groups.values():
-        name, row = rows[0]
-        others = f" (and {len(rows) - 1} more files)" * (len(rows) > 1)
-        merged.append(row | {"message": f"{name}: {row['message']}{others}"})
-    return merged
+    found = problem_from(error, path)
+    fixes = filter(None, (found.fix, f"look at each: geoseg info {path}/*"))
+    found = replace(found, fix="; or ".join(fixes))
+    return entry(path, "unknown", [found], files=inside)

@@ -1,4 +1,4 @@
-"""What a model directory is: one model, or one for each fold of its chips."""
+"""The entry of a model directory: one model, or one for each fold of its chips."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from pathlib import Path
 from geoseg import files
 from geoseg.models.saved.fold_models import FOLDS, FoldScores, members, read_folds
 from geoseg.models.saved.spec import SPEC, WEIGHTS, ModelSpec
-from geoseg.steps.info.entry import Entry, Problem, class_rows, entry, problem, ranked
+from geoseg.problems import Problem, worst_first
+from geoseg.steps.info.entry import Entry, class_rows, entry
 
 
 def model_entry(path: Path) -> Entry:
     """Describe a model directory or an ONNX file by its spec.
 
     Raises:
-        ModelError: the spec is not one.
+        ModelError: the spec cannot be read.
     """
     from geoseg.models.saved.saved_model import spec_of
 
@@ -40,49 +41,47 @@ def model_entry(path: Path) -> Entry:
 
 
 def folds_entry(path: Path) -> Entry:
-    """Describe a directory of folds: what the first one's spec says, and how well each does.
+    """Describe a directory of folds by the spec of the first one and the scores of each.
 
     Args:
-        path: the directory; one of its folds at least is a model.
+        path: the directory; at least one of its folds is a model.
 
     Raises:
-        ModelError: the spec of a fold, or folds.json, is not one.
+        ModelError: the spec of a fold, or folds.json, cannot be read.
     """
     models = [fold for fold in members(path) if (fold / SPEC).is_file()]
     looked = {fold.name: model_entry(fold) for fold in models}
-    rows = [
-        row | {"message": f"{name}: {row['message']}"}
-        for name, each in looked.items()
-        for row in each["problems"]
-    ]
+    found = [row.about(name) for name, each in looked.items() for row in each["problems"]]
     scores = read_folds(path)
     metrics = {} if scores is None else {"val_miou_mean": scores.mean, "val_miou_sd": scores.sd}
     folds = [{"name": name, "metrics": each["metrics"]} for name, each in looked.items()]
     described = {"path": str(path), "metrics": metrics, "folds": folds}
     first = next(iter(looked.values()))
-    return first | described | {"problems": ranked([*rows, *_incomplete(scores, list(looked))])}
+    return (
+        first | described | {"problems": worst_first([*found, *_incomplete(scores, list(looked))])}
+    )
 
 
 def _weights_problem(path: Path, spec: ModelSpec) -> list[Problem]:
     if spec.threshold and not spec.weights_sha256:
-        return []  # all it knows stands in the spec
+        return []  # a thresholded index is all in the spec
     from geoseg.models.saved.saved_model import weights_of
 
     if not weights_of(path).is_file():
-        return [problem("no-weights", "error", f"{WEIGHTS} is not there", "copy the model again")]
+        return [Problem("no-weights", "error", f"{WEIGHTS} is not there", "copy the model again")]
     if files.sha256(weights_of(path)) != spec.weights_sha256:
-        text = f"{WEIGHTS} is not the file that the spec was written for"
-        return [problem("damaged", "error", text, "copy the model again")]
+        text = f"{WEIGHTS} is not the file that the spec belongs to"
+        return [Problem("damaged", "error", text, "copy the model again")]
     return []
 
 
 def _incomplete(scores: FoldScores | None, there: list[str]) -> list[Problem]:
     if scores is None:
         text = f"no {FOLDS}: the training of all folds has not finished"
-        return [problem("unfinished", "warning", text, "run the same command again")]
+        return [Problem("unfinished", "warning", text, "run the same command again")]
     wanted = [f"fold-{number}" for number in range(1, len(scores.val_miou) + 1)]
     lost = [name for name in wanted if name not in there]
     if not lost:
         return []
     text = f"{', '.join(lost)} is not there"
-    return [problem("fold-missing", "error", text, "copy the model again")]
+    return [Problem("fold-missing", "error", text, "copy the model again")]

@@ -4,74 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from pydantic import Field
-
-from geoseg.job.pool import WorkerOptions
-from geoseg.job.run_directory import RunOptions
-from geoseg.options import ReadOptions
+from geoseg.steps.predict.options import PredictOptions
 
 if TYPE_CHECKING:
     from geoseg.models.run.predictor import Predictor
     from geoseg.raster import Scene
 
 __all__ = ["PredictOptions", "explain", "predict"]
-
-
-class PredictOptions(ReadOptions, WorkerOptions, RunOptions):
-    """Options of `predict`.
-
-    Example:
-        >>> import geoseg
-        >>> options = geoseg.PredictOptions(probabilities=True, confidence="margin")
-        >>> (folder,) = geoseg.predict("scene.tif", "model", "margins", options=options)
-        >>> (folder / "probabilities.tif").is_file()
-        True
-    """
-
-    window: int | None = Field(None, ge=32)
-    """Side in pixels of what the model maps at once, a multiple of its stride; by default as much
-    as memory and caches favour."""
-
-    halo: int | None = Field(None, ge=0)
-    """Pixels of context around a window; what the model asks for by default."""
-
-    region: int | None = Field(None, ge=512)
-    """Side in pixels of a unit of work: a multiple of 512 and of the window, the smallest by
-    default."""
-
-    gsd: Literal["model", "scene"] | None = None
-    """When pixel sizes differ: resample the scene to the model's, or take it as it is."""
-
-    aoi: Path | None = None
-    """Polygons of the area to map; what lies outside is not computed."""
-
-    engine: Literal["auto", "torch", "onnx", "openvino"] = "auto"
-    """What runs the network; auto tries what is installed on the first windows of long jobs."""
-
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Of the computation; auto takes bf16 where the processor has it and the classes stay."""
-
-    tta: Literal["none", "flips", "turns"] = "none"
-    """Average the window with its 3 mirror images, or all its 8 symmetries."""
-
-    passes: int = Field(0, ge=0)
-    """Average so many passes with the network's dropout left on; 0 for one without."""
-
-    confidence: Literal["probability", "margin", "entropy"] = "probability"
-    """What confidence.tif holds, in percent: the likeliest class's probability, its lead over the
-    second, or how far the entropy is from its maximum."""
-
-    probabilities: bool = False
-    """Write probabilities.tif too: the percent of every class, a band each."""
-
-    blend: bool = False
-    """Let windows fade into each other where they overlap; costs more, see the benchmarks."""
-
-    grid: str | None = None
-    """Bring the maps of all scenes into one: EPSG:3035, EPSG:3035@10 (pixel size), or a raster
-    whose grid is taken."""
 
 
 def predict(
@@ -83,16 +24,16 @@ def predict(
 ) -> list[Path]:
     """Map scenes with a model.
 
-    Every pixel belongs to one window and is mapped once, with the context the model needs, so the
-    result does not depend on workers, regions or interruptions. A run that was killed goes on when
+    Each pixel is mapped once, in one window and with the context that the model needs, so the map
+    does not depend on workers, regions or interruptions. A run that was interrupted resumes when
     the same call is made again.
 
     Args:
-        scenes: one scene, or several; several get a folder each, named after the scene.
-        model: a model directory or an ONNX file, several whose probabilities are averaged, or a
+        scenes: one scene or several; each of several gets a folder named after it.
+        model: a model directory or an ONNX file; several, whose probabilities are averaged; or a
             predictor.
-        out: the map directory to write, or an s3 address: then the map is made in the folder
-            geoseg-s3 first and put there when it is finished.
+        out: the map directory to write. For an s3 address the map is made below the folder
+            geoseg-s3 and uploaded when it is finished.
         options: windows, workers, reading.
 
     Returns:
@@ -100,9 +41,12 @@ def predict(
         confidence.tif (percent), classes.yaml and run.json.
 
     Raises:
-        InputError: a scene cannot be read, or is not what the model was made for.
-        PartialError: some regions failed again and again; the others are kept.
-        RetryError: the disk was full or returned other bytes; what was finished is kept.
+        ConfigError: options exclude each other, or do not apply to this model.
+        InputError: a scene cannot be read, or the model was not made for it.
+        OutputError: the map directory cannot be written, or another run holds it.
+        PartialError: some regions failed three times; the others are kept.
+        RetryError: the disk is full, or returned other bytes than were written; finished regions
+            are kept.
 
     Example:
         >>> import geoseg
@@ -110,10 +54,10 @@ def predict(
         >>> sorted(path.name for path in folder.glob("*.tif"))
         ['classes.tif', 'confidence.tif']
     """
-    from geoseg.steps.predict.plan import plan
-    from geoseg.steps.predict.work import work
+    from geoseg.steps.predict.map_scenes import make_maps
+    from geoseg.steps.predict.plan import plan_maps
 
-    return work(plan(scenes, model, out, options or PredictOptions()))
+    return make_maps(plan_maps(scenes, model, out, options or PredictOptions()))
 
 
 def explain(
@@ -123,7 +67,7 @@ def explain(
     *,
     options: PredictOptions | None = None,
 ) -> str:
-    """Say which engine and window `predict` uses for the first scene, and why.
+    """Explain the engine choice: which engine and window `predict` uses for the first scene.
 
     The choice is kept: `predict` with the same arguments uses it.
 
@@ -132,8 +76,16 @@ def explain(
         model: as for `predict`.
         out: as for `predict`.
         options: as for `predict`.
-    """
-    from geoseg.steps.predict.plan import plan
-    from geoseg.steps.predict.work import explain_first
 
-    return explain_first(plan(scenes, model, out, options or PredictOptions()))
+    Returns:
+        The engine and the window, and a line for each engine that was considered.
+
+    Raises:
+        ConfigError: options exclude each other, or do not apply to this model.
+        InputError: a scene cannot be read, or the model was not made for it.
+        OutputError: the map directory cannot be written, or another run holds it.
+    """
+    from geoseg.steps.predict.map_scenes import explain_first
+    from geoseg.steps.predict.plan import plan_maps
+
+    return explain_first(plan_maps(scenes, model, out, options or PredictOptions()))

@@ -1,104 +1,85 @@
-"""The engine and the window that all regions agree on: chosen once, kept for when a job goes on."""
+"""The engine choice of a job: what was considered, what was chosen, and from what."""
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
+from typing import Literal
 
-from geoseg import files
-from geoseg.job import Run, read_record, spread
-from geoseg.job.record import step_key
-from geoseg.job.run_directory import RECORD
+from pydantic import BaseModel, ConfigDict
+
+from geoseg.models.run.inference_settings import Engine
 from geoseg.models.saved.saved_model import SavedModel
-from geoseg.steps.predict.choice import DEFAULT_WINDOW, Choice, ChoiceTask
-from geoseg.steps.predict.plan import Plan
-from geoseg.steps.predict.predictor_cache import release
-from geoseg.steps.predict.scene_job import earlier
-from geoseg.steps.predict.workers import Team
+from geoseg.raster import RasterSource
 
-OWN, SHARED = "choice.json", ".choice.json"
+DEFAULT_WINDOW = 1024
+"""In pixels, on CPUs: with larger windows the halo costs less, but memory grows faster."""
 
 
-def choice_of(plan: Plan, number: int, run: Run, team: Team) -> Choice:
-    """What a scene is mapped with: as before, as its map was, as other scenes, or chosen now."""
-    own = run.work / OWN
-    if own.exists():
-        return Choice.model_validate_json(own.read_bytes())
-    choice = _earlier(plan, run) or _shared(plan)
-    if choice is None:
-        choice = _choose(plan, number, team)
-        _share(plan, choice)
-    files.write_bytes(own, choice.model_dump_json().encode())
-    return choice
+class Trial(BaseModel):
+    """An engine that was considered.
+
+    Attributes:
+        engine: the engine.
+        mpx_s: million pixels per second and thread; None if it was not tried.
+        agreement: share of pixels that get the same class as with torch in float32.
+        note: why it was chosen or not.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    engine: Engine
+    mpx_s: float | None = None
+    agreement: float | None = None
+    note: str
 
 
-def forget(plan: Plan) -> None:
-    """Let the scenes of a call agree anew."""
-    files.remove(plan.out / SHARED)
+class Choice(BaseModel):
+    """The engine and the window that a job uses from its first region to its last, on all workers.
+
+    Attributes:
+        engine: the engine; None where the predictor is not one of geoseg's networks.
+        window: side of a window in pixels.
+        trials: the engines that were considered.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    engine: Engine | None
+    window: int
+    trials: tuple[Trial, ...] = ()
+
+    def explain(self) -> str:
+        """The choice, and a line for each engine that was considered."""
+        lines = [f"engine {self.engine}, window {self.window} px"]
+        for each in self.trials:
+            rate = f"{each.mpx_s:6.2f} Mpx/s per thread" if each.mpx_s else ""
+            same = "" if each.agreement is None else f"{100 * each.agreement:8.3f} % as fp32"
+            lines.append(f"  {each.engine!s:24} {rate:24} {same:18} {each.note}")
+        return "\n".join(lines)
 
 
-def contents_of(plan: Plan, run: Run) -> dict[str, str]:
-    """What each region of the map that stands there was made from; empty if another job made it."""
-    if plan.options.overwrite:
-        return {}
-    weights = (
-        [spec.weights_sha256 for spec in plan.model.specs if spec.weights_sha256]
-        if isinstance(plan.model, SavedModel)
-        else []
-    )
-    return earlier(run.folder, read_record(run.folder / RECORD), run.options, weights)
+@dataclass(frozen=True)
+class ChoiceTask:
+    """What a choice is made from; it is pickled for a worker of a cluster.
 
+    Attributes:
+        source: the scene, with the model's bands.
+        scenes: number of scenes of the call, taken to be as large as this one.
+        model: the model.
+        engine: the engine asked for, or "auto".
+        precision: the precision asked for, or "auto".
+        window: side of a window in pixels, if one was asked for.
+        halo: pixels of context around a window.
+        slots: how many regions a process computes at once.
+        processes: how many processes share the work.
+    """
 
-def _earlier(plan: Plan, run: Run) -> Choice | None:
-    if not contents_of(plan, run):
-        return None
-    record = read_record(run.folder / RECORD)
-    assert record is not None, "an earlier map has a record"
-    return Choice.model_validate(record.counts["choice"])
-
-
-def _shared(plan: Plan) -> Choice | None:
-    """What the scenes before were mapped with, also when that was before a kill."""
-    path = plan.out / SHARED
-    if len(plan.sources) == 1 or not path.exists():
-        return None
-    found = json.loads(path.read_text(encoding="utf-8"))
-    return Choice.model_validate(found["choice"]) if found["key"] == _key(plan) else None
-
-
-def _share(plan: Plan, choice: Choice) -> None:
-    if len(plan.sources) > 1:
-        found = {"key": _key(plan), "choice": choice.model_dump(mode="json")}
-        files.write_json(plan.out / SHARED, found)
-
-
-def _key(plan: Plan) -> str:
-    return step_key("choice", [], plan.settings)
-
-
-def _choose(plan: Plan, number: int, team: Team) -> Choice:
-    """Try engines where the work will be done."""
-    options, model = plan.options, plan.model
-    if not isinstance(model, SavedModel):
-        return Choice(engine=None, window=options.window or _default_window(model.stride))
-    if not model.is_network:
-        spec = model.specs[0]
-        window = options.window or spec.window or _default_window(spec.stride)
-        return Choice(engine=None, window=window)
-    from geoseg.steps.predict.choose import choose
-
-    task = ChoiceTask(
-        plan.sources[number], len(plan.sources), model, options.engine, options.precision,
-        options.window, plan.halo, team.slots, team.processes,
-    )  # fmt: skip
-    if options.cluster:
-        ((_, choice),) = spread(choose, [task], options, label="choosing an engine", total=1)
-        return choice
-    choice = choose(task)
-    if options.workers:
-        release()
-    return choice
-
-
-def _default_window(stride: int) -> int:
-    """The stride times a power of two: regions are made of whole windows and of whole blocks."""
-    return stride << max(0, (DEFAULT_WINDOW // stride).bit_length() - 1)
+    source: RasterSource
+    scenes: int
+    model: SavedModel
+    engine: Literal["auto", "torch", "onnx", "openvino"]
+    precision: Literal["auto", "fp32", "bf16"]
+    window: int | None
+    halo: int
+    slots: int
+    processes: int

@@ -1,4 +1,4 @@
-"""The predictor of this process, loaded once and shared by its threads."""
+"""The predictor of a process, loaded once and shared by its threads."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ from geoseg.models.run.predictor import Predictor
 from geoseg.models.saved.saved_model import SavedModel
 
 _lock = threading.Lock()
-_held: dict[tuple[SavedModel, int], Predictor] = {}
+_loaded: dict[tuple[SavedModel, int], Predictor] = {}
 
 
 def predictor_of(model: SavedModel | Predictor, slots: int) -> Predictor:
-    """The predictor, ready to run on one thread of the CPU per call.
+    """The predictor, ready to run on one CPU thread per call.
 
-    The last bits of a convolution depend on how many threads share it. So every region is mapped
-    by one thread, and the cores share the regions instead.
+    The last bits of a convolution depend on how many threads share it. So each region is mapped by
+    one thread, and the cores share the regions instead.
 
     Args:
         model: a predictor, or where it is saved.
-        slots: how many calls will be under way at once.
+        slots: how many calls run at once.
+
+    Raises:
+        ModelError: the model is damaged, or the engine cannot run it.
     """
     if not isinstance(model, SavedModel):
         return model
@@ -29,27 +32,31 @@ def predictor_of(model: SavedModel | Predictor, slots: int) -> Predictor:
     torch.set_num_threads(1)
     allocator.keep(freed=model.recipe.engine.makes_arrays)
     with _lock:
-        if (model, slots) not in _held:
-            _held.clear()
-            _held[model, slots] = model.load(_device(), slots)
-        return _held[model, slots]
+        if (model, slots) not in _loaded:
+            _loaded.clear()  # one at a time: two large networks may not fit the memory
+            _loaded[model, slots] = model.load(_device(), slots)
+        return _loaded[model, slots]
 
 
 def hold(model: SavedModel, slots: int, predictor: Predictor) -> None:
-    """Keep a predictor that is loaded already for the work to come."""
+    """Keep a predictor that trials have loaded, so that the first region need not load it again."""
     with _lock:
-        _held.clear()
-        _held[model, slots] = predictor
+        _loaded.clear()
+        _loaded[model, slots] = predictor
 
 
 def release() -> None:
-    """Hold nothing: the work is done elsewhere."""
+    """Drop the predictor: other processes do the work."""
     with _lock:
-        _held.clear()
+        _loaded.clear()
 
 
 def _device() -> str | None:
-    """The GPU of this worker: as many processes as GPUs, each its own."""
+    """The GPU of this worker.
+
+    There are as many worker processes as GPUs, and Dask names them 0, 1, 2 and so on; outside of
+    its workers, and on clusters that name them otherwise, the first GPU is taken.
+    """
     import torch
     from dask.distributed import get_worker
 

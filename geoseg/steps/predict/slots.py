@@ -1,4 +1,4 @@
-"""Who computes in a process at once: a few regions, or one alone when memory runs out."""
+"""Turns at computing: a few regions of a process at once, or one alone when memory runs out."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ logger = logging.getLogger(__name__)
 
 
 class Slots:
-    """Work that waits for its turn; so reading overlaps computing, and memory is bounded.
+    """Turns at computing, so that reading and writing overlap it and memory stays bounded.
 
     Args:
-        count: how many compute at once.
+        count: how many threads compute at once.
     """
 
     def __init__(self, count: int) -> None:
@@ -24,25 +24,25 @@ class Slots:
         self._alone = threading.Lock()
 
     def run[T](self, work: Callable[[], T]) -> T:
-        """Do work in a slot; what runs out of memory is done again while nothing else computes.
+        """Do work in a slot; if memory runs out, do it again while nothing else computes.
 
-        The window stays the same, and with it the bytes of the map.
+        A smaller window would fit sooner, but could change the bytes of the map.
 
         Raises:
-            MemoryError: it does not fit even alone.
+            MemoryError: the work does not fit the memory even alone.
         """
         try:
             with self._free:
                 return work()
         except MemoryError as error:
-            logger.info("%s; once more, alone", error)
+            logger.info("%s; retrying with nothing beside it", error)
         with self._all():
             _give_back()
             return work()
 
     @contextmanager
     def _all(self) -> Iterator[None]:
-        """All slots; two that want all would otherwise wait for each other."""
+        """Take all slots; one taker at a time, or two would wait for each other forever."""
         with self._alone:
             for _ in range(self._count):
                 self._free.acquire()
@@ -53,7 +53,7 @@ class Slots:
 
 
 def _give_back() -> None:
-    """Free what a failed attempt held, on the GPU too."""
+    """Free the memory of a failed attempt, on the GPU too."""
     import torch
 
     gc.collect()

@@ -1,4 +1,4 @@
-"""Who maps: processes, and what each of them does at once."""
+"""How many processes map, and how many regions each of them computes at once."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from dask.system import CPU_COUNT
 
 from geoseg.job import WorkerOptions
 from geoseg.models.saved.saved_model import SavedModel
-from geoseg.steps.predict.plan import Plan
+from geoseg.steps.predict.method import Method
 
 GPU_SLOTS, GPU_READERS = 2, 6
+"""One region is computed while another is copied to or from the GPU; the readers feed them."""
+
 SLOTS_PER_READER = 4
 """On CPUs a region takes many times as long to compute as to read."""
 
 
 @dataclass(frozen=True)
-class Team:
-    """Who maps.
+class Workers:
+    """How the work is shared.
 
     Attributes:
-        options: where the work is done, with all workers named.
-        slots: how many regions of a process compute at once.
+        options: worker processes or cluster; one process per GPU is filled in.
+        slots: how many regions a process computes at once.
         readers: threads on top of those, which read and write.
     """
 
@@ -31,21 +33,22 @@ class Team:
 
     @property
     def processes(self) -> int:
-        """How many share the work."""
+        """How many processes share the work."""
         return max(1, self.options.workers)
 
 
-def team_of(plan: Plan) -> Team:
+def workers_of(method: Method) -> Workers:
     """One process per GPU; on CPUs a thread per core, or one per worker process."""
-    options: WorkerOptions = plan.options
-    gpus = 0
-    if isinstance(plan.model, SavedModel) and plan.model.uses_torch and not options.cluster:
+    options: WorkerOptions = method.options
+    model, gpus = method.model, 0
+    if isinstance(model, SavedModel) and model.uses_torch and not options.cluster:
         import torch
 
         gpus = torch.cuda.device_count()
     if gpus > 1 and not options.workers:
         options = options.model_copy(update={"workers": gpus})
     if gpus:
-        return Team(options, GPU_SLOTS, GPU_READERS)
+        return Workers(options, GPU_SLOTS, GPU_READERS)
+    # Worker processes share the cores, so each computes one region at a time.
     slots = 1 if options.workers or options.cluster else CPU_COUNT
-    return Team(options, slots, max(1, slots // SLOTS_PER_READER))
+    return Workers(options, slots, max(1, slots // SLOTS_PER_READER))

@@ -1,96 +1,35 @@
-"""Everything that lets a map be opened: a page, styles, a QGIS project, a STAC item."""
+"""Publish a map: a web page, styles, a QGIS project and metadata records."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
-
-from geoseg.options import Options
+from geoseg.steps.publish.options import PublishOptions
 
 __all__ = ["PublishOptions", "publish"]
 
 
-def _moment(value: str | None) -> str | None:
-    """A date, or a date and time, as RFC 3339 has it; in UTC where it says no zone."""
-    from datetime import UTC, datetime
-
-    if value is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        raise ValueError("is no date: write 2024-05-31 or 2024-05-31T10:20:00Z") from None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-class PublishOptions(Options):
-    """Options of `publish`.
-
-    Example:
-        >>> import geoseg
-        >>> options = geoseg.PublishOptions(title="Lake", license="CC-BY-4.0", date="2024-06-01")
-        >>> options.date
-        '2024-06-01T00:00:00Z'
-        >>> len(geoseg.publish("map", options=options)) > 5
-        True
-    """
-
-    title: str = ""
-    """Heading of the project, the print layout and the records; by default the name of the map's
-    folder, or of the one above where that is called map."""
-
-    polygons: tuple[Path, ...] = ()
-    """Polygon files made from the map; by default those in its folder, and the folder above, that
-    carry its run."""
-
-    imagery: Path | None = None
-    """Image to lie under the map; the scene that was mapped by default."""
-
-    labels: Path | None = None
-    """Polygons to lie over the map, such as those the model learned from."""
-
-    accuracy: Path | None = None
-    """What geoseg evaluate --json has said about the map; report.json beside or above it by
-    default, if it is about this map and not older."""
-
-    date: Annotated[str | None, AfterValidator(_moment)] = None
-    """When the scene was taken, 2024-05-31 or with a time; what the scene says by default, else
-    when the map was made."""
-
-    credits: str = ""
-    """Who made imagery and map; stands on the print layout and in the records."""
-
-    license: str = Field("other", min_length=1)
-    """Licence of the map, an SPDX id such as CC-BY-4.0."""
-
-    tiles: bool = False
-    """Of a map that is larger than 4096 px, write classes.pmtiles too: every pixel for web maps and
-    for `geoseg view`."""
-
-    records: Literal["stac", "iso19139", "both"] = "stac"
-    """Metadata to write: a STAC item and collection, an ISO 19139 record, or both."""
-
-
 def publish(land_map: str | Path, *, options: PublishOptions | None = None) -> list[Path]:
-    """Write beside a map what browsers, QGIS, map servers and catalogs open it by.
+    """Write what browsers, QGIS, map servers and catalogs need to open a map, beside the map.
 
-    The map itself is left as it is, and so are polygons, labels and imagery. Paths in what is
-    written are relative, so that the folder can be moved together with what lies around it.
+    Rasters, polygons, labels and imagery stay as they are. Paths in the files written are
+    relative, so that the folder can be moved together with the files around it. The same map
+    gives the same bytes.
 
     Args:
         land_map: the map directory, or the classes.tif in it.
         options: title, polygons, imagery, labels, accuracy, credits, tiles, records.
 
     Returns:
-        The files written: map.qgz first, the project to double-click in QGIS, then report.html.
+        The files written: map.qgz first, the project to open in QGIS, then map.qlr and
+        report.html.
 
     Raises:
-        RasterError: the path is no finished map.
-        ClassError: its classes.yaml is not one.
-        InputError: a file the options name cannot be read, or does not belong to the map.
+        RasterError: the path is not a finished map, or the imagery cannot be read.
+        ClassError: its classes.yaml is not a class file.
+        GridError: its CRS is not tied to the ground.
+        VectorError: polygons or labels cannot be read.
+        InputError: polygons or accuracy report do not belong to the map.
         OutputError: the folder cannot be written to.
         RetryError: the disk is full.
 
@@ -99,17 +38,28 @@ def publish(land_map: str | Path, *, options: PublishOptions | None = None) -> l
         >>> geoseg.publish("map")[0].name
         'map.qgz'
     """
-    from geoseg.maps.contents import contents_of
-    from geoseg.maps.imagery import ARRANGED
-    from geoseg.qgis.project import write_qgis
-    from geoseg.steps.publish.page import write_page
-    from geoseg.steps.publish.records import write_records
-    from geoseg.steps.publish.styles import write_styles
+    from geoseg.layout import ARRANGED_IMAGERY
+    from geoseg.maps.contents import Description, contents_of
+    from geoseg.maps.style_files import write_styles
+    from geoseg.metadata.iso import write_iso
+    from geoseg.metadata.stac import write_stac
+    from geoseg.qgis.project import write_project
+    from geoseg.report.finished_map import write_page
 
-    contents = contents_of(Path(land_map), options or PublishOptions())
+    options = options or PublishOptions()
+    contents = contents_of(
+        Path(land_map),
+        Description(options.title, options.date, options.credits, options.license),
+        polygons=options.polygons,
+        imagery=options.imagery,
+        labels=options.labels,
+    )
+    # Records and page list the files that are there, so those they list come first.
     styles = write_styles(contents)
-    project = write_qgis(contents)
-    arranged = contents.folder / ARRANGED
-    bands = [arranged] if contents.imagery and contents.imagery.path == arranged else []
-    records = write_records(contents)
-    return [*project, *write_page(contents), *records, *styles, *bands]
+    project = write_project(contents)
+    records = write_stac(contents) if options.records != "iso19139" else []
+    records += write_iso(contents) if options.records != "stac" else []
+    page = write_page(contents, options.accuracy, tiles=options.tiles)
+    vrt = contents.folder / ARRANGED_IMAGERY
+    joined = [vrt] if contents.imagery and contents.imagery.path == vrt else []
+    return [*project, *page, *records, *styles, *joined]

@@ -2,96 +2,29 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
-
-from geoseg.errors import ApartError, ChipsError
-from geoseg.job.pool import WorkerOptions
-from geoseg.options import ReadOptions
+from geoseg.steps.tile.options import TileOptions
 
 if TYPE_CHECKING:
-    from geoseg.chips import LabelLayer
     from geoseg.chips.cut import CutTask
     from geoseg.classes import ClassScheme
+    from geoseg.job.run_directory import Run
+    from geoseg.labels import LabelLayer
     from geoseg.raster import RasterSource, Scene
     from geoseg.vector import Polygons
 
-logger = logging.getLogger(__name__)
+__all__ = ["TileOptions", "tile"]
+
 REGION_PX = 2048
+"""Side of the region that a task reads at once: 34 MB of four bands of 16 bits."""
 MODEL_HALO_PX = 64
+"""Context that most models see around a window; the model is not known yet."""
 SIZES_PX = (256, 128, 64, 32)
-CHIPS = 96
-
-
-class TileOptions(ReadOptions, WorkerOptions):
-    """Options of `tile`.
-
-    Example:
-        >>> import geoseg
-        >>> options = geoseg.TileOptions(size=64, bands="green,nir")
-        >>> options.bands
-        ('green', 'nir')
-        >>> geoseg.tile(
-        ...     "scene.tif", "labels.gpkg", "two", classes="classes.yaml", options=options
-        ... ).name
-        'two'
-    """
-
-    size: int | None = Field(None, ge=32, le=4096, multiple_of=32)
-    """Side of a chip in pixels; by default 256, or less where scenes give fewer than 96 of them."""
-
-    min_labelled: float = Field(0.0, ge=0, lt=1)
-    """Chips of which a smaller share is labelled are left out."""
-
-    block: int | None = Field(None, ge=1)
-    """Side in pixels of the blocks that are held out whole; by default four chips, or two or one
-    where too few chips would be left to train on."""
-
-    val: float = Field(0.15, gt=0, lt=1)
-    """Share of blocks that decide when training stops."""
-
-    test: float = Field(0.15, ge=0, lt=1)
-    """Share of blocks that only evaluation sees."""
-
-    buffer: int | None = Field(None, ge=0)
-    """Pixels between training chips and held-out ones; by default a chip and the model's halo, or
-    the halo, or none, where too few chips would be left to train on."""
-
-    folds: Annotated[int, Field(ge=2)] | Literal["scenes"] | None = None
-    """Divide the blocks into so many folds, each of which validates once; scenes leaves out one
-    scene at a time. `geoseg train --fold` chooses one. --val does not count then."""
-
-    overlapping: Literal["refuse", "buffer"] = "refuse"
-    """Scenes that share ground: refuse them, or leave out the training chips that lie nearer than
-    the buffer to held-out ground of any scene."""
-
-    test_area: Path | None = None
-    """Polygons whose chips are the test split, instead of a share of the blocks."""
-
-    areas: Path | None = None
-    """Polygons that say which ground is train, val and test. Chips on two of them are left out, and
-    so are those on none, where some ground is train; where val or test is not named, blocks are
-    drawn for it."""
-
-    split_column: str | None = None
-    """Attribute with train, val or test, of the areas ("split" by default) or, without areas, of
-    the label polygons."""
-
-    column: str | None = None
-    """Attribute with the label code; the class file's by default."""
-
-    layer: str | None = None
-    """Layer of the label file, where it has several."""
-
-    seed: int = 0
-    """Seed of the split."""
-
-    export: Literal["geotiff", "coco"] | None = None
-    """Write the chips for other programs too, into a folder of that name in the chip directory."""
+MIN_CHIPS = 96
+"""Fewer chips give neither a training set nor blocks to hold out."""
 
 
 def tile(
@@ -115,8 +48,10 @@ def tile(
         The chip directory.
 
     Raises:
-        InputError: scenes, labels or classes cannot be used; says which and why.
+        InputError: scenes, labels or classes cannot be used; the message names which and why.
         ChipsError: nothing is labelled, or the chips cannot be split without a leak.
+        OutputError: the directory holds something else.
+        RetryError: some regions failed; the same command goes on with them.
 
     Example:
         >>> import geoseg
@@ -128,55 +63,83 @@ def tile(
     from geoseg.chips.chip_set import FILES
     from geoseg.chips.export import export
     from geoseg.classes import ClassScheme
-    from geoseg.job import open_run, spread, unrepeatable
-    from geoseg.labels.layers import LabelLayer
-    from geoseg.steps.tile.ground import read_all
+    from geoseg.job import open_run
+    from geoseg.labels import LabelLayer
+    from geoseg.steps.tile.compatible import check_labels_meet, check_same_bands
+    from geoseg.steps.tile.given_areas import read_given_areas
 
     options = options or TileOptions()
     folder = Path(out)
     scheme = classes if isinstance(classes, ClassScheme) else style.load_scheme(Path(classes))
     sources = raster.open_scenes(scenes, options)
-    _check_same_bands(sources)
+    check_same_bands(sources)
     layer = LabelLayer(str(labels), scheme, options.column, options.layer)
-    _check_some_labels(sources, layer)
-    size = options.size or _size(sources)
-    areas = read_all(sources, layer, options)
-    scene_paths = [path for source in sources for path in source.paths]
-    given = [path for path in (options.test_area, options.areas) if path]
-    inputs = [*scene_paths, *layer.inputs(), *given]
-    resolved = {
+    check_labels_meet(sources, layer)
+    size = options.size or _default_size(sources)
+    areas = read_given_areas(sources, layer, options)
+    inputs = [*(path for source in sources for path in source.paths), *layer.inputs()]
+    inputs += [path for path in (options.test_area, options.areas) if path]
+    with open_run(
+        "tile", folder, inputs=inputs, options=_key_options(sources, scheme, options), outputs=FILES
+    ) as run:
+        fresh = not run.done
+        if fresh:
+            tasks = _tasks(sources, layer, size, options, run.work)
+            _cut(tasks, run, options)
+            _assemble(folder, tasks, sources, scheme, size, options, areas)
+            run.finish()
+        export(folder, options.export, again=fresh)
+    return folder
+
+
+def _key_options(
+    sources: Sequence[RasterSource], scheme: ClassScheme, options: TileOptions
+) -> dict[str, Any]:
+    """All that the chips depend on besides files; workers and export change nothing in them."""
+    from geoseg.job import unrepeatable
+
+    key: dict[str, Any] = {
         "scheme": scheme.model_dump(mode="json"),
         **options.model_dump(mode="json", exclude={"workers", "cluster", "export"}),
     }
     if not all(source.paths for source in sources):
-        resolved["array"] = [getattr(each, "token", None) or unrepeatable() for each in sources]
-    with open_run("tile", folder, inputs=inputs, options=resolved, outputs=FILES) as run:
-        if run.done:
-            export(folder, options.export, again=False)
-            return folder
-        ledger = run.ledger()
-        tasks = _tasks(sources, layer, size, options, run.work)
-        finished = ledger.parts()
-        todo = [task for task in tasks if task.name not in finished]
-        from geoseg.chips.cut import cut
-
-        for task, (digest, facts) in spread(
-            cut, todo, options, label="cutting chips", total=len(todo)
-        ):
-            ledger.add(task.name, digest, facts)
-            finished[task.name] = facts
-        for facts in finished.values():
-            run.counts = {name: run.counts.get(name, 0) + count for name, count in facts.items()}
-        _assemble(folder, tasks, sources, scheme, size, options, areas)
-        run.finish()
-        export(folder, options.export, again=True)
-    return folder
+        key["array"] = [getattr(each, "token", None) or unrepeatable() for each in sources]
+    return key
 
 
-def _size(sources: Sequence[RasterSource]) -> int:
-    """The largest of the usual chips of which the scenes give enough to split."""
+def _default_size(sources: Sequence[RasterSource]) -> int:
+    """The largest of `SIZES_PX` of which the scenes give enough chips to split."""
     pixels = sum(height * width for height, width in (source.geobox.shape for source in sources))
-    return next((size for size in SIZES_PX[:-1] if pixels >= CHIPS * size**2), SIZES_PX[-1])
+    return next((size for size in SIZES_PX[:-1] if pixels >= MIN_CHIPS * size**2), SIZES_PX[-1])
+
+
+def _tasks(
+    sources: Sequence[RasterSource], layer: LabelLayer, size: int, options: TileOptions, work: Path
+) -> list[CutTask]:
+    from geoseg import grid
+    from geoseg.chips.cut import CutTask
+
+    side = grid.round_up(REGION_PX, size)
+    return [
+        CutTask(index, source, layer, region, size, options.min_labelled, work)
+        for index, source in enumerate(sources)
+        for region in grid.split(grid.whole(source.geobox.shape), side)
+    ]
+
+
+def _cut(tasks: Sequence[CutTask], run: Run, options: TileOptions) -> None:
+    """Cut the regions that an earlier run has not finished, and count the chips of all."""
+    from geoseg.chips.cut import cut
+    from geoseg.job import spread
+
+    ledger = run.ledger()
+    finished = ledger.parts()
+    todo = [task for task in tasks if task.name not in finished]
+    for task, (digest, facts) in spread(cut, todo, options, label="cutting chips", total=len(todo)):
+        ledger.add(task.name, digest, facts)
+        finished[task.name] = facts
+    for facts in finished.values():
+        run.counts = {name: run.counts.get(name, 0) + count for name, count in facts.items()}
 
 
 def _assemble(
@@ -201,61 +164,6 @@ def _assemble(
         folds=options.folds,
         refuse_overlap=options.overlapping == "refuse",
     )
+    # Workers finish in any order; sorted by name, chips have the same order in every run.
     parts = [(task.scene, task.folder / task.name) for task in sorted(tasks, key=lambda t: t.name)]
     assemble(folder, parts, sources, scheme, size, rule)
-
-
-def _tasks(
-    sources: Sequence[RasterSource], layer: LabelLayer, size: int, options: TileOptions, work: Path
-) -> list[CutTask]:
-    from geoseg import grid
-    from geoseg.chips.cut import CutTask
-
-    side = grid.round_up(REGION_PX, size)
-    return [
-        CutTask(index, source, layer, region, size, options.min_labelled, work)
-        for index, source in enumerate(sources)
-        for region in grid.split(grid.whole(source.geobox.shape), side)
-    ]
-
-
-def _check_some_labels(sources: Sequence[RasterSource], layer: LabelLayer) -> None:
-    """Refuse labels that meet no scene at all; scenes without any are only left out."""
-    from geoseg.chips import open_labels
-
-    apart: list[ApartError] = []
-    for source in sources:
-        try:
-            open_labels(layer, source.geobox)
-        except ApartError as error:
-            apart.append(error)
-    if len(apart) == len(sources):
-        raise apart[0]
-    if apart:
-        logger.info("%d of %d scenes have no labels", len(apart), len(sources))
-
-
-def _check_same_bands(sources: Sequence[RasterSource]) -> None:
-    from geoseg import ground
-    from geoseg.models.saved.spec import GSD_TOLERANCE
-
-    wanted = [band.name for band in sources[0].bands]
-    for source in sources[1:]:
-        sizes = ground.gsd_m(source.geobox), ground.gsd_m(sources[0].geobox)
-        if max(sizes) / min(sizes) > 1 + GSD_TOLERANCE:
-            raise ChipsError(
-                f"has pixels of another size than {sources[0].name}",
-                where=source.name,
-                got=f"{sizes[0]:.3g} m",
-                wanted=f"{sizes[1]:.3g} m",
-                fix="bring the scenes to one pixel size, or train a model for each",
-            )
-        got = [band.name for band in source.bands]
-        if got != wanted or source.dtype != sources[0].dtype:
-            raise ChipsError(
-                f"differs from {sources[0].name}",
-                where=source.name,
-                got=f"{', '.join(got)} ({source.dtype})",
-                wanted=f"{', '.join(wanted)} ({sources[0].dtype})",
-                fix="choose the common bands with --bands",
-            )

@@ -71,7 +71,7 @@ def vectorize(
         [[10000, False]]
     """
     from geoseg import style
-    from geoseg.job import alone
+    from geoseg.job import hold_file
     from geoseg.steps.vectorize.columns import Table
     from geoseg.steps.vectorize.footprints import with_footprints
     from geoseg.steps.vectorize.rows import portions, rows_of
@@ -95,7 +95,7 @@ def vectorize(
     )
     qml, beside = style.polygons_qml(known), out.with_suffix(".qml")
     plan = table.plan(options.layer, qml, style.polygons_sld(known, options.layer))
-    with alone(out):
+    with hold_file(out):
         files.clear_leftovers(beside)
         write_features(out, map(table.features, finished), plan)
         files.write_bytes(beside, qml.encode())
@@ -156,11 +156,11 @@ def _regions(
 ) -> Iterator[Regions]:
     """The regions, traced by threads of this process or by the workers of the options."""
     from geoseg.grid import crs_of
-    from geoseg.job import elsewhere
+    from geoseg.job import on_workers
     from geoseg.polygonize import trace
     from geoseg.progress import track
 
-    rules, spread = _rules(options, crs_of(source.geobox).proj), elsewhere(options, label="strips")
+    rules, spread = _rules(options, crs_of(source.geobox).proj), on_workers(options, label="strips")
     regions = trace(source, confidence=confidence, rules=rules, spread=spread)
     return regions if spread else track(regions, label="polygons", total=None)
 

@@ -78,7 +78,7 @@ def rows_of(
             unknown[value] += int(regions.pixels[values == value].sum())
         if unknown:
             continue
-        ids = scheme.ids(values, where=where) if by_value else values
+        ids = _ids_by_value(regions, scheme, where) if by_value else values
         yield Rows(
             regions.geometries,
             ids.astype(np.int32),
@@ -101,6 +101,19 @@ def portions(batches: Iterable[Rows]) -> Iterator[Rows]:
     for rows in batches:
         for start in range(0, len(rows), PORTION):
             yield rows.take(slice(start, start + PORTION))
+
+
+def _ids_by_value(regions: Regions, scheme: ClassScheme, where: Path) -> NDArray[np.uint8]:
+    found = scheme.look_up(regions.values, regions.pixels)
+    if found.unknown:
+        raise ClassError(
+            f"{len(found.unknown)} pixel value(s) belong to no class",
+            where=where,
+            got=found.list_unknown("px"),
+            wanted=", ".join(map(repr, scheme.codes)),
+            fix="give the class file the map was made with",
+        )
+    return found.ids
 
 
 def _is_id(values: NDArray[Any], scheme: ClassScheme) -> NDArray[np.bool_]:

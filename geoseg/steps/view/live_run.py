@@ -1,12 +1,9 @@
-"""A run that is still going: which of its parts have landed, and how they look. Only reads."""
+"""A live run: a picture of its finished parts, and its progress. Nothing is written."""
 
 from __future__ import annotations
 
 import json
-import re
-import time
-import zlib
-from collections.abc import Iterator
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,22 +19,36 @@ from rasterio.errors import RasterioError
 from geoseg.classes import IGNORE, ClassScheme, parse
 from geoseg.errors import ConfigError
 from geoseg.grid import Window
-from geoseg.maps.contents import RECORD, SCHEME
+from geoseg.job import RunView, view_run
+from geoseg.layout import CLASS_FILE, MODEL_SPEC
 from geoseg.raster import Band, Block
+from geoseg.report.block_source import BlockSource
 from geoseg.report.mercator_frame import frame_of
-from geoseg.report.pictures import HeldSource, class_ids, class_picture
+from geoseg.report.pictures import class_ids, class_picture
 from geoseg.style.read_styles import load_scheme
 
-WORK, LEDGER, LOCK = ".work-*", "ledger.jsonl", ".lock"
-PART = re.compile(r"(\d+)-(\d+)-(\d+)x(\d+)\.tif")
-QUIET_S = 60.0
-"""A run that has given no sign of life for so long is taken for gone."""
+PICTURE = "classes.png"
 MOST_PX = 2048
-"""Longest side of the picture of a run."""
+"""Longest side of the picture; half of a finished map's, as it is drawn again and again."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A picture of the parts that were finished at one moment.
+
+    Attributes:
+        parts: number of parts in it.
+        corners: longitude and latitude of the upper left, upper right, lower right, lower left.
+        png: the picture.
+    """
+
+    parts: int
+    corners: list[list[float]]
+    png: bytes
 
 
 @dataclass
-class Landing:
+class LiveRun:
     """A run that is still going, or was interrupted.
 
     Attributes:
@@ -47,49 +58,40 @@ class Landing:
 
     folder: Path
     scheme: ClassScheme
-    _seen: dict[tuple[str, int], NDArray[np.uint8]] = field(default_factory=dict)
-    _drawn: tuple[int, list[list[float]], bytes] | None = None
+    _read: dict[tuple[str, int], NDArray[np.uint8]] = field(default_factory=dict)
+    _drawing: Drawing | None = None
 
     def state(self) -> dict[str, Any]:
-        """How far the run is, as the page asks for it."""
-        work = work_of(self.folder)
-        names = parts_of(work) if work else []
-        finished = work is None and (self.folder / RECORD).is_file()
-        drawn = self._draw(work, names) if work and names else None
+        """Progress of the run, as the page's script reads it."""
+        run = view_run(self.folder)
+        drawing = self._draw(run.work, run.parts) if run.work and run.parts else None
         return {
-            "text": self._said(len(names), finished=finished),
-            "parts": drawn[0] if drawn else 0,
-            "corners": drawn[1] if drawn else None,
-            "picture": "classes.png",
-            "finished": finished,
+            "text": _progress(run),
+            "parts": drawing.parts if drawing else 0,
+            "corners": drawing.corners if drawing else None,
+            "picture": PICTURE,
+            "finished": run.finished,
         }
 
     def picture(self) -> bytes | None:
-        """The parts that have landed, as a PNG with a palette."""
-        return self._drawn[2] if self._drawn else None
+        """The finished parts as a PNG with a palette, as drawn by `state`; None without any."""
+        return self._drawing.png if self._drawing else None
 
-    def _said(self, parts: int, *, finished: bool) -> str:
-        if finished:
-            return "This run is finished."
-        landed = f"{parts:,} part{'' if parts == 1 else 's'} of the map landed so far"
-        if is_going(self.folder):
-            return f"This run is still going: {landed}, and more appear here as they come."
-        return f"This run has stopped: {landed}. The command that began it goes on from here."
-
-    def _draw(self, work: Path, names: list[str]) -> tuple[int, list[list[float]], bytes] | None:
-        if self._drawn and self._drawn[0] == len(names):
-            return self._drawn
-        with suppress(RasterioError, OSError):  # parts go when the run is finished
-            held = self._held(work, names)
-            frame = frame_of(held.geobox, MOST_PX)
+    def _draw(self, work: Path, parts: Mapping[str, Window]) -> Drawing | None:
+        if self._drawing and self._drawing.parts == len(parts):
+            return self._drawing
+        # A run that finishes removes its parts, perhaps while they are read here. The page then
+        # keeps its last picture until it asks for the finished map.
+        with suppress(RasterioError, OSError):
+            mosaic = self._mosaic(work, parts)
+            frame = frame_of(mosaic.geobox, MOST_PX)
             if frame is not None:
-                picture = class_picture(class_ids(held, frame), self.scheme)
-                self._drawn = len(names), frame.corners(), picture.data
-        return self._drawn
+                picture = class_picture(class_ids(mosaic, frame), self.scheme)
+                self._drawing = Drawing(len(parts), frame.corners(), picture.data)
+        return self._drawing
 
-    def _held(self, work: Path, names: list[str]) -> HeldSource:
-        """All parts together, each pixel of the picture a power of two of theirs."""
-        windows = {name: _window(name) for name in names}
+    def _mosaic(self, work: Path, windows: Mapping[str, Window]) -> BlockSource:
+        """All parts on one grid, coarser by a power of two, so that parts meet without a seam."""
         row, col = min(w.row for w in windows.values()), min(w.col for w in windows.values())
         stops = [w.stop for w in windows.values()]
         height, width = max(stop[0] for stop in stops) - row, max(stop[1] for stop in stops) - col
@@ -99,81 +101,61 @@ class Landing:
             part = self._part(work / name, step)
             top, left = (window.row - row) // step, (window.col - col) // step
             ids[top : top + part.shape[0], left : left + part.shape[1]] = part
-        affine, crs = _corner(work / names[0], windows[names[0]])
+        affine, crs = _origin(work, *next(iter(windows.items())))
         affine = affine @ Affine.translation(col, row) @ Affine.scale(step)
         block = Block(ids[None], ids != IGNORE, GeoBox(ids.shape, affine, crs))
-        return HeldSource(block, (Band("class", IGNORE),), str(self.folder))
+        return BlockSource(block, (Band("class", IGNORE),), str(self.folder))
 
     def _part(self, path: Path, step: int) -> NDArray[np.uint8]:
         key = path.name, step
-        if key not in self._seen:
+        if key not in self._read:
             with rasterio.open(path, driver="GTiff") as dataset:
                 shape = tuple(-(-side // step) for side in dataset.shape)
-                self._seen[key] = dataset.read(1, out_shape=shape)
-        return self._seen[key]
+                self._read[key] = dataset.read(1, out_shape=shape)
+        return self._read[key]
 
 
-def work_of(folder: Path) -> Path | None:
-    """Where the parts of a run lie that is not finished; the latest, where there are several."""
-    found = [path for path in folder.glob(WORK) if (path / LEDGER).is_file()]
-    return max(found, key=lambda path: (path / LEDGER).stat().st_mtime, default=None)
+def scheme_of_run(folder: Path, given: Path | None) -> ClassScheme:
+    """Find the classes of an unfinished run.
 
+    The run itself writes its class file only when it finishes, so that they are read from the
+    model beside the map, where a pipeline puts it.
 
-def is_going(folder: Path) -> bool:
-    """Whether a run holds the folder and shows signs of life."""
-    try:
-        return time.time() - (folder / LOCK).stat().st_mtime < QUIET_S
-    except OSError:
-        return False
-
-
-def parts_of(work: Path) -> list[str]:
-    """Names of the parts in the ledger whose lines are whole, in the order they landed."""
-    try:
-        lines = (work / LEDGER).read_bytes().splitlines()
-    except OSError:
-        return []
-    return list(dict.fromkeys(name for name in _names(lines) if PART.fullmatch(name)))
-
-
-def scheme_of(folder: Path, given: Path | None) -> ClassScheme:
-    """The classes of a run that is not finished.
+    Args:
+        folder: the map directory.
+        given: class file or model directory; None to look for one.
 
     Raises:
-        ConfigError: nothing says what they are.
-        ClassError: what was given is no class file.
+        ConfigError: no classes are found.
+        ClassError: the given file is not a class file.
     """
     beside = folder.resolve().parent / "model"
-    for path in [given] if given else [folder / SCHEME, beside]:
-        spec = path / "spec.json"
+    for path in [given] if given else [folder / CLASS_FILE, beside]:
+        spec = path / MODEL_SPEC
         if spec.is_file():
             return parse(json.loads(spec.read_text(encoding="utf-8"))["scheme"], where=spec)
         if path.is_file():
             return load_scheme(path)
     raise ConfigError(
-        "the run is not finished, and nothing says what its classes are",
+        "the classes of this unfinished run are unknown",
         where=given or folder,
         wanted="a class file or a model directory",
         fix="--classes MODEL",
     )
 
 
-def _names(lines: list[bytes]) -> Iterator[str]:
-    for line in lines:
-        checksum, _, text = line.partition(b" ")
-        if checksum == f"{zlib.crc32(text):08x}".encode():
-            yield str(json.loads(text)["name"])
+def _progress(run: RunView) -> str:
+    if run.finished:
+        return "This run is finished."
+    parts = len(run.parts)
+    done = f"{parts:,} part{'' if parts == 1 else 's'} of the map finished so far"
+    if run.held:
+        return f"This run is still going: {done}, and more appear here as they come."
+    return f"This run has stopped: {done}. Run the same command again to continue it."
 
 
-def _window(name: str) -> Window:
-    found = PART.fullmatch(name)
-    assert found, "names of parts were chosen by this form"
-    row, col, height, width = map(int, found.groups())
-    return Window(row, col, height, width)
-
-
-def _corner(path: Path, window: Window) -> tuple[Affine, str]:
-    """Where the whole map begins, and its CRS, from one of its parts."""
-    with rasterio.open(path, driver="GTiff") as dataset:
+def _origin(work: Path, name: str, window: Window) -> tuple[Affine, str]:
+    """Affine transform and CRS of the whole map, from one of its parts."""
+    with rasterio.open(work / name, driver="GTiff") as dataset:
         affine: Affine = dataset.transform @ Affine.translation(-window.col, -window.row)
         return affine, dataset.crs.to_wkt()

@@ -1,4 +1,4 @@
-"""A server on the loopback that shows one map, and nothing else of this machine."""
+"""A server on the loopback interface that serves one map, and no other file of the machine."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from typing import BinaryIO
 from urllib.parse import quote, unquote, urlsplit
 
 from geoseg.errors import OutputError, RasterError
-from geoseg.maps.contents import CLASSES, RECORD, SCHEME, contents_of
-from geoseg.maps.imagery import ARRANGED
-from geoseg.report import Subject, page_of
+from geoseg.job import view_run
+from geoseg.layout import ARRANGED_IMAGERY, CLASS_FILE, CLASSES, RECORD, REPORT_PAGE, TILES
+from geoseg.maps.contents import Description, contents_of
+from geoseg.report import PageContent, render_page
+from geoseg.report.finished_map import page_content
 from geoseg.report.map_tiles import TileFile
-from geoseg.steps.publish import PublishOptions
-from geoseg.steps.publish.page import TILES, subject_of
-from geoseg.steps.view import ViewOptions
-from geoseg.steps.view.live_run import Landing, is_going, scheme_of, work_of
+from geoseg.steps.view.live_run import PICTURE, LiveRun, scheme_of_run
+from geoseg.steps.view.options import ViewOptions
 
 logger = logging.getLogger(__name__)
 HOST = "127.0.0.1"
-STATE, PICTURE = "state.json", "classes.png"
-TILE = re.compile(r"/tiles/(\d{1,2})/(\d{1,8})/(\d{1,8})\.png")
-CHUNK = 1 << 20
-HEADERS = {
+STATE = "state.json"
+TILE_URL = re.compile(r"/tiles/(\d{1,2})/(\d{1,8})/(\d{1,8})\.png")
+CHUNK_BYTES = 1 << 20
+HEADERS = {  # no page of another site may frame the map, load it, or learn its address
     "Cache-Control": "no-store",
     "Content-Security-Policy": "frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -42,132 +42,145 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class Server:
-    """A server that runs.
+    """A running server.
 
     Attributes:
-        address: of the page.
+        address: URL of the page.
     """
 
     address: str
     _thread: threading.Thread
 
     def wait(self) -> None:
-        """Return when it has ended, or somebody interrupts."""
+        """Wait until the server ends or the user interrupts."""
         while self._thread.is_alive():
-            self._thread.join(0.5)
+            self._thread.join(0.5)  # without a timeout, Windows does not deliver Ctrl-C
 
 
 @dataclass
-class Shown:
-    """What is shown: a finished map, or a run.
+class ServedMap:
+    """A finished map or a live run, as the server's resources.
+
+    Requests come in threads of their own, so that only one at a time makes a page or reads tiles.
 
     Attributes:
         folder: the map directory.
-        options: what the user said.
+        options: options of the page.
     """
 
     folder: Path
     options: ViewOptions
-    _landing: Landing | None = None
+    _live: LiveRun | None = None
     _tiles: TileFile | None = None
     _page: tuple[object, bytes, dict[str, Path]] | None = None
-    _turn: threading.Lock = field(default_factory=threading.Lock)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def page(self) -> bytes:
-        """The page; made again when the map has changed."""
-        with self._turn:
+        """The page; rendered again when the map has changed."""
+        with self._lock:
             stamp = self._stamp()
             if self._page is None or self._page[0] != stamp:
-                subject, routes = self._finished() if stamp else (self._unfinished(), {})
-                self._page = stamp, page_of(subject).encode(), routes
+                content, routes = self._finished() if stamp else (self._unfinished(), {})
+                self._page = stamp, render_page(content).encode(), routes
             return self._page[1]
 
     def file(self, path: str) -> Path | None:
-        """The file at an address of the page; None for everything that the page does not link."""
+        """The file at a path; None for every path that the page does not link."""
         page = self._page
         return page[2].get(path) if page else None
 
     def state(self) -> bytes:
-        """How far the run is, as JSON."""
-        with self._turn:
-            if self._landing is None:
+        """Progress of the run, as JSON."""
+        with self._lock:
+            if self._live is None:
                 return b'{"finished": true, "text": "This run is finished."}'
-            return json.dumps(self._landing.state()).encode()
+            return json.dumps(self._live.state()).encode()
 
     def picture(self) -> bytes | None:
-        """The parts of the run."""
-        with self._turn:
-            return self._landing.picture() if self._landing else None
+        """The finished parts of the run, as a PNG; None without any."""
+        with self._lock:
+            return self._live.picture() if self._live else None
 
     def tile(self, zoom: int, column: int, row: int) -> bytes | None:
-        """A tile of a map that is too large for one picture."""
-        with self._turn:
+        """A tile of a map too large for one picture, as a PNG; None where nothing is mapped."""
+        with self._lock:
             return self._tiles.tile(zoom, column, row) if self._tiles else None
 
     def _stamp(self) -> object:
-        """Tells maps apart; None where a run is still going, or has left parts and no map."""
-        there = all((self.folder / name).is_file() for name in (CLASSES, SCHEME))
-        if not there or (work_of(self.folder) and is_going(self.folder)):
+        """A value that changes with the finished map; None for a live run or an unfinished one."""
+        complete = all((self.folder / name).is_file() for name in (CLASSES, CLASS_FILE))
+        run = view_run(self.folder)
+        if not complete or (run.work and run.held):
             return None
         record = self.folder / RECORD
         return record.stat().st_mtime_ns if record.is_file() else "no record"
 
-    def _finished(self) -> tuple[Subject, dict[str, Path]]:
-        self._landing, self._tiles, options = None, self._tiled(), self.options
-        arranged = self.folder / ARRANGED
-        said = PublishOptions(
-            title=options.title,
+    def _finished(self) -> tuple[PageContent, dict[str, Path]]:
+        """Content of the page, and the files it links by path on this server.
+
+        Files lie beside and above the map, but are all served from the root.
+        """
+        self._live, self._tiles, options = None, self._open_tiles(), self.options
+        vrt = self.folder / ARRANGED_IMAGERY
+        contents = contents_of(
+            self.folder,
+            Description(title=options.title),
             polygons=options.polygons,
-            imagery=options.imagery or (arranged if arranged.is_file() else None),
-            accuracy=options.accuracy,
+            imagery=options.imagery or (vrt if vrt.is_file() else None),
         )
-        subject = subject_of(contents_of(self.folder, said))
-        paths = {name: self.folder / unquote(name) for name in subject.files}
+        content = page_content(contents, options.accuracy)
+        paths = {link: self.folder / unquote(link) for link in content.files}
         routes = {f"/{path.name}": path for path in paths.values()}
-        linked = {quote(paths[name].name): what for name, what in subject.files.items()}
+        links = {quote(paths[link].name): text for link, text in content.files.items()}
         zooms = self._tiles.zooms if self._tiles else None
-        return replace(subject, files=linked, tiles=zooms), routes
+        return replace(content, files=links, tiles=zooms), routes
 
-    def _tiled(self) -> TileFile | None:
-        """The tiles that publish has made of this very map."""
+    def _open_tiles(self) -> TileFile | None:
+        """The tiles that publish made of this map; None without any, and for older ones."""
         path = self.folder / TILES
-        made_of = (self.folder / CLASSES).stat().st_mtime_ns
-        there = path.is_file() and path.stat().st_mtime_ns >= made_of
-        return TileFile(path) if there else None
+        mapped_at = (self.folder / CLASSES).stat().st_mtime_ns
+        current = path.is_file() and path.stat().st_mtime_ns >= mapped_at
+        return TileFile(path) if current else None
 
-    def _unfinished(self) -> Subject:
-        if work_of(self.folder) is None and not is_going(self.folder):
+    def _unfinished(self) -> PageContent:
+        run = view_run(self.folder)
+        if run.work is None and not run.held:
             raise RasterError(
                 "is neither a map nor a run",
                 where=self.folder,
                 got=f"no {CLASSES} and no parts in it",
                 fix="give the folder that geoseg predict writes",
             )
-        scheme = scheme_of(self.folder, self.options.classes)
-        self._landing = Landing(self.folder, scheme)
+        scheme = scheme_of_run(self.folder, self.options.classes)
+        self._live = LiveRun(self.folder, scheme)
         title = self.options.title or self.folder.resolve().name
-        return Subject(title=title, scheme=scheme, classes=None, live=STATE)
+        return PageContent(title=title, scheme=scheme, classes=None, live=STATE)
 
 
 @contextmanager
 def serve(land_map: Path, options: ViewOptions) -> Iterator[Server]:
     """Serve the page of a map until the block ends.
 
+    Args:
+        land_map: the map directory, or the classes.tif in it.
+        options: options of the page, and the port.
+
     Raises:
         RasterError: the path is neither a map nor a run.
-        ConfigError: nothing says what the classes of a run are.
+        ConfigError: the classes of a run are unknown.
+        InputError: polygons or accuracy report do not belong to the map.
         OutputError: the port is taken.
     """
-    shown = Shown(land_map.parent if land_map.name == CLASSES else land_map, options)
-    shown.page()
+    served = ServedMap(land_map.parent if land_map.name == CLASSES else land_map, options)
+    served.page()  # what is wrong with the map is raised here, not in a thread of the server
     try:
-        server = ThreadingHTTPServer((HOST, options.port), _handler(shown))
+        server = ThreadingHTTPServer((HOST, options.port), _handler(served))
     except OSError as error:
         raise OutputError(
-            "cannot be served from", where=f"port {options.port}", got=error.strerror,
-            fix="name another --port, or none",
+            "the page cannot be served", where=f"port {options.port}", got=error.strerror,
+            fix="choose another --port, or leave it out",
         ) from error  # fmt: skip
-    server.daemon_threads = True
+    server.daemon_threads = True  # a browser that keeps its connection does not keep the process
     thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
     thread.start()
     try:
@@ -177,16 +190,16 @@ def serve(land_map: Path, options: ViewOptions) -> Iterator[Server]:
         server.server_close()
 
 
-def _handler(shown: Shown) -> type[BaseHTTPRequestHandler]:
+def _handler(served: ServedMap) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         server_version, sys_version = "geoseg", ""
 
         def do_HEAD(self) -> None:
-            _answer(self, shown, body=False)
+            _answer(self, served, body=False)
 
         def do_GET(self) -> None:
-            _answer(self, shown, body=True)
+            _answer(self, served, body=True)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             logger.debug(format, *args)
@@ -194,23 +207,27 @@ def _handler(shown: Shown) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def _answer(request: BaseHTTPRequestHandler, shown: Shown, *, body: bool) -> None:
-    """Answer who names this machine; a page of another site cannot, whatever its DNS says."""
+def _answer(request: BaseHTTPRequestHandler, served: ServedMap, *, body: bool) -> None:
+    """Answer requests that name this machine as the host.
+
+    A page of another site can make its own host name resolve to 127.0.0.1 (DNS rebinding), but the
+    browser still sends that name.
+    """
     port = request.connection.getsockname()[1]
     if request.headers.get("Host") not in (f"{HOST}:{port}", f"localhost:{port}"):
         return _send(request, b"", "text/plain", HTTPStatus.MISDIRECTED_REQUEST, body=body)
     path = unquote(urlsplit(request.path).path)
-    if path in ("/", "/report.html"):
-        return _send(request, shown.page(), "text/html; charset=utf-8", body=body)
+    if path in ("/", f"/{REPORT_PAGE}"):
+        return _send(request, served.page(), "text/html; charset=utf-8", body=body)
     if path == f"/{STATE}":
-        return _send(request, shown.state(), "application/json", body=body)
-    tile = TILE.fullmatch(path)
-    picture = shown.picture() if path == f"/{PICTURE}" else None
+        return _send(request, served.state(), "application/json", body=body)
+    tile = TILE_URL.fullmatch(path)
+    picture = served.picture() if path == f"/{PICTURE}" else None
     if tile:
-        picture = shown.tile(*map(int, tile.groups())) or b""  # a browser would report a 404
+        picture = served.tile(*map(int, tile.groups())) or b""  # a browser would report a 404
     if picture is not None:
         return _send(request, picture, "image/png", body=body)
-    file = shown.file(path)
+    file = served.file(path)
     if file is None or not file.is_file():
         return _send(request, b"", "text/plain", HTTPStatus.NOT_FOUND, body=body)
     return _send_file(request, file, body=body)
@@ -230,14 +247,17 @@ def _send(
 
 
 def _send_file(request: BaseHTTPRequestHandler, path: Path, *, body: bool) -> None:
-    """A file, or the part of it that was asked for (RFC 9110, section 14)."""
+    """Send a file, or the requested range of it (RFC 9110, section 14).
+
+    Ranges let GIS programs read single blocks of a Cloud Optimized GeoTIFF.
+    """
     with path.open("rb") as stream:
         size = path.stat().st_size
-        span = _span(request.headers.get("Range", ""), size)
+        span = _byte_range(request.headers.get("Range", ""), size)
         media = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
         if span is not None and span[0] >= size:
-            spread = {"Content-Range": f"bytes */{size}", "Content-Length": "0"}
-            return _head(request, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, spread)
+            unsatisfiable = {"Content-Range": f"bytes */{size}", "Content-Length": "0"}
+            return _head(request, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, unsatisfiable)
         first, last = span or (0, size - 1)
         headers = {
             "Content-Type": media,
@@ -252,9 +272,12 @@ def _send_file(request: BaseHTTPRequestHandler, path: Path, *, body: bool) -> No
     return None
 
 
-def _span(asked: str, size: int) -> tuple[int, int] | None:
-    """First and last byte of a single range; None for all, also where several are asked for."""
-    found = re.fullmatch(r"bytes=(\d{0,18})-(\d{0,18})", asked.strip())
+def _byte_range(requested: str, size: int) -> tuple[int, int] | None:
+    """First and last byte of a single range; None for the whole file.
+
+    A server may answer several ranges with the whole file (RFC 9110, section 14.2).
+    """
+    found = re.fullmatch(r"bytes=(\d{0,18})-(\d{0,18})", requested.strip())
     if found is None or found[0] == "bytes=-":
         return None
     first, last = found.groups()
@@ -274,6 +297,6 @@ def _head(request: BaseHTTPRequestHandler, status: HTTPStatus, headers: dict[str
 
 def _copy(stream: BinaryIO, request: BaseHTTPRequestHandler, first: int, count: int) -> None:
     stream.seek(first)
-    while count > 0 and (data := stream.read(min(CHUNK, count))):
+    while count > 0 and (data := stream.read(min(CHUNK_BYTES, count))):
         request.wfile.write(data)
         count -= len(data)
