@@ -14,13 +14,13 @@ from geoseg import yamlfile
 from geoseg.errors import ConfigError
 from geoseg.options import Options, ReadOptions, complaint
 from geoseg.remote import is_remote
-from geoseg.steps.evaluate import EvaluateOptions
-from geoseg.steps.predict import PredictOptions
-from geoseg.steps.publish import PublishOptions
-from geoseg.steps.tile import TileOptions
+from geoseg.steps.evaluate.options import EvaluateOptions
+from geoseg.steps.predict.options import PredictOptions
+from geoseg.steps.publish.options import PublishOptions
+from geoseg.steps.tile.options import TileOptions
 from geoseg.steps.train import TrainOptions
 from geoseg.steps.train.applicable import inapplicable
-from geoseg.steps.vectorize import VectorizeOptions
+from geoseg.steps.vectorize.options import VectorizeOptions
 
 
 class PipelineConfig(Options):

@@ -70,14 +70,25 @@ def clear_leftovers(final: Path) -> None:
 
 
 def write_bytes(final: Path, data: bytes) -> str:
-    """Write ``data`` to ``final``, whole or not at all, and return its SHA-256."""
+    """Write ``data`` to ``final``, whole or not at all, and return its SHA-256.
+
+    Raises:
+        OutputError: the folder is not writable.
+        RetryError: the disk is full.
+    """
     with whole(final) as temporary:
         temporary.write_bytes(data)
     return hashlib.sha256(data).hexdigest()
 
 
 def write_json(final: Path, value: Any) -> None:
-    """Write ``value`` to ``final`` as indented UTF-8 JSON, whole or not at all."""
+    """Write ``value`` to ``final`` as indented UTF-8 JSON, whole or not at all.
+
+    Raises:
+        OutputError: the folder is not writable.
+        RetryError: the disk is full.
+        ValueError: a number is NaN or infinite, which JSON cannot hold.
+    """
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     write_bytes(final, (text + "\n").encode())
 

@@ -35,6 +35,9 @@ class Window:
         height: number of rows, > 0.
         width: number of columns, > 0.
 
+    Raises:
+        GridError: the height or the width is not positive.
+
     Example:
         >>> Window(0, 0, 96, 128).intersect(Window(64, 100, 64, 64))
         Window(row=64, col=100, height=32, width=28)
@@ -141,6 +144,9 @@ def split(area: Window, size: int) -> Iterator[Window]:
 
     The windows partition the area: every pixel is in exactly one.
 
+    Raises:
+        GridError: the size is not positive.
+
     Example:
         >>> [w.shape for w in split(Window(0, 0, 96, 128), 64)]
         [(64, 64), (64, 64), (32, 64), (32, 64)]
@@ -217,7 +223,11 @@ def crop(geobox: GeoBox, window: Window) -> GeoBox:
 
 
 def crs_of(geobox: GeoBox) -> CRS:
-    """The CRS of a grid that has one; every opened source does."""
+    """The CRS of a grid; every opened source has one.
+
+    Raises:
+        GridError: the grid has no CRS.
+    """
     if geobox.crs is None:
         raise GridError(
             "a grid without a CRS cannot be placed on the ground",

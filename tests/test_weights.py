@@ -267,7 +267,7 @@ def test_weights_of_another_network_are_refused(
         start("unet", "resnet50", S2, 3, Origin(MOCO, tmp_path))
     with pytest.raises(ConfigError, match=r"--architecture unet.*wanted dpt"):
         start("unet", None, S2, 3, Origin("ViTSmall16_Weights.SENTINEL2_ALL_DINO", tmp_path))
-    with pytest.raises(ConfigError, match="fit none of the networks"):
+    with pytest.raises(ConfigError, match="fit none of geoseg's networks"):
         start("unet", None, S2, 3, Origin("Presto_Weights.PRESTO"))
     with pytest.raises(ConfigError, match="no file, no model directory"):
         start("unet", None, S2, 3, Origin("somewhere.pth"))

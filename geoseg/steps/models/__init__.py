@@ -60,9 +60,7 @@ def fetch_model(name: str, to: str | Path | None = None) -> Path:
 
     found = weights.named(name)
     if found.use == "none":
-        raise ConfigError(
-            "fit none of the networks that map pixels here", where=name, fix="geoseg models list"
-        )
+        raise ConfigError("fit none of geoseg's networks", where=name, fix="geoseg models list")
     return fetch(found, Path(to) if to else weight_files.cache())
 
 
@@ -134,12 +132,12 @@ def _network(model: Path) -> Path:
     found = SavedModel.open([model], Recipe())
     if len(found.folders) > 1:
         raise ModelError(
-            "is several models, and a file holds one", where=model, got=f"{len(found.folders)}",
-            fix=f"export them one after the other: {found.folders[0]}",
+            "holds several models, and a file can hold one", where=model, got=f"{len(found.folders)}",
+            fix=f"export them one by one: {found.folders[0]}",
         )  # fmt: skip
     if not found.is_network or is_file(found.folders[0]):
         raise ModelError(
-            "has no network of torch to export", where=model,
+            "has no torch network to export", where=model,
             got=found.specs[0].architecture if not is_file(model) else "an ONNX file",
             wanted="a model directory with a network",
         )  # fmt: skip
