@@ -74,4 +74,6 @@ def _check(name: str, licence: str, options: AddOptions) -> None:
     if not re.fullmatch(r"[A-Za-z0-9.+-]+", licence):
         raise ConfigError("is not a licence id", got=licence, wanted="an SPDX id such as CC-BY-4.0")
     if licence == "other" and not options.license_url:
-        raise ConfigError("needs the address of its text", got="other", fix="--license-url")
+        raise ConfigError(
+            "the licence needs the address of its text", got="other", fix="--license-url"
+        )

@@ -132,7 +132,8 @@ def _network(model: Path) -> Path:
     found = SavedModel.open([model], Recipe())
     if len(found.folders) > 1:
         raise ModelError(
-            "holds several models, and a file can hold one", where=model, got=f"{len(found.folders)}",
+            "holds several models, and a file can hold one", where=model,
+            got=f"{len(found.folders)}",
             fix=f"export them one by one: {found.folders[0]}",
         )  # fmt: skip
     if not found.is_network or is_file(found.folders[0]):
