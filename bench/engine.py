@@ -55,9 +55,9 @@ def forward_here(scene: str, model: str, engine: dict[str, Any], window: int) ->
     from dask.system import CPU_COUNT
 
     from geoseg import allocator, grid
+    from geoseg.models.input_scaling import scaled
     from geoseg.models.run import engines
     from geoseg.models.run.inference_settings import Engine
-    from geoseg.models.run.network_predictors import scale
     from geoseg.models.saved.model_files import load_network
     from geoseg.raster import FileSource
 
@@ -71,7 +71,8 @@ def forward_here(scene: str, model: str, engine: dict[str, Any], window: int) ->
     images = []
     for tile in grid.tiles(source.geobox.shape, window, HALO, multiple_of=spec.stride):
         block = source.read(tile.read)
-        images.append(scale(block.pixels[None], block.valid[None], spec.mean, spec.std))
+        pixels, valid = torch.tensor(block.pixels[None]), torch.tensor(block.valid[None])
+        images.append(scaled(pixels, valid, spec.mean, spec.std))
 
     @torch.inference_mode()
     def forward(image: torch.Tensor) -> None:

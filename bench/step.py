@@ -17,7 +17,7 @@ from geoseg import TileOptions, allocator, tile
 from geoseg.chips import open_chips
 from geoseg.chips.loader import loader
 from geoseg.chips.sampling import Batches
-from geoseg.models.fit.torchgeo_task import scaled
+from geoseg.models.input_scaling import scaled
 from geoseg.models.networks.build import build
 
 BATCH, STEPS = 8, 8

@@ -38,6 +38,7 @@ EVERY = "*"
 MISSING = ("None", "nan", "NaT", "<NA>")
 """How Python, numpy and pandas write values that are not there."""
 MAX_LISTED = 20
+"""Codes listed in an error."""
 
 
 def _colour(value: object) -> object:
@@ -199,6 +200,10 @@ class ClassScheme(BaseModel):
     def codes(self) -> tuple[str, ...]:
         """All label codes that the scheme knows, ignored ones last."""
         return tuple(self._by_code)
+
+    def list_codes(self) -> str:
+        """The first `MAX_LISTED` codes that the scheme knows, for an error."""
+        return ", ".join(repr(code) for code in self.codes[:MAX_LISTED])
 
     def look_up(self, codes: Iterable[object], counts: Iterable[int] | None = None) -> CodeLookup:
         """Find the class id of each label code.

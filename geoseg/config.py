@@ -18,8 +18,8 @@ from geoseg.steps.evaluate.options import EvaluateOptions
 from geoseg.steps.predict.options import PredictOptions
 from geoseg.steps.publish.options import PublishOptions
 from geoseg.steps.tile.options import TileOptions
-from geoseg.steps.train import TrainOptions
 from geoseg.steps.train.applicable import inapplicable
+from geoseg.steps.train.options import TrainOptions
 from geoseg.steps.vectorize.options import VectorizeOptions
 
 

@@ -39,6 +39,16 @@ FLOORS = (
 
 `classes` stands half a floor above `yamlfile`, which reads its files, and `ground` above `grid`.
 """
+MODEL_FLOORS = (
+    {"architectures", "band_names", "input_scaling", "torchgeo_adapter"},
+    {"networks"},
+    {"saved"},
+    {"run", "pretrained"},
+    {"fit", "exchange"},
+    {"pixelwise"},
+    {"saved_model"},
+)
+"""The floors inside `models`, by the same rule."""
 FLOOR_OF = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
 MAX_LINES = 600
 NO_NAMES = {"utils", "util", "base", "helpers", "helper", "common", "misc"}
@@ -179,6 +189,32 @@ def test_a_circle_through_a_late_import_is_found() -> None:
     assert circles(chain) == []
     assert circles([*chain, edge("files", "job.run", typing_only=True)]) == []
     assert circles([*chain, edge("files", "job.run")]) == [["files", "job.lock", "job.run"]]
+
+
+def test_imports_inside_models_point_down_only() -> None:
+    floor_of = {room: floor for floor, rooms in enumerate(MODEL_FLOORS) for room in rooms}
+    inside = [
+        found
+        for found in IMPORTS
+        if found.source[0] == found.target[0] == "models" and found.source[1] != found.target[1]
+    ]
+    wrong = [
+        str(found) for found in inside if floor_of[found.target[1]] >= floor_of[found.source[1]]
+    ]
+    assert inside
+    assert not wrong, "imports that do not point down:\n" + "\n".join(wrong)
+
+
+def test_torchgeo_is_imported_in_modules_named_after_it_only() -> None:
+    users = {
+        path.stem
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom | ast.Import)
+        for name in [getattr(node, "module", None) or node.names[0].name]
+        if name.split(".")[0] == "torchgeo"
+    }
+    assert users == {"torchgeo_adapter", "torchgeo_task"}
 
 
 def test_the_rules_see_what_they_are_for() -> None:

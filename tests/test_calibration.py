@@ -10,24 +10,24 @@ import torch
 from networks import save_fcn, spec_for
 from torch import Tensor, nn
 
-from geoseg.chips.chip_arrays import Samples
+from geoseg.chips.chip_arrays import ChipArrays
 from geoseg.grid import Window
-from geoseg.models.fit.calibration import (
+from geoseg.models.fit.chip_logits import labelled_logits
+from geoseg.models.fit.temperature import (
     calibrate,
     calibration_error,
     fit_temperature,
-    some_logits,
 )
-from geoseg.models.fit.fitting import Recipe as Fit
+from geoseg.models.fit.training_settings import TrainingSettings
 from geoseg.models.run.decide import decide
-from geoseg.models.run.inference_settings import Recipe
+from geoseg.models.run.inference_settings import InferenceSettings
 from geoseg.models.run.network_predictors import NetworkPredictor
 from geoseg.models.saved.model_files import load_network
-from geoseg.models.saved.saved_model import SavedModel
 from geoseg.models.saved.spec import ModelSpec
+from geoseg.models.saved_model import SavedModel
 
 BANDS = ("b1", "b2", "b3")
-FIT = Fit(mean=(0.0,) * 4, std=(1.0,) * 4, classes=4, class_weights=(1.0,) * 4)
+FIT = TrainingSettings(mean=(0.0,) * 4, std=(1.0,) * 4, classes=4, class_weights=(1.0,) * 4)
 
 
 def draw(logits: Tensor, seed: int) -> Tensor:
@@ -72,14 +72,14 @@ def test_without_a_labelled_pixel_nothing_is_calibrated() -> None:
     assert np.isnan(calibration_error(logits, labels))
 
 
-def samples() -> Samples:
+def chips() -> ChipArrays:
     """Ten chips of 40 x 40 px whose pixels are logits, and labels that are drawn from them."""
     logits = honest(16_000, 3)
     labels = draw(logits, 4).reshape(10, 40, 40).numpy().astype(np.uint8)
     images = logits.reshape(10, 40, 40, 4).movedim(-1, 1).numpy()
     valid = np.ones((10, 40, 40), dtype=bool)
     valid[:, :5], labels[:, :5] = False, 255
-    return Samples(images, valid, labels, np.arange(10))
+    return ChipArrays(images, valid, labels, np.arange(10))
 
 
 class Sure(nn.Module):
@@ -90,7 +90,7 @@ class Sure(nn.Module):
 
 
 def test_a_network_is_calibrated_on_the_labelled_pixels_of_chips() -> None:
-    logits, labels = some_logits(Sure(), samples(), FIT)
+    logits, labels = labelled_logits(Sure(), chips(), FIT)
     assert logits.shape == (10 * 35 * 40, 4)
     assert labels.max() == 3
     found = calibrate(logits, labels)
@@ -99,8 +99,8 @@ def test_a_network_is_calibrated_on_the_labelled_pixels_of_chips() -> None:
 
 
 def test_many_chips_give_a_share_of_their_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("geoseg.models.fit.calibration.PIXELS", 1000)
-    assert len(some_logits(Sure(), samples(), FIT)[1]) == 1000
+    monkeypatch.setattr("geoseg.models.fit.temperature.PIXELS", 1000)
+    assert len(labelled_logits(Sure(), chips(), FIT)[1]) == 1000
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
@@ -118,16 +118,21 @@ def window() -> tuple[np.ndarray, np.ndarray, Window]:
     return pixels, np.ones((40, 56), dtype=bool), Window(6, 6, 28, 44)
 
 
-@pytest.mark.parametrize("recipe", [Recipe(), Recipe(probabilities=True), Recipe(views="turns")])
-def test_a_predictor_applies_the_temperature_of_its_spec(tmp_path: Path, recipe: Recipe) -> None:
+@pytest.mark.parametrize(
+    "settings",
+    [InferenceSettings(), InferenceSettings(probabilities=True), InferenceSettings(views="turns")],
+)
+def test_a_predictor_applies_the_temperature_of_its_spec(
+    tmp_path: Path, settings: InferenceSettings
+) -> None:
     network, spec = load_network(save_fcn(tmp_path / "model", spec_for(BANDS)))
     warm = spec.model_copy(update={"temperature": 3.0})
-    cold = NetworkPredictor(network, spec, recipe, device="cpu")
-    calibrated = NetworkPredictor(network, warm, recipe, device="cpu")
+    cold = NetworkPredictor(network, spec, settings, device="cpu")
+    calibrated = NetworkPredictor(network, warm, settings, device="cpu")
     one, other = cold(*window()), calibrated(*window())
     assert one[1].mean() > other[1].mean() + 5
     assert cold.fingerprint != calibrated.fingerprint
-    if recipe.views == "none":
+    if settings.views == "none":
         assert np.array_equal(one[0], other[0])
 
 
@@ -137,8 +142,12 @@ def test_members_of_an_ensemble_keep_their_own_temperatures(tmp_path: Path) -> N
         spec = spec_for(BANDS).model_copy(update={"temperature": temperature})
         folders.append(save_fcn(tmp_path / name, spec))
     pixels, valid, core = window()
-    both = SavedModel.open(folders, Recipe(probabilities=True)).load("cpu")(pixels, valid, core)
-    each = [SavedModel.open([f], Recipe(probabilities=True)).load("cpu") for f in folders]
+    both = SavedModel.open(folders, InferenceSettings(probabilities=True)).load("cpu")(
+        pixels, valid, core
+    )
+    each = [
+        SavedModel.open([f], InferenceSettings(probabilities=True)).load("cpu") for f in folders
+    ]
     parts = np.mean([one(pixels, valid, core)[2:].astype(float) for one in each], axis=0)
     assert np.abs(both[2:] - parts).max() <= 1
 
@@ -146,7 +155,7 @@ def test_members_of_an_ensemble_keep_their_own_temperatures(tmp_path: Path) -> N
 def test_folds_in_one_directory_are_one_ensemble(tmp_path: Path) -> None:
     for number in (1, 2, 10):
         save_fcn(tmp_path / "model" / f"fold-{number}", spec_for(BANDS))
-    found = SavedModel.open([tmp_path / "model"], Recipe())
+    found = SavedModel.open([tmp_path / "model"], InferenceSettings())
     assert [folder.name for folder in found.folders] == ["fold-1", "fold-2", "fold-10"]
 
 

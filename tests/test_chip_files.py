@@ -70,7 +70,7 @@ def test_an_edited_byte_stops_training(copy: Path, tmp_path: Path) -> None:
         stream.seek(-1, 2)
         stream.write(b"\x01")
     open_chips(copy)
-    with pytest.raises(ChipsError, match=r"labels\.npy: is not what geoseg tile wrote"):
+    with pytest.raises(ChipsError, match=r"labels\.npy: has changed since geoseg tile wrote it"):
         geoseg.train(copy, tmp_path / "model", options=geoseg.TrainOptions(architecture="fcn"))
     (copy / "run.json").unlink()
     with pytest.raises(ChipsError, match="no record"):

@@ -179,7 +179,7 @@ def test_defaults_find_a_split_for_a_small_scene_and_say_so(
     assert spec.size == 32  # 96 x 128 px give 12 chips of the smallest size
     assert (spec.block, spec.buffer) == (64, 0)
     assert {"train", "val", "test"} <= set(index["split"])
-    assert "a buffer of 0 px: with 96 px too few chips would train" in caplog.text
+    assert "buffer 0 px: a buffer of 96 px leaves too few training chips" in caplog.text
 
 
 def test_a_large_scene_keeps_the_full_buffer(tmp_path: Path, make_raster: MakeRaster) -> None:

@@ -34,12 +34,12 @@ from geoseg.grid import Window
 from geoseg.job import WorkerOptions, spread
 from geoseg.models.run import engines, hardware, memory_cost, network_predictors
 from geoseg.models.run.engines import torch_eager
-from geoseg.models.run.inference_settings import Engine, Recipe
+from geoseg.models.run.inference_settings import Engine, InferenceSettings
 from geoseg.models.run.network_predictors import NetworkPredictor
 from geoseg.models.run.predictor import Layers
 from geoseg.models.saved.model_files import load_network
-from geoseg.models.saved.saved_model import SavedModel
 from geoseg.models.saved.spec import ModelSpec
+from geoseg.models.saved_model import SavedModel
 from geoseg.raster import FileSource
 from geoseg.steps.predict import choose_engine as choose_module
 from geoseg.steps.predict import engine_trials, explain, predictor_cache, workers
@@ -117,8 +117,8 @@ def predictor_on(network: nn.Module, spec: ModelSpec) -> Callable[[Engine], Netw
 
     def _on(engine: Engine) -> NetworkPredictor:
         if engine not in built:
-            recipe = Recipe(engine=engine)
-            built[engine] = NetworkPredictor(copy.deepcopy(network), spec, recipe, slots=2)
+            settings = InferenceSettings(engine=engine)
+            built[engine] = NetworkPredictor(copy.deepcopy(network), spec, settings, slots=2)
         return built[engine]
 
     return _on
@@ -168,7 +168,11 @@ class TestEveryEngine:
         predictor_on: Callable[[Engine], NetworkPredictor],
     ) -> None:
         other = NetworkPredictor(
-            copy.deepcopy(network), spec, Recipe(engine=engine), device="cpu", slots=slots
+            copy.deepcopy(network),
+            spec,
+            InferenceSettings(engine=engine),
+            device="cpu",
+            slots=slots,
         )
         for seed, shape in enumerate([(256, 384), (64, 160)]):
             pixels, _ = textures(seed, *shape)
@@ -179,7 +183,10 @@ class TestEveryEngine:
         pixels, _ = textures(5, 96, 128)
         spec = spec_for(B3, stride=4, halo=16)
         found = [
-            mapped(NetworkPredictor(Pooling(3, 2), spec, Recipe(engine=OPENVINO), slots=n), pixels)
+            mapped(
+                NetworkPredictor(Pooling(3, 2), spec, InferenceSettings(engine=OPENVINO), slots=n),
+                pixels,
+            )
             for n in (1, 2, 4)
         ]
         assert np.array_equal(found[0], found[1])
@@ -307,7 +314,7 @@ def large(tmp_path_factory: pytest.TempPathFactory, make_raster: MakeRaster) -> 
 class TestChoice:
     @pytest.fixture
     def task(self, model: Path, large: Path) -> ChoiceTask:
-        saved = SavedModel.open([model], Recipe())
+        saved = SavedModel.open([model], InferenceSettings())
         return ChoiceTask(FileSource(large), 1, saved, "auto", "auto", 256, 6, slots=1, processes=1)
 
     @pytest.fixture(autouse=True)
@@ -434,8 +441,8 @@ class TestChoice:
         monkeypatch.setattr(choose_module, "has_bf16", lambda: False)
         choice = choose(replace(task, engine="auto"))
         assert choice.engine is not None
-        recipe = task.model.recipe.model_copy(update={"engine": choice.engine})
-        model = replace(task.model, recipe=recipe)
+        settings = task.model.settings.model_copy(update={"engine": choice.engine})
+        model = replace(task.model, settings=settings)
         monkeypatch.setattr(SavedModel, "load", lambda *_: pytest.fail("was loaded again"))
         with ThreadPoolExecutor(1) as pool:  # a thread of its own keeps torch's threads to itself
             predictor = pool.submit(predictor_cache.predictor_of, model, task.slots).result()
@@ -754,8 +761,8 @@ def test_a_network_of_one_class_is_mapped_by_every_path() -> None:
     spec = spec_for(B3, stride=4, halo=16, scheme=scheme)
     pixels, _ = textures(1, 64, 96)
     for confidence in ("probability", "margin", "entropy"):
-        recipe = Recipe(confidence=confidence, probabilities=True)
-        found = NetworkPredictor(Pooling(3, 1), spec, recipe)(
+        settings = InferenceSettings(confidence=confidence, probabilities=True)
+        found = NetworkPredictor(Pooling(3, 1), spec, settings)(
             pixels, np.ones((64, 96), bool), Window(0, 0, 64, 96)
         )
         assert (found[0] == 0).all()
@@ -765,8 +772,8 @@ def test_a_network_of_one_class_is_mapped_by_every_path() -> None:
 def test_a_model_directory_runs_on_the_engine_of_its_recipe(tmp_path: Path) -> None:
     folder = save_fcn(tmp_path, spec_for(B3))
     pixels, _ = textures(3, 64, 96)
-    direct = NetworkPredictor(*load_network(folder), Recipe(engine=BF16))
-    loaded = SavedModel.open([folder], Recipe(engine=BF16)).load()
+    direct = NetworkPredictor(*load_network(folder), InferenceSettings(engine=BF16))
+    loaded = SavedModel.open([folder], InferenceSettings(engine=BF16)).load()
     assert isinstance(loaded, NetworkPredictor)
     assert np.array_equal(mapped(loaded, pixels), mapped(direct, pixels))
     assert "bf16" in loaded.fingerprint

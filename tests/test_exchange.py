@@ -25,11 +25,11 @@ from geoseg.models.exchange.onnx_file import read_file
 from geoseg.models.exchange.onnx_predictor import FilePredictor
 from geoseg.models.networks.build import build, halo_of, stride_of, window_of
 from geoseg.models.run.engines.onnx_runtime import graph
-from geoseg.models.run.inference_settings import Engine, Recipe
+from geoseg.models.run.inference_settings import Engine, InferenceSettings
 from geoseg.models.run.network_predictors import NetworkPredictor
 from geoseg.models.saved.model_files import load_network, save_model
-from geoseg.models.saved.saved_model import SavedModel, spec_of
 from geoseg.models.saved.spec import ModelSpec
+from geoseg.models.saved_model import SavedModel, spec_of
 from geoseg.steps.info import info
 from geoseg.steps.models import ExportOptions, export_model, show_model
 from geoseg.steps.predict.engine_choice import Choice
@@ -37,7 +37,7 @@ from geoseg.steps.predict.engine_choice import Choice
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 B3 = ("b1", "b2", "b3")
-ONNX = Recipe(engine=Engine(name="onnx"))
+ONNX = InferenceSettings(engine=Engine(name="onnx"))
 SIDE = 192
 """A tile that leaves a core of 64 px when a network wants 64 px of context."""
 
@@ -199,8 +199,8 @@ class TestExport:
         ("name", "options", "said"),
         [
             ("x.pt", ExportOptions(), "wanted .onnx"),
-            ("x.onnx", ExportOptions(tile=100), "a multiple of 32 that is more than 128"),
-            ("x.onnx", ExportOptions(tile=128), "a multiple of 32 that is more than 128"),
+            ("x.onnx", ExportOptions(tile=100), "a multiple of 32 above 128"),
+            ("x.onnx", ExportOptions(tile=128), "a multiple of 32 above 128"),
         ],
     )
     def test_a_name_or_a_tile_that_does_not_suit_is_refused(
@@ -320,15 +320,15 @@ class TestOurFiles:
         file = Path(shutil.copy(exported, tmp_path / "x.onnx"))
         saved = SavedModel.open([file], ONNX)
         export_model(model, file, options=ExportOptions(tile=96))
-        with pytest.raises(ModelError, match="has changed since the work began"):
+        with pytest.raises(ModelError, match="has changed since the run began"):
             saved.load()
 
     @pytest.mark.skipif(find_spec("openvino") is None, reason="openvino is not installed")
     def test_openvino_maps_it_too(self, exported: Path, model: Path) -> None:
         spec = spec_of(exported)
         pixels = scaled_pixels(spec, 96, 160)
-        recipe = Recipe(engine=Engine(name="openvino"))
-        found = FilePredictor(exported, spec, recipe).probabilities(
+        settings = InferenceSettings(engine=Engine(name="openvino"))
+        found = FilePredictor(exported, spec, settings).probabilities(
             pixels, np.ones((96, 160), bool)
         )
         assert np.abs(found.numpy() - torch_says(model, pixels)[0]).max() < 1e-4

@@ -18,7 +18,7 @@ import geoseg
 from geoseg.errors import ConfigError, GridError, ModelError, UnsafeError
 from geoseg.models.exchange import onnx_graph, onnx_metadata
 from geoseg.models.exchange.onnx_file import read_file
-from geoseg.models.saved.saved_model import spec_of
+from geoseg.models.saved_model import spec_of
 from geoseg.steps.models import ExportOptions, export_model
 
 onnx = pytest.importorskip("onnx")
@@ -132,12 +132,12 @@ class TestMapping:
     ) -> None:
         path = network(tmp_path / "x.onnx", outputs=outputs, last=("Identity",))
         if outputs == 1:
-            with pytest.raises(ModelError, match=r"no probability; got Conv.*wanted a Sigmoid"):
+            with pytest.raises(ModelError, match=r"not a probability; got Conv.*wanted a Sigmoid"):
                 read_file(path)
         else:
-            assert read_file(path).answer == "logits"
+            assert read_file(path).output == "logits"
             network(path, outputs=2, last=("Sigmoid",))
-            assert read_file(path).answer == "probabilities"
+            assert read_file(path).output == "probabilities"
 
     def test_what_the_file_says_is_read_and_what_it_leaves_open_is_filled_in(
         self, tmp_path: Path
@@ -182,7 +182,7 @@ class TestMapping:
         with pytest.raises(ModelError, match="other bands than the model"):
             geoseg.predict(two, path, tmp_path / "map")
         wide = make_raster(tmp_path / "wide.tif", pixels.astype(np.uint16)[[0, 0, 1]])
-        with pytest.raises(ModelError, match="another range than the model"):
+        with pytest.raises(ModelError, match="another range than those of the training"):
             geoseg.predict(wide, path, tmp_path / "map")
 
     def test_the_pixel_size_is_checked_and_where_it_is_not_known_asked_for(
@@ -193,13 +193,13 @@ class TestMapping:
             tmp_path / "coarse.tif", np.full((3, 64, 96), 9, np.uint8),
             transform=NORTH_UP @ NORTH_UP.scale(4),
         )  # fmt: skip
-        with pytest.raises(ModelError, match="pixels are of another size"):
+        with pytest.raises(ModelError, match="another pixel size than the model"):
             geoseg.predict(coarse, path, tmp_path / "map")
         silent = network(tmp_path / "y.onnx", SAID | {"resolution": 50})
         network(silent, {key: value for key, value in SAID.items() if key != "resolution"})
         for gsd in (None, "model"):
             options = geoseg.PredictOptions(gsd=gsd)
-            with pytest.raises(ModelError, match="does not say for which pixel size"):
+            with pytest.raises(ModelError, match="does not state its pixel size"):
                 geoseg.predict(scene, silent, tmp_path / "map", options=options)
         options = geoseg.PredictOptions(gsd="scene")
         (out,) = geoseg.predict(scene, silent, tmp_path / "map", options=options)
@@ -335,7 +335,7 @@ class TestHostileFiles:
             ("class_names", "__import__('os').getcwd()", "its class_names cannot be read"),
             ("class_names", "[" * 100_000, "its class_names cannot be read"),
             ("class_names", '{"0": "a", "2": "b"}', "has the ids 0, 2"),
-            ("class_names", '{"0": "a", "1": "a"}', "no names of classes"),
+            ("class_names", '{"0": "a", "1": "a"}', "cannot be names of classes"),
             ("class_names", '"' + "x" * onnx_metadata.LONGEST + '"', "1000002 characters"),
             ("resolution", "-3", "resolution -3"),
             ("resolution", "NaN", "resolution"),

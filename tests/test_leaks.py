@@ -19,7 +19,7 @@ from pyproj import Transformer
 import geoseg
 from geoseg.chips import open_chips
 from geoseg.chips.leaks import check_splits_apart
-from geoseg.chips.overlaps import Placed, link, overlaps
+from geoseg.chips.overlaps import PlacedChips, link, overlaps
 from geoseg.chips.split import fold_blocks
 from geoseg.classes import ClassScheme
 from geoseg.cli import _main
@@ -111,7 +111,7 @@ def test_the_command_line_refuses_with_exit_code_2(
 
 def test_scenes_of_two_utm_zones_that_overlap_are_refused(world: Path, tmp_path: Path) -> None:
     """The same ground: what the chips share is the scene, to the scale of the projections."""
-    with pytest.raises(ChipsError, match="scenes share ground") as caught:
+    with pytest.raises(ChipsError, match="scenes overlap") as caught:
         cut(world, ["a", "next_zone"], tmp_path / "chips")
     got = float(str(caught.value.got).split(" m2", maxsplit=1)[0])
     assert got == pytest.approx(SIDE * 320 * PIXEL**2, rel=1e-3)
@@ -157,7 +157,7 @@ def test_the_buffer_reaches_into_the_next_scene(world: Path, tmp_path: Path) -> 
 
 def test_a_split_that_shares_ground_is_refused_with_both_chips() -> None:
     """Chips of 32 px whose corners are 24 rows and 22 columns apart share 8 x 10 px of 100 m2."""
-    placed = Placed(np.zeros(2, np.int64), np.array([[0, 0], [24, 22]]), 32, np.ones((2, 1)))
+    placed = PlacedChips(np.zeros(2, np.int64), np.array([[0, 0], [24, 22]]), 32, np.ones((2, 1)))
     shared = overlaps(placed, [GeoBox((64, 64), affine(), "EPSG:32633")])
     assert shared.shared_m2.tolist() == [8000]
     with pytest.raises(ChipsError) as caught:
@@ -173,7 +173,7 @@ def test_gaps_between_scenes_are_in_pixels_of_the_ground() -> None:
     """40 px to the east, in the same zone and, to within bends, seen from the next one."""
     one = GeoBox((32, 32), affine(), "EPSG:32633")
     other = GeoBox((32, 32), affine(72), "EPSG:32633")
-    placed = Placed(np.array([0, 1]), np.zeros((2, 2), np.int64), 32, np.ones((2, 1)))
+    placed = PlacedChips(np.array([0, 1]), np.zeros((2, 2), np.int64), 32, np.ones((2, 1)))
     links = link(placed, [one, other], 64)
     assert (links.pairs.tolist(), links.gaps.tolist()) == ([[0, 1]], [40.0])
     assert links.shared_m2.tolist() == [0]
@@ -187,7 +187,7 @@ def test_scenes_far_apart_or_beyond_a_projection_have_no_links() -> None:
     here = GeoBox((64, 64), affine(), "EPSG:32633")
     away = GeoBox((64, 64), Affine(PIXEL, 0, 5e5, 0, -PIXEL, 5e6), "EPSG:32601")
     south = GeoBox((64, 64), Affine(PIXEL, 0, 0, 0, -PIXEL, 0), "EPSG:3031")
-    placed = Placed(np.arange(3), np.zeros((3, 2), np.int64), 64, np.ones((3, 1)))
+    placed = PlacedChips(np.arange(3), np.zeros((3, 2), np.int64), 64, np.ones((3, 1)))
     assert not len(link(placed, [here, away, south], 500).pairs)
 
 
@@ -229,7 +229,7 @@ class TestFolds:
             open_chips(tmp_path / "chips", 1)
 
     def test_more_folds_than_blocks_are_refused(self) -> None:
-        placed = Placed(
+        placed = PlacedChips(
             np.zeros(2, np.int64), np.array([[0, 0], [0, 32]]), 32, np.ones((2, 1), np.int64)
         )
         with pytest.raises(ChipsError, match="cannot be split"):
@@ -318,14 +318,14 @@ def test_the_balance_of_each_split_is_said(
         "train", str(len(chips.positions("train"))), f"{train.sum():,}",
         *(f"{100 * n / train.sum():.1f}%" for n in train),
     ]  # fmt: skip
-    assert "train, val and test share 0 m2" in caplog.messages
+    assert "overlap of train, val and test: 0 m2" in caplog.messages
 
 
-def _placed(chips: geoseg.chips.ChipSet) -> tuple[Placed, list[GeoBox]]:  # type: ignore[name-defined]
+def _placed(chips: geoseg.chips.ChipSet) -> tuple[PlacedChips, list[GeoBox]]:  # type: ignore[name-defined]
     grids = [scene.geobox for scene in chips.spec.scenes]
     corners = chips.index[["row", "col"]].to_numpy()
-    alone = Placed(chips.index["scene"].to_numpy(), corners, chips.spec.size, chips.pixels)
-    return Placed(alone.scene, corners, alone.size, alone.pixels, link(alone, grids, 8)), grids
+    alone = PlacedChips(chips.index["scene"].to_numpy(), corners, chips.spec.size, chips.pixels)
+    return PlacedChips(alone.scene, corners, alone.size, alone.pixels, link(alone, grids, 8)), grids
 
 
 def _ground(folder: Path, column: str = "split") -> dict[str, shapely.Geometry]:

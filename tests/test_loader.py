@@ -13,10 +13,9 @@ from conftest import SmallScene
 from geoseg.chips import ChipSet, open_chips
 from geoseg.chips.crops import Batch, Cropper
 from geoseg.chips.loader import loader
-from geoseg.chips.sampling import Batches, Order
+from geoseg.chips.sampling import Batches, ChipSampler
 from geoseg.errors import ChipsError
-from geoseg.models.fit.torchgeo_task import scaled
-from geoseg.models.run.network_predictors import scale
+from geoseg.models.input_scaling import scaled
 
 SIZE = 32
 ROWS, COLS = 96, 128
@@ -77,7 +76,7 @@ def test_a_crop_shows_nothing_of_a_chip_it_may_not_see(chips: ChipSet) -> None:
 @pytest.mark.parametrize("side", [20, 32])
 def test_drawn_crops_lie_wholly_on_the_split_and_begin_anywhere(chips: ChipSet, side: int) -> None:
     positions = np.array([0, 1, 2, 4, 5, 8])
-    order = Order(Cropper(chips, positions, side), batch=6, steps=200, seed=3)
+    order = ChipSampler(Cropper(chips, positions, side), batch=6, steps=200, seed=3)
     draws = np.concatenate(list(order))
     corners = chips.index[["row", "col"]].to_numpy()[draws[:, 0]] + draws[:, 1:]
     cells = set(map(tuple, chips.index[["row", "col"]].to_numpy()[positions] // SIZE))
@@ -88,7 +87,7 @@ def test_drawn_crops_lie_wholly_on_the_split_and_begin_anywhere(chips: ChipSet, 
 
 
 def test_uniform_order_shows_each_chip_equally_often(chips: ChipSet) -> None:
-    order = Order(everywhere(chips, SIZE), batch=4, steps=9, seed=1)
+    order = ChipSampler(everywhere(chips, SIZE), batch=4, steps=9, seed=1)
     draws = np.concatenate(list(order))
     assert np.bincount(draws[:, 0]).tolist() == [3] * 12
     assert len(order) == 9
@@ -96,7 +95,9 @@ def test_uniform_order_shows_each_chip_equally_often(chips: ChipSet) -> None:
 
 def test_balanced_order_shows_each_class_as_often(chips: ChipSet) -> None:
     """Buildings are 2400 of 10 368 labelled pixels, but a half of what is drawn."""
-    order = Order(everywhere(chips, SIZE), batch=100, steps=40, sampling="balanced", shift=False)
+    order = ChipSampler(
+        everywhere(chips, SIZE), batch=100, steps=40, sampling="balanced", shift=False
+    )
     drawn = np.concatenate(list(order))[:, 0]
     with_building = np.flatnonzero(chips.pixels[:, 1])
     share = chips.pixels / chips.pixels.sum(axis=0)
@@ -105,21 +106,21 @@ def test_balanced_order_shows_each_class_as_often(chips: ChipSet) -> None:
 
 
 def test_hard_order_follows_the_losses_it_was_told(chips: ChipSet) -> None:
-    order = Order(everywhere(chips, SIZE), batch=100, steps=40, sampling="hard", shift=False)
+    order = ChipSampler(everywhere(chips, SIZE), batch=100, steps=40, sampling="hard", shift=False)
     losses = np.full(12, 0.1)
     losses[7] = 2.9
-    order.learn(np.arange(12), losses)
+    order.take_losses(np.arange(12), losses)
     drawn = np.bincount(np.concatenate(list(order))[:, 0]) / 4000
     assert drawn[7] == pytest.approx(0.5 / 12 + 0.5 * 2.9 / 4.0, abs=0.03)
     assert drawn[3] == pytest.approx(0.5 / 12 + 0.5 * 0.1 / 4.0, abs=0.02)
 
 
 def test_epochs_differ_and_come_back_the_same(chips: ChipSet) -> None:
-    order = Order(everywhere(chips, SIZE), batch=4, steps=9, seed=1)
+    order = ChipSampler(everywhere(chips, SIZE), batch=4, steps=9, seed=1)
     first = np.concatenate(list(order))
     order.set_epoch(1)
     second = np.concatenate(list(order))
-    again = Order(everywhere(chips, SIZE), batch=4, steps=9, seed=1)
+    again = ChipSampler(everywhere(chips, SIZE), batch=4, steps=9, seed=1)
     again.set_epoch(1)
     assert np.array_equal(np.concatenate(list(again)), second)
     assert not np.array_equal(first, second)
@@ -154,13 +155,15 @@ def test_a_split_without_chips_is_refused(chips: ChipSet) -> None:
         loader(chips, "buffer", Batches(batch=2))  # type: ignore[arg-type]
 
 
-def test_training_scales_bit_for_bit_as_prediction(chips: ChipSet) -> None:
-    images, valid = np.array(chips.images), np.array(chips.valid)
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32", "float64"])
+def test_scaling_gives_numpys_floats_bit_for_bit(chips: ChipSet, dtype: str) -> None:
+    images, valid = np.array(chips.images).astype(dtype), np.array(chips.valid)
     assert not valid.all()
     mean, std = (1234.567, 0.1, 900.0), (321.0987, 0.0, 3.3)
-    ours = scaled(torch.from_numpy(images), torch.from_numpy(valid), mean, std)
-    assert torch.equal(ours, scale(images, valid, mean, std))
-    assert torch.equal(
-        scaled(torch.from_numpy(images.astype(np.float64)), torch.from_numpy(valid), mean, std),
-        scale(images.astype(np.float64), valid, mean, std),
-    )
+    shift = np.array(mean, np.float32)[:, None, None]
+    gain = np.array([1 / 321.0987, 1.0, 1 / 3.3], np.float32)[:, None, None]
+    wanted = np.where(valid[:, None], (images.astype(np.float32) - shift) * gain, np.float32(0))
+    given = torch.from_numpy(images)
+    ours = scaled(given, torch.from_numpy(valid), mean, std)
+    assert np.array_equal(ours.numpy(), wanted)
+    assert ours.data_ptr() != given.data_ptr(), "the images stay as they are"

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from geoseg.models.fit.losses import MapLoss
-from geoseg.models.fit.names import Loss
+from geoseg.models.fit.training_settings import Loss
 
 LOSSES = get_args(Loss)
 

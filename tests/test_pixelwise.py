@@ -12,15 +12,15 @@ from conftest import TINY, MakeRaster, SmallScene
 from networks import TWO_CLASSES
 
 import geoseg
-from geoseg.chips.chip_arrays import Samples
+from geoseg.chips.chip_arrays import ChipArrays
 from geoseg.classes import ClassScheme, LandClass
 from geoseg.cli import _main
 from geoseg.errors import ConfigError, ModelError
 from geoseg.grid import Window
-from geoseg.models.pixelwise import PixelPredictor
-from geoseg.models.pixelwise.classifiers import Forest, Index, normalized_difference
-from geoseg.models.pixelwise.features import CELL, RADIUS, look
+from geoseg.models.pixelwise.classifiers import Forest, IndexThreshold, normalized_difference
+from geoseg.models.pixelwise.features import CELL, RADIUS, features_of
 from geoseg.models.pixelwise.learn import _rows, _spread, learn
+from geoseg.models.pixelwise.pixel_predictor import PixelPredictor
 from geoseg.models.saved.spec import ModelSpec, Threshold, read_spec
 from geoseg.steps.train import TrainOptions
 
@@ -73,11 +73,11 @@ def test_an_index_is_worked_out_by_hand() -> None:
     first, second = np.float32([0.4, 300, 0]), np.float32([0.2, 700, 0])
     index = normalized_difference(first, second)
     np.testing.assert_allclose(index, [1 / 3, -0.4, 0], atol=1e-6)
-    rule = Index(Threshold(index="ndwi", bands=("g", "n"), at=0.1, softness=0.1), (0, 1))
+    rule = IndexThreshold(Threshold(index="ndwi", bands=("g", "n"), at=0.1, softness=0.1), (0, 1))
     above = rule(np.stack([first, second]))[1]
     np.testing.assert_allclose(above, 1 / (1 + np.exp([-7 / 3, 5, 1])), atol=1e-5)
     low = Threshold(index="ndwi", bands=("g", "n"), at=0.1, above=0, softness=0.1)
-    np.testing.assert_allclose(Index(low, (0, 1))(np.stack([first, second]))[0], above)
+    np.testing.assert_allclose(IndexThreshold(low, (0, 1))(np.stack([first, second]))[0], above)
 
 
 @pytest.mark.parametrize("features", ["pixel", "texture", "superpixel"])
@@ -85,11 +85,11 @@ def test_features_of_a_part_are_those_of_the_whole(features: str) -> None:
     rng = np.random.default_rng(3)
     pixels = rng.integers(800, 1200, (2, 3 * CELL, 4 * CELL), dtype=np.uint16)
     valid = rng.random(pixels.shape[1:]) > 0.02
-    every = look(pixels, valid, spec(features))
+    every = features_of(pixels, valid, spec(features))
     assert len(every) == {"pixel": 2, "texture": 26, "superpixel": 6}[features]
     halo = RADIUS if features == "texture" else 0
     rows, cols = slice(CELL - halo, 2 * CELL + halo), slice(CELL - halo, 3 * CELL + halo)
-    part = look(pixels[:, rows, cols], valid[rows, cols], spec(features))
+    part = features_of(pixels[:, rows, cols], valid[rows, cols], spec(features))
     inside = (slice(None), slice(halo, halo + CELL), slice(halo, halo + 2 * CELL))
     np.testing.assert_array_equal(part[inside], every[:, CELL : 2 * CELL, CELL : 3 * CELL])
 
@@ -102,7 +102,7 @@ def test_pixels_without_data_change_nothing_but_themselves() -> None:
     other[:, :5] = 65535
     for features in ("pixel", "texture", "superpixel"):
         np.testing.assert_array_equal(
-            look(pixels, valid, spec(features)), look(other, valid, spec(features))
+            features_of(pixels, valid, spec(features)), features_of(other, valid, spec(features))
         )
 
 
@@ -145,7 +145,7 @@ def test_the_confidence_of_a_forest_that_learned_noise_is_calibrated(tmp_path: P
     truth = rng.integers(0, 2, (4, 48, 48), dtype=np.uint8)
     images = rng.normal(1000 + 200.0 * truth, 200)[:, None].astype(np.uint16)
     train, val = (
-        Samples(images, np.ones(truth.shape, bool), truth, np.asarray(at))
+        ChipArrays(images, np.ones(truth.shape, bool), truth, np.asarray(at))
         for at in ([0, 1], [2, 3])
     )
     metrics = learn(train, val, spec("pixel", bands=1), "ndwi", 0, tmp_path)
@@ -166,7 +166,7 @@ def test_a_damaged_forest_is_refused(chips: Path, scene: SmallScene, tmp_path: P
     data = bytearray((model / "model.safetensors").read_bytes())
     data[-1] ^= 1
     (model / "model.safetensors").write_bytes(data)
-    with pytest.raises(ModelError, match="not those the spec was written for"):
+    with pytest.raises(ModelError, match="do not belong to the spec"):
         PixelPredictor.load(model, read_spec(model))
     (entry,) = geoseg.info([model])
     assert [row["code"] for row in entry["problems"]] == ["damaged"]
@@ -257,7 +257,7 @@ def test_a_threshold_is_written_by_hand(water: tuple[Path, Path], tmp_path: Path
 
 
 def test_what_lies_outside_the_core_does_not_matter_to_a_threshold() -> None:
-    rule = Index(Threshold(index="ndwi", bands=("g", "n"), at=0.0), (0, 1))
+    rule = IndexThreshold(Threshold(index="ndwi", bands=("g", "n"), at=0.0), (0, 1))
     made = ModelSpec.model_validate(
         {
             "architecture": "threshold", "bands": ["g", "n"], "dtype": "uint8", "gsd_m": 1,

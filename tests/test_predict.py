@@ -19,8 +19,9 @@ from geoseg import grid
 from geoseg.errors import GridError, ModelError, RasterError, RetryError
 from geoseg.files import sha256
 from geoseg.grid import Window
+from geoseg.models.input_scaling import scaled
 from geoseg.models.run.decide import decide
-from geoseg.models.run.network_predictors import NetworkPredictor, scale
+from geoseg.models.run.network_predictors import NetworkPredictor
 from geoseg.models.run.predictor import Layers
 from geoseg.models.saved.model_files import load_network
 from geoseg.raster import FileSource
@@ -342,7 +343,7 @@ def test_damaged_weights_are_noticed(tmp_path: Path) -> None:
     data = bytearray(weights.read_bytes())
     data[-5] ^= 8
     weights.write_bytes(data)
-    with pytest.raises(ModelError, match="not those the spec was written for"):
+    with pytest.raises(ModelError, match="do not belong to the spec"):
         load_network(folder)
 
 
@@ -363,10 +364,10 @@ def test_confidence_is_the_softmax_of_the_winner_in_percent() -> None:
 
 
 def test_pixels_without_data_become_the_mean_of_their_band() -> None:
-    pixels = np.array([[[[1200, 9999]]]], np.uint16)
-    valid = np.array([[[True, False]]])
-    assert scale(pixels, valid, (1000.0,), (400.0,)).tolist() == [[[[0.5, 0.0]]]]
-    assert scale(pixels, valid, (1000.0,), (0.0,)).tolist() == [[[[200.0, 0.0]]]]
+    pixels = torch.tensor([[[[1200, 9999]]]], dtype=torch.uint16)
+    valid = torch.tensor([[[True, False]]])
+    assert scaled(pixels, valid, (1000.0,), (400.0,)).tolist() == [[[[0.5, 0.0]]]]
+    assert scaled(pixels, valid, (1000.0,), (0.0,)).tolist() == [[[[200.0, 0.0]]]]
 
 
 def test_the_scheme_travels_with_the_map(model: Path, scene: SmallScene, tmp_path: Path) -> None:

@@ -27,12 +27,12 @@ from geoseg.grid import Window
 from geoseg.models.networks import dropout
 from geoseg.models.networks.build import build
 from geoseg.models.run.decide import layers
-from geoseg.models.run.inference_settings import Recipe
+from geoseg.models.run.inference_settings import InferenceSettings
 from geoseg.models.run.network_predictors import Ensemble, NetworkPredictor
 from geoseg.models.run.predictor import Layers
 from geoseg.models.saved.model_files import load_network, save_model
-from geoseg.models.saved.saved_model import SavedModel
 from geoseg.models.saved.spec import ModelSpec
+from geoseg.models.saved_model import SavedModel
 from geoseg.raster import FileSource
 from geoseg.steps.predict.map_blended import map_blended
 from geoseg.steps.predict.map_cores import map_cores
@@ -95,8 +95,8 @@ class TestViews:
         assert len(found) == count
         assert np.abs(found[0] - found[1]).max() > 0.1, "the network is not symmetric"
         mean = np.mean(found, axis=0)
-        recipe = Recipe(views=views, probabilities=True)
-        predictor = NetworkPredictor(Pooling(3, 2), SPEC, recipe)
+        settings = InferenceSettings(views=views, probabilities=True)
+        predictor = NetworkPredictor(Pooling(3, 2), SPEC, settings)
         np.testing.assert_allclose(predictor.probabilities(pixels, EVERYWHERE), mean, atol=1e-5)
         values = predictor(pixels, EVERYWHERE, WHOLE)
         sure = np.abs(mean[0] - mean[1]) > 1e-4
@@ -108,13 +108,15 @@ class TestViews:
     def test_a_network_that_knows_no_directions_gives_the_same_classes(self, views: Any) -> None:
         pixels = random_pixels()
         plain = NetworkPredictor(Round(), SPEC)(pixels, EVERYWHERE, WHOLE)
-        turned = NetworkPredictor(Round(), SPEC, Recipe(views=views))(pixels, EVERYWHERE, WHOLE)
+        turned = NetworkPredictor(Round(), SPEC, InferenceSettings(views=views))(
+            pixels, EVERYWHERE, WHOLE
+        )
         assert np.array_equal(plain[0], turned[0])
         assert 0.2 < plain[0].mean() < 0.8
 
     def test_of_a_view_only_the_core_is_kept(self) -> None:
         pixels = random_pixels()
-        predictor = NetworkPredictor(Pooling(3, 2), SPEC, Recipe(views="turns"))
+        predictor = NetworkPredictor(Pooling(3, 2), SPEC, InferenceSettings(views="turns"))
         core = Window(8, 20, 40, 60)
         everything = predictor(pixels, EVERYWHERE, WHOLE)
         assert np.array_equal(predictor(pixels, EVERYWHERE, core), everything[:, 8:48, 20:80])
@@ -155,7 +157,7 @@ class TestEnsembles:
         folders = [save(tmp_path / f"{n}", fcn(n), spec) for n, spec in enumerate(specs)]
         pixels = random_pixels()
         mean = (softmax(fcn(0), pixels) + softmax(fcn(1), pixels, mean=500)) / 2
-        ensemble = SavedModel.open(folders, Recipe(confidence="margin")).load()
+        ensemble = SavedModel.open(folders, InferenceSettings(confidence="margin")).load()
         assert isinstance(ensemble, Ensemble)
         np.testing.assert_allclose(ensemble.probabilities(pixels, EVERYWHERE), mean, atol=1e-5)
         values = ensemble(pixels, EVERYWHERE, WHOLE)
@@ -203,7 +205,7 @@ class TestEnsembles:
             NetworkPredictor(Pooling(3, 2), spec_for(B3, stride=stride, halo=halo))
             for stride, halo in ((4, 16), (6, 12))
         ]
-        ensemble = Ensemble(members, Recipe())
+        ensemble = Ensemble(members, InferenceSettings())
         assert (ensemble.stride, ensemble.halo) == (12, 16)
 
 
@@ -220,7 +222,7 @@ class TestConfidence:
     def test_of_three_classes_by_hand(self, kind: Any, percent: list[int]) -> None:
         pixels = [[0.5, 0.3, 0.2], [0.0, 0.0, 1.0], [1 / 3] * 3, [0.3, 0.7, 0.0]]
         probabilities = torch.tensor(pixels).T[:, None]
-        found = layers(probabilities, Recipe(confidence=kind))
+        found = layers(probabilities, InferenceSettings(confidence=kind))
         assert found[0].tolist() == [[0, 2, 0, 1]]
         assert found[1].tolist() == [percent]
 
@@ -245,7 +247,7 @@ class TestConfidence:
     @pytest.mark.parametrize("kind", ["probability", "margin", "entropy"])
     def test_a_probability_that_is_not_finite_is_a_failure(self, kind: Any) -> None:
         with pytest.raises(ModelError, match="not finite"):
-            layers(torch.full((2, 3, 4), float("nan")), Recipe(confidence=kind))
+            layers(torch.full((2, 3, 4), float("nan")), InferenceSettings(confidence=kind))
 
 
 class TestProbabilities:
@@ -314,7 +316,7 @@ class TestDropout:
         windows = [random_pixels(seed, (32, 16 * (2 + seed % 3))) for seed in range(9)]
 
         def fresh() -> NetworkPredictor:
-            return NetworkPredictor(Forgetful(), spec_for(B3), Recipe(passes=4))
+            return NetworkPredictor(Forgetful(), spec_for(B3), InferenceSettings(passes=4))
 
         def of(predictor: NetworkPredictor, pixels: NDArray[Any]) -> Layers:
             shape = pixels.shape[1:]
@@ -331,7 +333,7 @@ class TestDropout:
     def test_passes_change_the_map_and_more_of_them_change_it_less(self) -> None:
         pixels = random_pixels()
         found = [
-            NetworkPredictor(Forgetful(), spec_for(B3), Recipe(passes=passes))
+            NetworkPredictor(Forgetful(), spec_for(B3), InferenceSettings(passes=passes))
             .probabilities(pixels, EVERYWHERE)
             .numpy()
             for passes in (0, 1, 16, 64)
@@ -425,8 +427,8 @@ class TestBlending:
 
     @pytest.mark.parametrize(("side", "halo"), [(64, 16), (64, 0), (128, 64), (32, 48)])
     def test_a_constant_stays_constant(self, side: int, halo: int, wide: FileSource) -> None:
-        recipe = Recipe(probabilities=True)
-        predictor = NetworkPredictor(Constant(), spec_for(B3, stride=4), recipe)
+        settings = InferenceSettings(probabilities=True)
+        predictor = NetworkPredictor(Constant(), spec_for(B3, stride=4), settings)
         whole = grid.whole(wide.geobox.shape)
         values = self.blended(wide, predictor, whole, side, halo)
         valid = wide.read(whole).valid
@@ -439,7 +441,7 @@ class TestBlending:
     )
     def test_a_region_does_not_change_a_byte(self, side: int, halo: int, wide: FileSource) -> None:
         """Also where the context is wider than a window, so that the second next reaches in."""
-        predictor = NetworkPredictor(Pooling(3, 2), SPEC, Recipe(probabilities=True))
+        predictor = NetworkPredictor(Pooling(3, 2), SPEC, InferenceSettings(probabilities=True))
         whole = grid.whole(wide.geobox.shape)
         at_once = self.blended(wide, predictor, whole, side, halo)
         for part in grid.split(whole, 128):
@@ -500,9 +502,9 @@ class TestBlending:
 
 def test_a_recipe_on_a_model_directory_is_the_recipe_on_its_network(tmp_path: Path) -> None:
     folder = save_fcn(tmp_path / "model", spec_for(B3))
-    recipe = Recipe(views="turns", confidence="entropy", probabilities=True)
-    direct = NetworkPredictor(*load_network(folder), recipe)
-    loaded = SavedModel.open([folder], recipe).load()
+    settings = InferenceSettings(views="turns", confidence="entropy", probabilities=True)
+    direct = NetworkPredictor(*load_network(folder), settings)
+    loaded = SavedModel.open([folder], settings).load()
     pixels = random_pixels()
     assert np.array_equal(direct(pixels, EVERYWHERE, WHOLE), loaded(pixels, EVERYWHERE, WHOLE))
     assert loaded(pixels, EVERYWHERE, WHOLE).shape == (4, *SHAPE)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from geoseg.chips.leaks import leak
-from geoseg.chips.overlaps import Placed, overlaps
+from geoseg.chips.overlaps import PlacedChips, overlaps
 from geoseg.chips.split import (
     LEFT_OUT,
     TEST,
@@ -23,16 +23,16 @@ from geoseg.errors import ChipsError
 
 def placed(
     rows: int, cols: int, *, size: int = 32, step: int = 32, scenes: int = 1, seed: int = 0
-) -> Placed:
+) -> PlacedChips:
     """Chips on a lattice, with 3 classes in uneven amounts."""
     row, col = np.meshgrid(np.arange(rows) * step, np.arange(cols) * step, indexing="ij")
     corners = np.tile(np.column_stack([row.ravel(), col.ravel()]), (scenes, 1))
     scene = np.repeat(np.arange(scenes), rows * cols)
     pixels = np.random.default_rng(seed).integers(0, [900, 100, 20], (len(scene), 3))
-    return Placed(scene, corners, size, pixels)
+    return PlacedChips(scene, corners, size, pixels)
 
 
-def distances(chips: Placed, names: NDArray[np.str_]) -> NDArray[np.int64]:
+def distances(chips: PlacedChips, names: NDArray[np.str_]) -> NDArray[np.int64]:
     """Pixels between every training chip and every held-out chip of its scene, by brute force."""
     train = names == TRAIN
     held = (names == VAL) | (names == TEST)
@@ -41,7 +41,7 @@ def distances(chips: Placed, names: NDArray[np.str_]) -> NDArray[np.int64]:
     return apart[same] - chips.size
 
 
-def shared_px(chips: Placed, names: NDArray[np.str_]) -> float:
+def shared_px(chips: PlacedChips, names: NDArray[np.str_]) -> float:
     """Ground that training, validation and test chips share, on grids of 1 m pixels."""
     grids = [GeoBox((10**5, 10**5), Affine(1, 0, 5e5, 0, -1, 5e6), "EPSG:32633")] * 9
     shared = overlaps(chips, grids)
@@ -155,6 +155,6 @@ class TestOverlap:
     def test_shared_pixels_by_hand(self) -> None:
         """Chips of 32 px, 24 rows and 22 columns apart, share 8 x 10 px; touching ones none."""
         corners = np.array([[0, 0], [24, 22], [0, 32], [0, 0]])
-        chips = Placed(np.array([0, 0, 0, 1]), corners, 32, np.ones((4, 1), np.int64))
+        chips = PlacedChips(np.array([0, 0, 0, 1]), corners, 32, np.ones((4, 1), np.int64))
         assert shared_px(chips, np.array([TRAIN, VAL, TRAIN, TRAIN])) == 8 * 10 + 8 * 22
         assert shared_px(chips, np.array([TRAIN, LEFT_OUT, TEST, VAL])) == 0

@@ -18,15 +18,15 @@ import geoseg
 from geoseg.chips import open_chips
 from geoseg.errors import ChipsError, ConfigError, ModelError
 from geoseg.files import sha256
-from geoseg.models.fit.names import Schedule
-from geoseg.models.fit.schedules import average, schedule
+from geoseg.models.architectures import Trainable
+from geoseg.models.fit.schedules import schedule, weight_average
 from geoseg.models.fit.torchgeo_task import MapTask
-from geoseg.models.fit.training_settings import Recipe
+from geoseg.models.fit.training_settings import Schedule, TrainingSettings
 from geoseg.models.networks.build import build, halo_of, stride_of
 from geoseg.models.saved.model_files import save_model
-from geoseg.models.saved.spec import NetworkName, PixelRule, read_spec
+from geoseg.models.saved.spec import read_spec
 from geoseg.steps.train import TrainOptions, fit_network
-from geoseg.steps.train.fit_network import _weights
+from geoseg.steps.train.fit_network import _class_weights
 from geoseg.steps.train.tuning import tuned
 
 QUICK = geoseg.TrainOptions(architecture="fcn", epochs=2, batch=4)
@@ -156,7 +156,7 @@ def test_a_moving_average_of_the_weights_is_what_is_saved(chips: Path, tmp_path:
 
 
 def test_the_average_of_the_first_steps_forgets_random_weights() -> None:
-    mean = average(0.9)._kwargs["avg_fn"]
+    mean = weight_average(0.9)._kwargs["avg_fn"]
     assert mean(torch.tensor(0.0), torch.tensor(1.0), 1) == pytest.approx(1 - 2 / 11)
     assert mean(torch.tensor(0.0), torch.tensor(1.0), 10_000) == pytest.approx(0.1)
 
@@ -254,18 +254,18 @@ def test_an_unchanged_training_is_skipped(
 
 
 def test_rare_classes_weigh_more_and_absent_ones_nothing() -> None:
-    assert _weights((300, 100, 0), "none") == (1.0, 1.0, 0.0)
+    assert _class_weights((300, 100, 0), "none") == (1.0, 1.0, 0.0)
     even = 400 / 3
-    assert _weights((300, 100, 0), "balanced") == pytest.approx((even / 300, even / 100, 0))
-    assert _weights((300, 100, 0), "sqrt") == pytest.approx(
+    assert _class_weights((300, 100, 0), "balanced") == pytest.approx((even / 300, even / 100, 0))
+    assert _class_weights((300, 100, 0), "sqrt") == pytest.approx(
         ((even / 300) ** 0.5, (even / 100) ** 0.5, 0)
     )
-    assert _weights((10**9, 1), "balanced")[1] == 10.0
+    assert _class_weights((10**9, 1), "balanced")[1] == 10.0
 
 
 def test_flips_and_turns_move_image_and_mask_together() -> None:
-    recipe = Recipe(mean=(0.0,), std=(1.0,), classes=3, class_weights=(1.0,) * 3)
-    task = MapTask(build("fcn", "", 1, 3), recipe, 1e-3)
+    settings = TrainingSettings(mean=(0.0,), std=(1.0,), classes=3, class_weights=(1.0,) * 3)
+    task = MapTask(build("fcn", "", 1, 3), settings, 1e-3)
     task._trainer = type("T", (), {"training": True})()  # type: ignore[assignment]
     torch.manual_seed(0)
     mask = torch.randint(0, 3, (16, 32, 32))
@@ -298,9 +298,7 @@ EVERY = [
 def test_every_architecture_is_tried() -> None:
     named = set(get_args(TrainOptions.model_fields["architecture"].annotation))
     assert named == {name for name, _ in EVERY} | {"forest", "svm", "threshold"}
-    assert named == {
-        *get_args(NetworkName.__value__), *get_args(PixelRule.__value__)
-    }  # fmt: skip
+    assert named == set(get_args(Trainable))
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Scenes without labels: pseudo-labels where the network is sure, never on val or test ground."""
+"""Scenes without labels: pseudo-labels where the network is confident, never on held-out ground."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from torch import Tensor, nn
 import geoseg
 from geoseg.chips import ChipSet, open_chips
 from geoseg.chips.pseudo_chips import added_pixels, with_pseudo_labels
-from geoseg.chips.unlabelled_areas import Ground, free_ground
+from geoseg.chips.unlabelled_areas import UnlabelledAreas, find_unlabelled_areas
 from geoseg.cli import _main
 from geoseg.config import load
 from geoseg.errors import ChipsError, ConfigError, RasterError
 from geoseg.files import sha256
 from geoseg.grid import Window
-from geoseg.models.fit.confident_labels import confident
-from geoseg.models.fit.fitting import Recipe
+from geoseg.models.fit.confident_labels import confident_labels
 from geoseg.models.fit.torchgeo_task import MapTask
+from geoseg.models.fit.training_settings import TrainingSettings
 from geoseg.models.saved.spec import read_spec
 from geoseg.raster import FileSource
 from geoseg.steps.train import fit_network, pseudo_labels
@@ -72,20 +72,20 @@ def bright(images: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
     return found
 
 
-def places(ground: Ground) -> set[tuple[int, int, int]]:
-    return {(scene, row, col) for scene, each in ground.regions for row, col in each.tolist()}
+def places(areas: UnlabelledAreas) -> set[tuple[int, int, int]]:
+    return {(scene, row, col) for scene, each in areas.regions for row, col in each.tolist()}
 
 
 def test_the_labelled_scene_itself_gives_all_but_its_held_out_chips(
     chips: ChipSet, scene: SmallScene, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, logger="geoseg"):
-        ground = free_ground(chips, [FileSource(scene.path)])
+        areas = find_unlabelled_areas(chips, [FileSource(scene.path)])
     held = chips.index[chips.index["split"].isin(["val", "test"])]
     every = {(0, row, col) for row in (0, 32, 64) for col in (0, 32, 64, 96)}
-    assert places(ground) == every - {(0, r, c) for r, c in held[["row", "col"]].to_numpy()}
-    assert f"{len(held)} unlabelled chips lie on or near val and test" in caplog.text
-    assert "share 0 m2 with val and test" in caplog.text
+    assert places(areas) == every - {(0, r, c) for r, c in held[["row", "col"]].to_numpy()}
+    assert f"{len(held)} unlabelled chips overlap val and test chips or their buffer" in caplog.text
+    assert "overlap of unlabelled chips with val and test: 0 m2" in caplog.text
 
 
 def test_a_buffer_holds_for_chips_without_labels_too(
@@ -98,8 +98,8 @@ def test_a_buffer_holds_for_chips_without_labels_too(
         geoseg.tile(scene.path, labels, tmp_path / "chips", classes=SCHEME, options=options)
     )
     (held,) = apart.index[apart.index["split"] == "val"][["row", "col"]].to_numpy()
-    ground = free_ground(apart, [FileSource(scene.path)])
-    gaps = {(r, c): max(abs(r - held[0]), abs(c - held[1])) - 32 for _, r, c in places(ground)}
+    areas = find_unlabelled_areas(apart, [FileSource(scene.path)])
+    gaps = {(r, c): max(abs(r - held[0]), abs(c - held[1])) - 32 for _, r, c in places(areas)}
     assert gaps
     assert min(gaps.values()) >= 20
 
@@ -115,16 +115,16 @@ def test_ground_is_compared_across_zones(
         tmp_path / "zone.tif", np.ones((3, height, width), np.uint16), crs="EPSG:32634",
         transform=affine,
     )  # fmt: skip
-    ground = free_ground(chips, [FileSource(other)])
+    areas = find_unlabelled_areas(chips, [FileSource(other)])
     index = gpd.read_file(folder / "chips.gpkg").to_crs(32634)
     held = index[index["split"].isin(["val", "test"])].union_all()
-    areas = {}
-    for _, row, col in places(ground):
+    overlaps = {}
+    for _, row, col in places(areas):
         x, y = affine @ (col, row)
         right, low = affine @ (min(col + 32, width), min(row + 32, height))
-        areas[row, col] = shapely.box(x, low, right, y).intersection(held).area
-    assert len(areas) > 3
-    assert max(areas.values()) < 0.5 * 0.5, "less than a pixel"
+        overlaps[row, col] = shapely.box(x, low, right, y).intersection(held).area
+    assert len(overlaps) > 3
+    assert max(overlaps.values()) < 0.5 * 0.5, "less than a pixel"
 
 
 def test_where_all_ground_is_held_out_there_is_nothing_to_learn(
@@ -135,13 +135,15 @@ def test_where_all_ground_is_held_out_there_is_nothing_to_learn(
     inside = NORTH_UP @ Affine.translation(window.col + 4, window.row + 4)
     small = make_raster(tmp_path / "s.tif", np.ones((3, 16, 24), np.uint16), transform=inside)
     with pytest.raises(ChipsError, match=r"s\.tif.*val and test chips.*--unlabelled"):
-        free_ground(chips, [FileSource(small)])
+        find_unlabelled_areas(chips, [FileSource(small)])
 
 
 def test_training_chips_come_first_and_sure_pixels_follow(
     chips: ChipSet, far: Path, tmp_path: Path
 ) -> None:
-    more = with_pseudo_labels(chips, free_ground(chips, [FileSource(far)]), bright, tmp_path)
+    more = with_pseudo_labels(
+        chips, find_unlabelled_areas(chips, [FileSource(far)]), bright, tmp_path
+    )
     assert more is not None
     train = chips.positions("train")
     count = len(train)
@@ -171,9 +173,9 @@ def test_copies_of_held_out_chips_are_left_out_wherever_they_claim_to_lie(
     chips: ChipSet, scene: SmallScene, tmp_path: Path, make_raster: MakeRaster
 ) -> None:
     moved = make_raster(tmp_path / "moved.tif", scene.pixels, nodata=0, transform=ELSEWHERE)
-    ground = free_ground(chips, [FileSource(moved)])
-    assert len(places(ground)) == 12
-    more = with_pseudo_labels(chips, ground, bright, tmp_path / "work")
+    areas = find_unlabelled_areas(chips, [FileSource(moved)])
+    assert len(places(areas)) == 12
+    more = with_pseudo_labels(chips, areas, bright, tmp_path / "work")
     assert more is not None
     held = len(chips.positions("val")) + len(chips.positions("test"))
     assert len(more.index) - len(chips.positions("train")) == 12 - held
@@ -183,8 +185,8 @@ def test_labelling_goes_on_where_it_stopped(
     chips: ChipSet, far: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("geoseg.chips.unlabelled_areas.REGION_PX", 32)
-    ground = free_ground(chips, [FileSource(far)])
-    assert len(ground.regions) == 12
+    areas = find_unlabelled_areas(chips, [FileSource(far)])
+    assert len(areas.regions) == 12
     calls: list[int] = []
 
     def dies(images: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -194,9 +196,9 @@ def test_labelling_goes_on_where_it_stopped(
         return bright(images, valid)
 
     with pytest.raises(Killed):
-        with_pseudo_labels(chips, ground, dies, tmp_path / "killed")
-    resumed = with_pseudo_labels(chips, ground, dies, tmp_path / "killed")
-    whole = with_pseudo_labels(chips, ground, bright, tmp_path / "whole")
+        with_pseudo_labels(chips, areas, dies, tmp_path / "killed")
+    resumed = with_pseudo_labels(chips, areas, dies, tmp_path / "killed")
+    whole = with_pseudo_labels(chips, areas, bright, tmp_path / "whole")
     assert len(calls) == 12, "eleven chips have data, one was tried twice"
     assert resumed is not None
     assert whole is not None
@@ -216,11 +218,11 @@ def test_confidence_is_that_of_the_calibrated_network() -> None:
     images = np.array([[[[-4.0, -3.0, 1.0], [3.0, 4.0, 9.0]]]], dtype=np.float32)
     valid = np.ones((1, 2, 3), dtype=bool)
     valid[0, 1, 2] = False
-    recipe = Recipe(mean=(0.0,), std=(1.0,), classes=2, class_weights=(1.0, 1.0))
+    settings = TrainingSettings(mean=(0.0,), std=(1.0,), classes=2, class_weights=(1.0, 1.0))
 
     def found(temperature: float) -> list[list[int]]:
         rule = {"temperature": temperature, "at_least": 0.9}
-        got = confident(images, valid, network=Contrast(), recipe=recipe, **rule)  # type: ignore[arg-type]
+        got = confident_labels(images, valid, network=Contrast(), settings=settings, **rule)  # type: ignore[arg-type]
         return got[0].tolist()
 
     # 1 / (1 + exp(-3)) is 0.953; at a temperature of 1.5, 0.881 and for 4, 0.935
@@ -273,7 +275,7 @@ def test_the_network_without_pseudo_labels_is_kept_where_they_do_not_help(
     def wrong(images: NDArray[Any], valid: NDArray[np.bool_], **_: object) -> NDArray[np.uint8]:
         return np.where(bright(images, valid) == 1, 0, 1).astype(np.uint8)
 
-    monkeypatch.setattr(pseudo_labels, "confident", wrong)
+    monkeypatch.setattr(pseudo_labels, "confident_labels", wrong)
     options = QUICK.model_copy(update={"unlabelled": (str(far),)})
     with caplog.at_level(logging.INFO, logger="geoseg"):
         model = geoseg.train(folder, tmp_path / "model", options=options)
@@ -288,7 +290,7 @@ def test_where_it_is_sure_of_nothing_the_network_stays(
     def unsure(_: NDArray[Any], valid: NDArray[np.bool_], **__: object) -> NDArray[np.uint8]:
         return np.full(valid.shape, 255, dtype=np.uint8)
 
-    monkeypatch.setattr(pseudo_labels, "confident", unsure)
+    monkeypatch.setattr(pseudo_labels, "confident_labels", unsure)
     options = QUICK.model_copy(update={"unlabelled": (str(far),)})
     model = geoseg.train(folder, tmp_path / "model", options=options)
     assert sha256(model / "model.safetensors") == sha256(plain / "model.safetensors")

@@ -24,17 +24,17 @@ import geoseg
 from geoseg.cli import _main
 from geoseg.errors import ConfigError, ModelError, RetryError
 from geoseg.models.band_names import bands_of, common_name
-from geoseg.models.fit.starting_point import Inputs, Origin, start
+from geoseg.models.fit.starting_point import InitialWeights, InputBands, starting_point
 from geoseg.models.networks.build import build
 from geoseg.models.pretrained import weight_files
 from geoseg.models.pretrained.fetch_weights import fetch
 from geoseg.models.pretrained.transfer import Kernel
-from geoseg.models.pretrained.weights import Weights, everything, named
+from geoseg.models.pretrained.weights import Weights, all_weights, named
 from geoseg.models.saved.model_files import load_network
 from geoseg.models.saved.spec import read_spec
 from geoseg.steps.models import fetch_model, list_models, show_model
 
-S2 = Inputs(("B2", "B3", "B4", "B8"), (1200.0,) * 4, (600.0,) * 4)
+S2 = InputBands(("B2", "B3", "B4", "B8"), (1200.0,) * 4, (600.0,) * 4)
 ROADS = "Unet_Weights.NAIP_RGBN_RESNET18_CHESAPEAKERSC"
 MOCO = "ResNet18_Weights.SENTINEL2_ALL_MOCO"
 
@@ -85,13 +85,13 @@ def fake(folder: Path, name: str, *, hashed: bool = True) -> Weights:
 def listed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[Weights], None]]:
     """Puts weights into the list, for one test; torch's cache is empty."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    kept = dict(everything())
+    kept = dict(all_weights())
 
     def put(found: Weights) -> None:
-        everything()[found.name] = found
+        all_weights()[found.name] = found
 
     yield put
-    everything().update(kept)
+    all_weights().update(kept)
 
 
 def test_all_weights_resolve_to_bands_and_scaling() -> None:
@@ -101,9 +101,9 @@ def test_all_weights_resolve_to_bands_and_scaling() -> None:
         if kind.endswith("_Weights")
         for each in value
     ]
-    assert sorted(everything()) == sorted(enums)
+    assert sorted(all_weights()) == sorted(enums)
     assert len(enums) > 100
-    for each in everything().values():
+    for each in all_weights().values():
         assert len(each.bands) == len(each.mean) == len(each.std), each.name
         assert len(set(each.bands)) == len(each.bands), each.name
         assert all(std > 0 for std in each.std), each.name
@@ -112,7 +112,7 @@ def test_all_weights_resolve_to_bands_and_scaling() -> None:
             assert each.backbone, each.name
             assert each.sensor, each.name
         assert (each.use == "model") == bool(each.classes), each.name
-    usable = [each.file for each in everything().values() if each.use != "none"]
+    usable = [each.file for each in all_weights().values() if each.use != "none"]
     assert len(set(usable)) == len(usable), "files of one folder"
 
 
@@ -178,7 +178,7 @@ def test_a_file_of_each_kind_goes_into_a_network(
 ) -> None:
     listed(fake(tmp_path, name))
     architecture = KINDS[name][1]
-    first = start(architecture, None, S2, 3, Origin(name, tmp_path))  # type: ignore[arg-type]
+    first = starting_point(architecture, None, S2, 3, InitialWeights(name, tmp_path))  # type: ignore[arg-type]
     assert first.origin == name
     assert first.std == tuple(named(name).std[named(name).bands.index(b)] for b in used(name))
     side = first.network.eval()(torch.zeros(1, 4, 64, 96))
@@ -196,8 +196,8 @@ def test_a_backbone_gives_the_features_that_torchgeos_gives(
 ) -> None:
     found = fake(tmp_path, MOCO)
     listed(found)
-    inputs = Inputs(named(MOCO).bands, (0.0,) * 13, (1.0,) * 13)
-    first = start("unet", None, inputs, 3, Origin(MOCO, tmp_path))
+    inputs = InputBands(named(MOCO).bands, (0.0,) * 13, (1.0,) * 13)
+    first = starting_point("unet", None, inputs, 3, InitialWeights(MOCO, tmp_path))
     theirs = torchgeo.models.resnet18(in_chans=13)
     theirs.load_state_dict(torch.load(tmp_path / found.file, weights_only=True))
     image = torch.randn(1, 13, 64, 96)
@@ -212,7 +212,7 @@ def test_weights_that_are_not_there_say_how_to_get_them_and_nothing_is_fetched(
 ) -> None:
     listed(replace(named(MOCO), url="http://127.0.0.1:9/some-0123abcd.pth"))
     with pytest.raises(ConfigError) as caught:
-        start("unet", None, S2, 3, Origin(MOCO, tmp_path / "w"))
+        starting_point("unet", None, S2, 3, InitialWeights(MOCO, tmp_path / "w"))
     assert str(tmp_path / "w") in str(caught.value)
     assert "some-0123abcd.pth" in str(caught.value)
     assert f"geoseg models fetch {MOCO} --to {tmp_path / 'w'}" in str(caught.value)
@@ -224,8 +224,8 @@ def test_a_damaged_file_is_refused(tmp_path: Path, listed: Callable[[Weights], N
     data = bytearray((tmp_path / found.file).read_bytes())
     data[5000] ^= 1
     (tmp_path / found.file).write_bytes(data)
-    with pytest.raises(ModelError, match="is not the file it should be"):
-        start("unet", None, S2, 3, Origin(MOCO, tmp_path))
+    with pytest.raises(ModelError, match="does not match the hash in its name"):
+        starting_point("unet", None, S2, 3, InitialWeights(MOCO, tmp_path))
 
 
 class Evil:
@@ -254,7 +254,7 @@ def test_a_file_of_the_users_own_goes_in_whatever_its_trainer_called_it(
     state = {f"{prefix}{name}": value.clone() for name, value in source.items()}
     path = tmp_path / f"own{suffix}"
     save_file(state, path) if suffix == ".safetensors" else torch.save({"state_dict": state}, path)
-    first = start("unet", "resnet18", S2, 3, Origin(str(path)))
+    first = starting_point("unet", "resnet18", S2, 3, InitialWeights(str(path)))
     assert torch.equal(first.network.encoder.conv1.weight, source["conv1.weight"])  # type: ignore[union-attr]
     assert (first.mean, first.std) == (S2.mean, S2.std)
 
@@ -264,29 +264,33 @@ def test_weights_of_another_network_are_refused(
 ) -> None:
     listed(fake(tmp_path, MOCO))
     with pytest.raises(ConfigError, match=r"--backbone resnet50.*wanted resnet18"):
-        start("unet", "resnet50", S2, 3, Origin(MOCO, tmp_path))
+        starting_point("unet", "resnet50", S2, 3, InitialWeights(MOCO, tmp_path))
     with pytest.raises(ConfigError, match=r"--architecture unet.*wanted dpt"):
-        start("unet", None, S2, 3, Origin("ViTSmall16_Weights.SENTINEL2_ALL_DINO", tmp_path))
-    with pytest.raises(ConfigError, match="fit none of geoseg's networks"):
-        start("unet", None, S2, 3, Origin("Presto_Weights.PRESTO"))
-    with pytest.raises(ConfigError, match="no file, no model directory"):
-        start("unet", None, S2, 3, Origin("somewhere.pth"))
+        starting_point(
+            "unet", None, S2, 3, InitialWeights("ViTSmall16_Weights.SENTINEL2_ALL_DINO", tmp_path)
+        )
+    with pytest.raises(ConfigError, match="fit none of the segmentation networks"):
+        starting_point("unet", None, S2, 3, InitialWeights("Presto_Weights.PRESTO"))
+    with pytest.raises(ConfigError, match="not a file, a model directory or a name"):
+        starting_point("unet", None, S2, 3, InitialWeights("somewhere.pth"))
     torch.save(torchgeo.models.resnet50(in_chans=4).state_dict(), tmp_path / "r50.pth")
-    with pytest.raises(ModelError, match="those of another network"):
-        start("unet", "resnet18", S2, 3, Origin(str(tmp_path / "r50.pth")))
+    with pytest.raises(ModelError, match="belong to another network"):
+        starting_point("unet", "resnet18", S2, 3, InitialWeights(str(tmp_path / "r50.pth")))
 
 
 def test_pixels_in_other_units_than_the_weights_are_said_and_may_keep_their_own_scaling(
     tmp_path: Path, listed: Callable[[Weights], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     listed(fake(tmp_path, MOCO))
-    bytes_ = Inputs(("red", "green", "blue"), (100.0,) * 3, (40.0,) * 3)
+    bytes_ = InputBands(("red", "green", "blue"), (100.0,) * 3, (40.0,) * 3)
     with caplog.at_level(logging.INFO, "geoseg"):
-        start("unet", None, bytes_, 3, Origin(MOCO, tmp_path))
-        assert "band red has mean 0.01 and spread 0.004" in caplog.text
+        starting_point("unet", None, bytes_, 3, InitialWeights(MOCO, tmp_path))
+        assert "band red has a mean of 0.01 and a standard deviation of 0.004" in caplog.text
         assert "B1, B5, B6" in caplog.text
         caplog.clear()
-        own = start("unet", None, bytes_, 3, Origin(MOCO, tmp_path, scaling="chips"))
+        own = starting_point(
+            "unet", None, bytes_, 3, InitialWeights(MOCO, tmp_path, scaling="chips")
+        )
     assert "spread" not in caplog.text
     assert own.mean == bytes_.mean
 
@@ -296,7 +300,7 @@ def test_what_is_frozen_stays_as_it_is_with_its_batch_statistics(
     tuning: str, learning: str
 ) -> None:
     torch.manual_seed(0)
-    network = start("unet", None, S2, 3, Origin(tuning=tuning)).network.train()  # type: ignore[arg-type]
+    network = starting_point("unet", None, S2, 3, InitialWeights(tuning=tuning)).network.train()  # type: ignore[arg-type]
     before = {name: value.clone() for name, value in network.state_dict().items()}
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.1)
     labels = torch.randint(0, 3, (2, 64, 96))
@@ -307,7 +311,7 @@ def test_what_is_frozen_stays_as_it_is_with_its_batch_statistics(
     assert not any(name.startswith("encoder") for name in changed)
     assert tuning == "frozen" or all("segmentation_head" in name for name in changed)
     with pytest.raises(ConfigError, match="has no encoder"):
-        start("fcn", None, S2, 3, Origin(tuning=tuning))  # type: ignore[arg-type]
+        starting_point("fcn", None, S2, 3, InitialWeights(tuning=tuning))  # type: ignore[arg-type]
 
 
 def test_fetching_ends_with_a_whole_file_of_the_right_hash(
@@ -378,11 +382,11 @@ def test_training_goes_on_from_a_model_directory(tmp_path: Path) -> None:
         update={"architecture": "unet", "backbone": "resnet18", "scheme": TWO_CLASSES}
     )
     save_model(tmp_path / "old", network, spec)
-    first = start("unet", None, S2, 2, Origin(str(tmp_path / "old")))
+    first = starting_point("unet", None, S2, 2, InitialWeights(str(tmp_path / "old")))
     for name, value in first.network.state_dict().items():
         assert torch.equal(value, network.state_dict()[name]), name
     assert (first.mean, first.std) == (spec.mean, spec.std)
-    more = start("unet", None, S2, 5, Origin(str(tmp_path / "old")))
+    more = starting_point("unet", None, S2, 5, InitialWeights(str(tmp_path / "old")))
     assert more.network(torch.zeros(2, 4, 64, 64)).shape[1] == 5
     assert load_network(tmp_path / "old")[1].backbone == "resnet18"
 
@@ -390,7 +394,7 @@ def test_training_goes_on_from_a_model_directory(tmp_path: Path) -> None:
 def test_the_list_is_searched_by_words(capsys: pytest.CaptureFixture[str]) -> None:
     assert [each.name for each in list_models(["chesapeake"])] == [ROADS]
     assert {each.use for each in list_models()} == {"model", "backbone"}
-    assert len(list_models(unusable=True)) == len(everything())
+    assert len(list_models(unusable=True)) == len(all_weights())
     assert _main(["models", "list", "sentinel2", "resnet18"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["name", "use", "backbone", "bands", "sensor", "pixel", "licence"]

@@ -1,4 +1,4 @@
-"""Training chips: cut from scenes and labels, stored once, split by space."""
+"""Training chips: cut from scenes and labels, stored once, split in space."""
 
 from geoseg.chips.chip_set import ChipSet, ChipSpec, open_chips
 

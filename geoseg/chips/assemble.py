@@ -1,4 +1,4 @@
-"""Parts of a run to a chip directory: splits, statistics, arrays, index."""
+"""Assemble a chip directory from the parts of a run: splits, statistics, arrays, index."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from geoseg.chips.band_statistics import Moments, moments_of, pooled
 from geoseg.chips.chip_index import write_index
 from geoseg.chips.chip_set import INDEX, SPEC, ChipSpec, Fold, SceneGrid
 from geoseg.chips.class_balance import balance
-from geoseg.chips.cut import Part, load_part
+from geoseg.chips.cut import ChipPart, load_part
 from geoseg.chips.leaks import (
     check_no_copies,
     check_scenes_apart,
     check_splits_apart,
     digest,
 )
-from geoseg.chips.overlaps import Links, Placed, link, overlaps
-from geoseg.chips.split import TRAIN, Folds, Names, Split, choose_split
+from geoseg.chips.overlaps import Links, PlacedChips, link, overlaps
+from geoseg.chips.split import TRAIN, Folds, Split, SplitNames, choose_split
 from geoseg.chips.split_areas import fixed_splits
 from geoseg.chips.write_arrays import write_arrays
 from geoseg.classes import ClassScheme
@@ -40,14 +40,14 @@ class SplitRule:
     """How chips are divided.
 
     Attributes:
-        block_sides: sides of a block in pixels, the most wanted first.
-        val: wanted share of validation.
-        test: wanted share of test.
-        buffers: pixels between training and held-out chips, the most wanted first.
-        seed: of the assignment.
-        areas: ground by scene that its user gave to a split, or None.
-        folds: how many, or "scenes" for one by scene; None splits once.
-        refuse_overlap: whether to refuse scenes that share ground, where no areas divide it.
+        block_sides: sides of blocks in pixels, by preference.
+        val: fraction of validation chips.
+        test: fraction of test chips.
+        buffers: pixels between training and held-out chips, by preference.
+        seed: seed of the random assignment.
+        areas: polygons of each scene that the user assigned to splits; None for none.
+        folds: number of folds, or "scenes" for one per scene; None for a single split.
+        refuse_overlap: whether to refuse scenes that overlap, unless areas divide them.
     """
 
     block_sides: Sequence[int]
@@ -71,27 +71,34 @@ def assemble(
     """Write the chip directory from the parts of all scenes.
 
     Args:
-        folder: where the directory's files go.
-        parts: (scene index, part), in the order the chips shall have.
-        sources: the scenes.
+        folder: chip directory to write.
+        parts: (scene index, part), in the order of the chips.
+        sources: scenes, by index.
         scheme: the classes.
         size: side of a chip in pixels.
-        rule: how to divide the chips.
+        rule: how to split the chips.
+
+    Returns:
+        What chips.json holds.
 
     Raises:
-        ChipsError: no chip was kept, or the split cannot be made or would leak.
+        ChipsError: no chip was kept, scenes hold copies of each other, the chips cannot be split,
+            or the splits would overlap.
     """
     loaded = ((scene, load_part(path)) for scene, path in parts)
     survey = [_survey(scene, part, len(scheme.classes)) for scene, part in loaded if part]
     if not survey:
         raise ChipsError(
-            "no chip holds a labelled pixel", where=folder, fix="check that labels and scenes meet"
+            "no chip holds a labelled pixel",
+            where=folder,
+            fix="check that labels and scenes overlap",
         )
     placed = _placed(survey, size, sources, rule)
     digests = [each for found in survey for each in found.digests]
     check_no_copies(placed, digests, _chip_m2(sources, size), _names(sources))
     split = _split(placed, sources, rule)
     shared = _check(placed, split, sources, scheme)
+    # of all chips, so that every fold can pool those of its own training chips
     moments = np.concatenate([each.moments for each in survey])
     spec = _spec(placed, split, sources, scheme, moments, shared)
     write_arrays(folder, partial(_loaded, [path for _, path in parts]), len(placed.scene))
@@ -101,7 +108,7 @@ def assemble(
     return spec
 
 
-def _loaded(paths: Sequence[Path]) -> Iterator[Part]:
+def _loaded(paths: Sequence[Path]) -> Iterator[ChipPart]:
     return (part for part in map(load_part, paths) if part)
 
 
@@ -114,8 +121,8 @@ class _Survey:
     digests: list[str]
 
 
-def _survey(scene: int, part: Part, classes: int) -> _Survey:
-    """What the split and the statistics need to know of a part."""
+def _survey(scene: int, part: ChipPart, classes: int) -> _Survey:
+    """What the split and the statistics need of a part; its pixels can go."""
     chips = list(zip(part.images, part.valid, strict=True))
     return _Survey(
         scene=np.full(len(part.corners), scene, dtype=np.int64),
@@ -128,8 +135,8 @@ def _survey(scene: int, part: Part, classes: int) -> _Survey:
 
 def _placed(
     survey: Sequence[_Survey], size: int, sources: Sequence[RasterSource], rule: SplitRule
-) -> Placed:
-    alone = Placed(
+) -> PlacedChips:
+    alone = PlacedChips(
         scene=np.concatenate([each.scene for each in survey]),
         corners=np.concatenate([each.corners for each in survey]),
         size=size,
@@ -139,16 +146,17 @@ def _placed(
     return replace(alone, links=links)
 
 
-def _split(placed: Placed, sources: Sequence[RasterSource], rule: SplitRule) -> Split:
+def _split(placed: PlacedChips, sources: Sequence[RasterSource], rule: SplitRule) -> Split:
     fixed = fixed_splits(placed, [source.geobox for source in sources], rule.areas)
     if rule.refuse_overlap and fixed is None:
         check_scenes_apart(placed, _names(sources))
-    said = set() if fixed is None else set(fixed)
+    # a split that areas define gets no further chips by chance
+    given = set() if fixed is None else set(fixed)
     return choose_split(
         placed,
         block_sides=rule.block_sides,
         buffers=rule.buffers,
-        shares=(0.0 if "val" in said else rule.val, 0.0 if "test" in said else rule.test),
+        shares=(0.0 if "val" in given else rule.val, 0.0 if "test" in given else rule.test),
         seed=rule.seed,
         fixed=fixed,
         folds=rule.folds,
@@ -156,9 +164,9 @@ def _split(placed: Placed, sources: Sequence[RasterSource], rule: SplitRule) -> 
 
 
 def _check(
-    placed: Placed, split: Split, sources: Sequence[RasterSource], scheme: ClassScheme
+    placed: PlacedChips, split: Split, sources: Sequence[RasterSource], scheme: ClassScheme
 ) -> float:
-    """Measure what the splits share, refuse it, and say how the classes lie in them."""
+    """Log the classes of each split, and refuse splits that overlap."""
     shared: Links = overlaps(placed, [source.geobox for source in sources])
     for fold, names in enumerate(split.rounds, start=1):
         area = check_splits_apart(placed, shared, names, _names(sources))
@@ -166,12 +174,12 @@ def _check(
             logger.info("fold %d", fold)
         for line in balance(names, placed.pixels, scheme.names):
             logger.info("%s", line)
-        logger.info("train, val and test share %g m2", area)
+        logger.info("overlap of train, val and test: %g m2", area)
     return area
 
 
 def _spec(
-    placed: Placed,
+    placed: PlacedChips,
     split: Split,
     sources: Sequence[RasterSource],
     scheme: ClassScheme,
@@ -195,7 +203,7 @@ def _spec(
     )
 
 
-def _fold(bands: list[str], names: Names, placed: Placed, moments: Moments) -> Fold:
+def _fold(bands: list[str], names: SplitNames, placed: PlacedChips, moments: Moments) -> Fold:
     pixels = {
         name: tuple(placed.pixels[names == name].sum(axis=0).tolist())
         for name in sorted(set(names))
@@ -215,7 +223,7 @@ def _chip_m2(sources: Sequence[RasterSource], size: int) -> float:
 
 
 def scene_grid(source: RasterSource) -> SceneGrid:
-    """The grid of a scene, as chips remember it."""
+    """The grid of a scene, as chips.json holds it."""
     affine = source.geobox.affine
     return SceneGrid(
         name=source.name,

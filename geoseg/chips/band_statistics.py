@@ -1,4 +1,4 @@
-"""Band statistics of chips, pooled without going through the pixels twice."""
+"""Band statistics of chips, pooled from moments, so that the pixels are read once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ type Moments = NDArray[np.float64]
 
 
 def moments_of(image: NDArray[np.generic], valid: NDArray[np.bool_]) -> Moments:
-    """Count, mean, sum of squared deviations, minimum and maximum by band, (5, bands)."""
+    """Compute count, mean, sum of squared deviations, minimum and maximum of each band.
+
+    Args:
+        image: (bands, height, width).
+        valid: (height, width), with at least one valid pixel.
+
+    Returns:
+        (5, bands).
+    """
     values = image[:, valid].astype(np.float64)
     mean = values.mean(axis=1)
     squares = ((values - mean[:, None]) ** 2).sum(axis=1)
@@ -20,7 +28,10 @@ def moments_of(image: NDArray[np.generic], valid: NDArray[np.bool_]) -> Moments:
 
 
 def pooled(names: list[str], moments: Moments) -> tuple[BandStatistics, ...]:
-    """Pool moments of chips, (chips, 5, bands), as Chan, Golub and LeVeque (1983) do."""
+    """Pool the moments of chips, (chips, 5, bands), as Chan, Golub and LeVeque (1983).
+
+    Sums of squares of pixels would lose the variance of bands with a large mean to rounding.
+    """
     count, mean, squares = moments[:, 0], moments[:, 1], moments[:, 2]
     total = count.sum(axis=0)
     middle = (count * mean).sum(axis=0) / total

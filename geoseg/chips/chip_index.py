@@ -1,4 +1,4 @@
-"""The index of chips: a row and a footprint for each, for programs and for a GIS."""
+"""The index of chips: a row with a footprint per chip, for programs and for a GIS."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 
 from geoseg import files, grid
-from geoseg.chips.overlaps import Placed
+from geoseg.chips.overlaps import PlacedChips
 from geoseg.chips.split import Split
 
 
 def write_index(
     path: Path,
-    placed: Placed,
+    placed: PlacedChips,
     split: Split,
     valid: NDArray[np.float64],
     geoboxes: Sequence[GeoBox],
@@ -29,11 +29,11 @@ def write_index(
     """Write the index.
 
     Args:
-        path: the GeoPackage.
-        placed: the chips.
-        split: their splits, one or one by fold.
-        valid: (chips,) share of the pixels that are valid.
-        geoboxes: the grids of the scenes.
+        path: GeoPackage to write.
+        placed: chips with their places.
+        split: their splits, one per fold.
+        valid: (chips,) valid fraction of each.
+        geoboxes: grids of the scenes, by index.
     """
     table = pd.DataFrame(
         {
@@ -56,6 +56,7 @@ def write_index(
         shapes[here] = _footprints(placed.corners[here], placed.size, geobox)
     frame = gpd.GeoDataFrame(table, geometry=shapes, crs=4326)
     with files.whole(path) as temporary:
+        # GDAL writes the current time otherwise, and the same chips would have other bytes
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": "1970-01-01T00:00:00Z"})
         pyogrio.write_dataframe(frame, temporary, layer="chips", driver="GPKG")
 

@@ -1,13 +1,13 @@
-"""The chip directory: plain arrays to train from, an index to choose by, a footprint layer to see.
+"""The chip directory: plain arrays to train on, and an index that opens in a GIS.
 
 images.npy   (chips, bands, size, size), the scenes' dtype
 valid.npy    (chips, size, size) bool
 labels.npy   (chips, size, size) uint8, 255 where unlabelled or not valid
 chips.gpkg   one footprint per chip: scene, row, col, block, splits, valid share, pixels by class
 chips.json   size, bands, pixel size, class scheme, statistics, scenes, folds
-run.json     what they were made from, and the sha256 of each
+run.json     inputs, options, and the sha256 of each file
 
-Files are not trusted: nothing in them is code, headers and sizes are checked before an array is
+Files are not trusted: nothing in them is executed, headers and sizes are checked before an array is
 mapped, and `ChipSet.verify` compares every byte with the hashes.
 """
 
@@ -27,6 +27,7 @@ from odc.geo.geobox import GeoBox
 from pydantic import BaseModel, ConfigDict
 
 from geoseg import files
+from geoseg.chips.chip_arrays import ChipArrays
 from geoseg.classes import ClassScheme
 from geoseg.errors import ChipsError, ConfigError
 from geoseg.grid import Window
@@ -42,12 +43,12 @@ FILES = ("images.npy", "valid.npy", "labels.npy", INDEX, SPEC)
 
 
 class SceneGrid(BaseModel):
-    """The grid a scene's windows count on.
+    """The pixel grid of a scene.
 
     Attributes:
         name: the scene, as it was given.
-        crs: WKT.
-        transform: the six numbers of the affine transform, in rasterio's order.
+        crs: CRS as WKT.
+        transform: six numbers of the affine transform, in rasterio's order.
         shape: (height, width).
     """
 
@@ -65,7 +66,7 @@ class SceneGrid(BaseModel):
 
 
 class BandStatistics(BaseModel):
-    """Of the valid pixels of the training chips."""
+    """Statistics of the valid pixels of the training chips."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -77,10 +78,10 @@ class BandStatistics(BaseModel):
 
 
 class Fold(BaseModel):
-    """What a fold trains on.
+    """What differs from fold to fold.
 
     Attributes:
-        bands: names and statistics of its training chips.
+        bands: band names, and statistics of the fold's training chips.
         pixels: labelled pixels by split and class id.
     """
 
@@ -91,20 +92,20 @@ class Fold(BaseModel):
 
 
 class ChipSpec(BaseModel):
-    """What a chip set is made of.
+    """The content of chips.json.
 
     Attributes:
         size: side of a chip in pixels.
-        dtype: of the images.
+        dtype: dtype of the images.
         gsd_m: ground sampling distance in metres, the mean over the scenes.
         scheme: the classes.
-        bands: names and statistics.
-        scenes: the grids the chips were cut from.
-        pixels: labelled pixels by split and class id; of the first fold where there are folds.
-        folds: what differs between folds, from the first on; empty where there are none.
-        block: side in pixels of the blocks that were held out whole.
+        bands: band names, and statistics of the training chips.
+        scenes: grids of the scenes, by index.
+        pixels: labelled pixels by split and class id; those of the first fold if there are folds.
+        folds: what differs from fold to fold; empty without folds.
+        block: side in pixels of the blocks that are held out as a whole.
         buffer: pixels between training and held-out chips.
-        overlap_m2: area that training, validation and test chips share; always 0.
+        overlap_m2: overlap of training, validation and test chips in square metres; always 0.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -126,12 +127,12 @@ class ChipSpec(BaseModel):
 class ChipSet:
     """An opened chip directory; arrays are memory-mapped, never loaded whole.
 
-    It pickles as its folder: another process maps the files for itself.
+    It pickles as its folder: another process maps the files itself.
 
     Attributes:
         folder: the directory.
-        spec: what it holds; statistics and pixels are those of the fold.
-        fold: which fold's splits are looked at, from 1; None where there are none.
+        spec: content of chips.json, with the statistics and pixel counts of the fold.
+        fold: fold whose splits are used, from 1; None without folds.
     """
 
     folder: Path
@@ -140,7 +141,7 @@ class ChipSet:
 
     @cached_property
     def images(self) -> NDArray[Any]:
-        """(chips, bands, size, size); where not valid the numbers mean nothing."""
+        """(chips, bands, size, size), as stored; meaningless where not valid."""
         side = self.spec.size
         shape = (len(self.index), len(self.spec.bands), side, side)
         return _mapped(self.folder / "images.npy", shape, self.spec.dtype)
@@ -152,12 +153,12 @@ class ChipSet:
 
     @cached_property
     def labels(self) -> NDArray[np.uint8]:
-        """(chips, size, size): class ids, 255 where nothing is known."""
+        """(chips, size, size) class ids, 255 where unlabelled."""
         return _mapped(self.folder / "labels.npy", self._plane, "uint8")
 
     @cached_property
     def index(self) -> pd.DataFrame:
-        """One row per chip: scene, row, col, block, split, valid share, and pixels by class id."""
+        """One row per chip: scene, row, col, block, split, valid fraction, pixels by class id."""
         table: pd.DataFrame = pyogrio.read_dataframe(self.folder / INDEX, read_geometry=False)
         if self.fold is not None:
             table["split"] = table[f"split_{self.fold}"]
@@ -165,13 +166,17 @@ class ChipSet:
 
     @cached_property
     def pixels(self) -> NDArray[np.int64]:
-        """(chips, classes): labelled pixels, from the index."""
+        """(chips, classes) labelled pixels, from the index."""
         columns = [f"pixels_{i}" for i in range(len(self.spec.scheme.classes))]
         return self.index[columns].to_numpy(dtype=np.int64)
 
     def positions(self, split: SplitName) -> NDArray[np.intp]:
-        """Which chips belong to a split."""
+        """Indices of the chips of a split."""
         return np.flatnonzero(self.index["split"].to_numpy() == split)
+
+    def arrays(self, split: SplitName) -> ChipArrays:
+        """Pixels, validity and labels of the chips of a split."""
+        return ChipArrays(self.images, self.valid, self.labels, self.positions(split))
 
     def place(self, chip: int) -> tuple[int, Window]:
         """The scene of a chip, and its window there."""
@@ -188,10 +193,10 @@ class ChipSet:
         ]
 
     def verify(self) -> None:
-        """Compare every byte with the hashes that were recorded when the chips were cut.
+        """Compare every byte with the hashes in run.json.
 
         Raises:
-            ChipsError: a file was changed since, or there is no record.
+            ChipsError: a file has changed since the chips were cut, or there is no record.
         """
         record = read_record(self.folder / RECORD)
         if record is None:
@@ -200,7 +205,7 @@ class ChipSet:
             got = files.sha256(self.folder / name)
             if got != record.outputs.get(name):
                 raise ChipsError(
-                    "is not what geoseg tile wrote",
+                    "has changed since geoseg tile wrote it",
                     where=self.folder / name,
                     got=f"sha256 {got[:12]}",
                     wanted=str(record.outputs.get(name))[:12],
@@ -220,10 +225,10 @@ def open_chips(folder: Path, fold: int | None = None) -> ChipSet:
 
     Args:
         folder: the directory.
-        fold: whose splits to look at, from 1; by default the first, where there are folds.
+        fold: fold whose splits to use, from 1; by default the first, if there are folds.
 
     Raises:
-        ChipsError: it is not one, or its files are torn or do not fit together.
+        ChipsError: the folder is not a chip directory, or its files are torn or inconsistent.
         ConfigError: there is no such fold.
     """
     try:
@@ -262,10 +267,11 @@ def _check_index(chips: ChipSet) -> None:
 
 
 def _mapped(path: Path, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
-    """Map an array whose header and size are what they should be."""
+    """Map an array into memory, if header and size agree with chips.json and the index."""
     wanted = np.dtype(dtype)
     with path.open("rb") as stream:
         version = np.lib.format.read_magic(stream)
+        # geoseg writes version 1.0 only; later ones allow headers of any length
         read = {(1, 0): np.lib.format.read_array_header_1_0}.get(version)
         got_shape, by_columns, got = read(stream) if read else ((), True, np.dtype("V"))
         held = path.stat().st_size - stream.tell()

@@ -1,4 +1,4 @@
-"""What each split shows of each class, for people."""
+"""A table of the classes in each split, for the log."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.chips.split import LEFT_OUT, TEST, TRAIN, VAL, Names
+from geoseg.chips.split import LEFT_OUT, TEST, TRAIN, VAL, SplitNames
 
 
-def balance(names: Names, pixels: NDArray[np.int64], classes: Sequence[str]) -> Iterator[str]:
-    """Lines of a table: chips, labelled pixels and the share of each class by split.
+def balance(names: SplitNames, pixels: NDArray[np.int64], classes: Sequence[str]) -> Iterator[str]:
+    """Yield the lines of a table: chips, labelled pixels and class percentages by split.
 
     Args:
         names: (chips,) splits.

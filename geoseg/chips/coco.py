@@ -16,15 +16,15 @@ from geoseg.classes import IGNORE
 
 
 def annotate(chips: ChipSet, split: SplitName) -> dict[str, Any]:
-    """The content of a COCO file: images, annotations, categories.
+    """Make the content of a COCO file: images, annotations, categories.
 
-    Image and category ids are the chip's number and the class's id. Regions are 4-connected. One
-    without a hole is a polygon along its pixels' edges, one with a hole a compressed run-length
-    encoding, as COCO's polygons have none. Unlabelled pixels are in no region.
+    Image ids are chip numbers, category ids are class ids. Regions are 4-connected. Those without
+    holes become polygons along pixel edges, those with holes compressed run-length encodings, as
+    COCO's polygons cannot have holes. Unlabelled pixels belong to no region.
 
     Args:
-        chips: the chip set.
-        split: whose chips.
+        chips: chip set.
+        split: split to annotate.
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -69,6 +69,7 @@ def _regions(labels: NDArray[np.uint8]) -> Iterator[dict[str, Any]]:
 def _outline(shape: shapely.Polygon, size: tuple[int, ...]) -> Any:
     if not shape.interiors:
         return [np.array(shape.exterior.coords)[:-1].ravel().tolist()]
+    # burned by pixel centres, which gives back exactly the pixels the outline was traced from
     filled = rasterio.features.rasterize([shape], size, dtype="uint8")
     encoded = masks.encode(np.asfortranarray(filled))
     return {"size": list(size), "counts": encoded["counts"].decode("ascii")}

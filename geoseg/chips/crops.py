@@ -1,4 +1,4 @@
-"""Crops of chips: windows that begin anywhere, put together from the chips they lie on."""
+"""Crops that begin anywhere, assembled from the chips they lie on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from geoseg.chips.lattice import Lattice, lattice_of
 from geoseg.classes import IGNORE
 
 type Draws = NDArray[np.int64]
-"""(crops, 3): a chip, and the row and column of the crop's corner counted from the chip's own."""
+"""(crops, 3): a chip, and the row and column of the crop's corner relative to the chip's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,10 +23,10 @@ class Batch:
     """Crops, as stored.
 
     Attributes:
-        images: (crops, bands, side, side), in the scenes' dtype; 0 where there is no chip.
+        images: (crops, bands, side, side) in the scenes' dtype; 0 where there is no chip.
         valid: (crops, side, side).
-        labels: (crops, side, side) class ids, 255 where nothing is known.
-        chips: (crops,) the chip each was drawn for.
+        labels: (crops, side, side) class ids, 255 where unlabelled.
+        chips: (crops,) chip that each crop was drawn for.
     """
 
     images: NDArray[Any]
@@ -37,12 +37,14 @@ class Batch:
 
 @dataclass(frozen=True)
 class Cropper:
-    """Reads crops of a side from some of the chips; the others are not there.
+    """Reads crops from some of the chips, as if there were no others.
+
+    Crops of training chips must not show held-out ones, even where those lie next to them.
 
     Attributes:
-        chips: the chip set.
-        positions: which chips; crops never show another one.
-        side: of a crop in pixels.
+        chips: chip set.
+        positions: chips that crops may show, ascending.
+        side: side of a crop in pixels.
     """
 
     chips: ChipSet
@@ -60,7 +62,7 @@ class Cropper:
         return lattice_of(self._cells, self.positions)
 
     def __call__(self, draws: Draws) -> Batch:
-        """Read crops, (crops, 3) draws."""
+        """Read the crops of draws."""
         if self.side == self.chips.spec.size and not draws[:, 1:].any():
             return self._whole(draws[:, 0])
         shape = len(draws), self.side, self.side
@@ -75,7 +77,7 @@ class Cropper:
         return Batch(images, valid, labels, draws[:, 0])
 
     def inside(self, draws: Draws) -> Draws:
-        """Bring crops that would show what is not there back over their chip, columns first."""
+        """Move crops that would show a missing chip back over their own, columns first."""
         if self.side <= self.chips.spec.size and not draws[:, 1:].any():
             return draws
         draws = draws.copy()
@@ -90,7 +92,7 @@ class Cropper:
         return Batch(held.images[chips], held.valid[chips], held.labels[chips], chips)
 
     def _pieces(self, draws: Draws) -> Iterator[tuple[int, int, slice, slice, slice, slice]]:
-        """Crop, chip, rows and columns in the crop, and those in the chip."""
+        """Yield crop, chip, rows and columns in the crop, and rows and columns in the chip."""
         starts, stops, shifts = self._spans(draws)
         found = self._found(draws).tolist()
         spans = np.stack([starts, stops, starts + shifts, stops + shifts], axis=-1).tolist()
@@ -104,21 +106,21 @@ class Cropper:
                         )  # fmt: skip
 
     def _spans(self, draws: Draws) -> tuple[Draws, Draws, Draws]:
-        """Where cells start and stop in the crop, (crops, 2, cells), and what leads to the chip."""
+        """Starts and stops of cells in the crop, (crops, 2, cells), and the shift to the chip."""
         size = self.chips.spec.size
         shifts = draws[:, 1:, None] - size * self._steps(draws)
         starts, stops = (-shifts).clip(0, self.side), (size - shifts).clip(0, self.side)
         return starts, stops, shifts
 
     def _found(self, draws: Draws) -> NDArray[np.int64]:
-        """The chips below a crop, (crops, cells, cells); -1 where there is none."""
+        """The chips that a crop lies on, (crops, cells, cells); -1 where there is none."""
         rows, cols = np.moveaxis(self._steps(draws), 1, 0)
         scene, row, col = self._cells[draws[:, 0]].T[:, :, None, None]
         cells = np.broadcast_arrays(scene, row + rows[:, :, None], col + cols[:, None, :])
         return self._lattice.find(np.stack(cells, axis=-1))
 
     def _steps(self, draws: Draws) -> NDArray[np.int64]:
-        """The cells a crop may lie on, from its chip's own, (crops, 2, cells)."""
+        """Cells that a crop may lie on, relative to that of its chip, (crops, 2, cells)."""
         size = self.chips.spec.size
         return draws[:, 1:, None] // size + np.arange(-(-self.side // size) + 1)
 

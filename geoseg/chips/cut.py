@@ -1,4 +1,4 @@
-"""Cut one region of a scene into chips: one read, one rasterization, many chips."""
+"""Cut a region of a scene into chips, with one read and one rasterization."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class CutTask:
     Attributes:
         scene: index of the scene.
         source: the scene.
-        labels: where its labels come from.
-        region: what to cut; starts on the chip grid.
+        labels: labels of the scene.
+        region: window to cut, in pixels; it starts on the chip grid.
         size: side of a chip in pixels.
-        min_labelled: chips with a smaller share of labelled pixels are left out.
-        folder: where the part goes.
+        min_labelled: chips with a smaller fraction of labelled pixels are left out.
+        folder: folder of the part.
     """
 
     scene: int
@@ -42,18 +42,25 @@ class CutTask:
 
     @property
     def name(self) -> str:
-        """File name of the part; sorting parts by name sorts chips by scene, row and column."""
+        """File name of the part; sorted by name, chips are sorted by scene, row and column."""
         return part_name(self.scene, self.region)
 
     @property
     def path(self) -> Path:
-        """Where the part goes."""
+        """Path of the part."""
         return self.folder / self.name
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
-    """The chips of a region, as stored while a run goes on."""
+class ChipPart:
+    """The chips of a region, as stored until the run is finished.
+
+    Attributes:
+        images: (chips, bands, size, size).
+        valid: (chips, size, size).
+        labels: (chips, size, size) class ids, 255 where unlabelled or not valid.
+        corners: (chips, 2) row and column in the scene.
+    """
 
     images: NDArray[Any]
     valid: NDArray[np.bool_]
@@ -61,7 +68,7 @@ class Part:
     corners: NDArray[np.int64]
 
     def pixels(self, classes: int) -> NDArray[np.int64]:
-        """Labelled pixels of each chip by class, (chips, classes)."""
+        """Count the labelled pixels of each chip by class, (chips, classes)."""
         counts = [np.bincount(chip.ravel(), minlength=256)[:classes] for chip in self.labels]
         return np.array(counts, dtype=np.int64)
 
@@ -70,7 +77,7 @@ def cut(task: CutTask) -> tuple[str, dict[str, int]]:
     """Cut a region and write its part.
 
     Returns:
-        The part's sha256, and how many chips were kept and left out.
+        The sha256 of the part, and the number of chips kept, unlabelled and invalid.
     """
     corners = list(grid.split(task.region, task.size))
     region = Window(
@@ -80,6 +87,7 @@ def cut(task: CutTask) -> tuple[str, dict[str, int]]:
         grid.round_up(task.region.width, task.size),
     )
     labels = _labels(task, region)
+    # labels first: most regions of a large scene have none, and its pixels need not be read
     if (labels == IGNORE).all():
         return write_part(task.path, None), {"kept": 0, "unlabelled": len(corners), "invalid": 0}
     block = task.source.read(region)
@@ -93,7 +101,7 @@ def cut(task: CutTask) -> tuple[str, dict[str, int]]:
             unlabelled += 1
         else:
             kept.append(chip)
-    part = Part(
+    part = ChipPart(
         images=_cut(block.pixels, kept),
         valid=_cut(block.valid, kept),
         labels=_cut(labels, kept),
@@ -110,28 +118,29 @@ def _labels(task: CutTask, region: Window) -> NDArray[np.uint8]:
     try:
         return open_labels(task.labels, task.source.geobox).read(region)
     except ApartError:
+        # labels that do not meet the scene at all; of several scenes, some may have none
         return np.full(region.shape, IGNORE, dtype=np.uint8)
 
 
 def part_name(scene: int, region: Window) -> str:
-    """The file name of a region's part."""
+    """The file name of the part of a region."""
     return f"{scene:06d}-{region.row:09d}-{region.col:09d}.npz"
 
 
-def write_part(path: Path, part: Part | None) -> str:
-    """Write the chips of a region, or that it has none, and return the sha256."""
+def write_part(path: Path, part: ChipPart | None) -> str:
+    """Write the chips of a region, or an empty part if it has none; return the sha256."""
     buffer = io.BytesIO()
     if part is None:
         np.savez(buffer)
     else:
-        np.savez(buffer, **{name: getattr(part, name) for name in Part.__dataclass_fields__})
+        np.savez(buffer, **{name: getattr(part, name) for name in ChipPart.__dataclass_fields__})
     return files.write_bytes(path, buffer.getvalue())
 
 
-def load_part(path: Path) -> Part | None:
-    """The chips of a region, or None when it had none."""
+def load_part(path: Path) -> ChipPart | None:
+    """Read the chips of a region; None if it has none."""
     with np.load(path, allow_pickle=False) as arrays:
-        return Part(**arrays) if arrays.files else None
+        return ChipPart(**arrays) if arrays.files else None
 
 
 def _cut(array: NDArray[Any], chips: list[Window]) -> NDArray[Any]:

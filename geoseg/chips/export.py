@@ -1,4 +1,4 @@
-"""Chips as files that other programs read: GeoTIFFs, and COCO's annotations beside them."""
+"""Chips for other programs: GeoTIFFs, with label rasters or COCO annotations."""
 
 from __future__ import annotations
 
@@ -22,14 +22,17 @@ SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 def export(folder: Path, kind: ExportName | None, *, again: bool) -> None:
     """Write the train, val and test chips of a chip directory into its folder "geotiff" or "coco".
 
-    Images are GeoTIFFs on the scene's own grid, with a mask of what is valid, named after the
-    chip's number: images/SPLIT/000012.tif. "geotiff" has labels/SPLIT/000012.tif beside them, with
-    a colour table and 255 for no data; "coco" has SPLIT.json.
+    Images are GeoTIFFs on the grid of the scene, with a validity mask, named by chip number:
+    images/SPLIT/000012.tif. "geotiff" adds labels/SPLIT/000012.tif, with a colour table and nodata
+    255; "coco" adds SPLIT.json.
 
     Args:
-        folder: the chip directory.
-        kind: what to write; None only clears.
-        again: whether the chips are new, so that earlier exports go.
+        folder: chip directory.
+        kind: format to write; None writes nothing.
+        again: whether the chips are new, so that earlier exports are removed.
+
+    Raises:
+        ChipsError: the folder is not a chip directory.
     """
     for other in KINDS if again else ():
         files.remove(folder / other)
@@ -49,6 +52,7 @@ def export(folder: Path, kind: ExportName | None, *, again: bool) -> None:
 
 def _write_image(path: Path, chips: ChipSet, chip: int) -> None:
     with (
+        # GDAL would write the mask into a second file, .msk, otherwise
         rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
         _created(path, chips, chip, len(chips.spec.bands), chips.spec.dtype) as dataset,
     ):

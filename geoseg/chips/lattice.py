@@ -1,4 +1,4 @@
-"""Where chips lie beside each other: the lattice of a scene, looked up by cell."""
+"""The lattice of chips in each scene, looked up by cell."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 MARGIN = 1 << 10
-"""Cells that may be asked for above and left of a scene."""
+"""Cells above and left of a scene that may be looked up, which keeps packed numbers positive."""
 BITS = 21
-"""A scene has up to two million cells a side."""
+"""Of a row or column: scenes have up to two million cells a side, and 2 x 21 bits leave room for
+two million scenes in an int64."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,18 +19,18 @@ class Lattice:
     """Chips by scene and cell.
 
     Attributes:
-        keys: (n,) scene, row and column of the cells that hold a chip, packed, ascending.
-        chips: (n,) the chip in each.
+        keys: (n,) packed scene, row and column of the cells with a chip, ascending.
+        chips: (n,) chip in each.
     """
 
     keys: NDArray[np.int64]
     chips: NDArray[np.int64]
 
     def find(self, cells: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The chip in each cell, (...,), and -1 where there is none.
+        """Find the chip in each cell, (...,); -1 where there is none.
 
         Args:
-            cells: (..., 3) scene, row and column of the cell.
+            cells: (..., 3) scene, row and column of cells.
         """
         keys = _packed(cells)
         at = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
@@ -37,11 +38,11 @@ class Lattice:
 
 
 def lattice_of(cells: NDArray[np.int64], chips: NDArray[np.intp]) -> Lattice:
-    """The lattice of some chips.
+    """Make the lattice of some chips.
 
     Args:
-        cells: (all chips, 3) scene, row and column of the cell of each.
-        chips: (n,) which of them, at least one; the others are not there.
+        cells: (chips, 3) scene, row and column of the cell of every chip.
+        chips: (n,) chips of the lattice, at least one.
 
     Example:
         >>> cells = np.array([[0, 0, 0], [0, 0, 1], [0, 1, 0]])

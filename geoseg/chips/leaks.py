@@ -1,4 +1,4 @@
-"""Ground that lies in two splits: found, measured, refused."""
+"""Leaks: overlaps between scenes and between splits, measured and refused."""
 
 from __future__ import annotations
 
@@ -8,28 +8,33 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.chips.overlaps import Links, Placed
-from geoseg.chips.split import LEFT_OUT, Names
+from geoseg.chips.overlaps import Links, PlacedChips
+from geoseg.chips.split import LEFT_OUT, SplitNames
 from geoseg.errors import ChipsError
 
 NAMED = 3
+"""Pairs of chips that an error lists."""
 TO_DO = (
-    "leave one of them out, say with --areas which ground is train, val and test, or with "
-    "--overlapping buffer leave out the training chips that share it"
+    "leave one of them out, assign areas to train, val and test with --areas, or leave out the "
+    "overlapping training chips with --overlapping buffer"
 )
 
 
-def check_scenes_apart(placed: Placed, scenes: Sequence[str]) -> None:
-    """Refuse scenes whose chips share ground.
+def check_scenes_apart(placed: PlacedChips, scenes: Sequence[str]) -> None:
+    """Refuse scenes whose chips overlap.
+
+    Args:
+        placed: chips with their links.
+        scenes: names of the scenes, by index.
 
     Raises:
-        ChipsError: some do; says how many square metres, and which chips.
+        ChipsError: some overlap; the error states the area and the chips.
     """
     shared = placed.links.shared_m2 > 0
     if shared.any():
         pairs, areas = placed.links.pairs[shared], placed.links.shared_m2[shared]
         raise ChipsError(
-            "scenes share ground, which would lie in training and held-out chips at once",
+            "scenes overlap, so training and held-out chips could show the same ground",
             got=_listed(placed, pairs, areas, scenes),
             wanted="0 m2",
             fix=TO_DO,
@@ -37,19 +42,21 @@ def check_scenes_apart(placed: Placed, scenes: Sequence[str]) -> None:
 
 
 def check_no_copies(
-    placed: Placed, digests: Sequence[str], chip_m2: float, scenes: Sequence[str]
+    placed: PlacedChips, digests: Sequence[str], chip_m2: float, scenes: Sequence[str]
 ) -> None:
-    """Refuse scenes that hold the same pixels under another name, wherever they say they lie.
+    """Refuse scenes that are copies of each other, whatever their georeference.
 
     Args:
-        placed: the chips.
-        digests: by chip, of its pixels; empty where they are all alike.
-        chip_m2: area of a chip.
-        scenes: names.
+        placed: chips with their links; pairs that are near each other are left to them.
+        digests: `digest` of each chip.
+        chip_m2: area of a chip in square metres.
+        scenes: names of the scenes, by index.
 
     Raises:
-        ChipsError: some do; says how many square metres, and which chips.
+        ChipsError: chips of two scenes have the same pixels; the error states the area and the
+            chips.
     """
+    # overlapping scenes may hold the same pixels; those pairs are known to be near each other
     linked = {(int(a), int(b)) for a, b in placed.links.pairs}
     first: dict[str, int] = {}
     pairs = []
@@ -67,40 +74,47 @@ def check_no_copies(
 
 
 def digest(image: NDArray[np.generic], valid: NDArray[np.bool_]) -> str:
-    """Of the valid pixels of a chip; empty where they are all alike, as on water or in shadow."""
+    """Hash the valid pixels of a chip; empty if all are equal, as on water or in shadow.
+
+    Args:
+        image: (bands, size, size).
+        valid: (size, size).
+    """
     pixels = image[:, valid]
     if (pixels == pixels[:, :1]).all():
         return ""
     return hashlib.blake2b(valid.tobytes() + pixels.tobytes(), digest_size=16).hexdigest()
 
 
-def leak(shared: Links, names: Names) -> NDArray[np.bool_]:
-    """Which of the pairs that share ground lie in different splits, of train, val and test."""
+def leak(shared: Links, names: SplitNames) -> NDArray[np.bool_]:
+    """Find the overlapping pairs that lie in different splits of train, val and test, (pairs,)."""
     one, other = names[shared.pairs].T
     different: NDArray[np.bool_] = (one != other) & (one != LEFT_OUT) & (other != LEFT_OUT)
     return different
 
 
-def check_splits_apart(placed: Placed, shared: Links, names: Names, scenes: Sequence[str]) -> float:
-    """Compute the ground that train, val and test share; refuse it if there is any.
+def check_splits_apart(
+    placed: PlacedChips, shared: Links, names: SplitNames, scenes: Sequence[str]
+) -> float:
+    """Compute the overlap of train, val and test, and refuse it if it is not 0.
 
     Args:
-        placed: the chips.
-        shared: all pairs of chips that share ground.
-        names: (chips,) the split of each.
-        scenes: names.
+        placed: chips with their places.
+        shared: all pairs of overlapping chips.
+        names: (chips,) split of each chip.
+        scenes: names of the scenes, by index.
 
     Returns:
-        Square metres: 0.
+        The overlap in square metres: 0.
 
     Raises:
-        ChipsError: they share some; says how many square metres, and which chips.
+        ChipsError: splits overlap; the error states the area and the chips.
     """
     leaks = leak(shared, names)
     area = float(shared.shared_m2[leaks].sum())
     if area:
         raise ChipsError(
-            "train, val and test chips share ground",
+            "train, val and test chips overlap",
             got=_listed(placed, shared.pairs[leaks], shared.shared_m2[leaks], scenes, names),
             wanted="0 m2",
             fix=TO_DO,
@@ -109,13 +123,13 @@ def check_splits_apart(placed: Placed, shared: Links, names: Names, scenes: Sequ
 
 
 def _listed(
-    placed: Placed,
+    placed: PlacedChips,
     pairs: NDArray[np.int64],
     areas: NDArray[np.float64],
     scenes: Sequence[str],
-    names: Names | None = None,
+    names: SplitNames | None = None,
 ) -> str:
-    """The area and the chips: "1024 m2 in 2 pairs: chip 3 (val, a.tif row 0 col 32) and ..."."""
+    """Text such as "1024 m2 in 2 pairs of chips: chip 3 (val, a.tif row 0 col 32) and ..."."""
 
     def one(chip: int) -> str:
         row, col = placed.corners[chip]

@@ -1,4 +1,4 @@
-"""Chips to a network: a DataLoader whose batches are read at once."""
+"""A DataLoader that reads batches of chips at once."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from torch.utils.data import DataLoader, Dataset
 
 from geoseg.chips.chip_set import ChipSet, SplitName
 from geoseg.chips.crops import Cropper, Draws
-from geoseg.chips.sampling import Batches, Order
+from geoseg.chips.sampling import Batches, ChipSampler
 from geoseg.errors import ChipsError
 
 
 @dataclass(frozen=True)
 class Crops(Dataset[dict[str, Tensor]]):
-    """Batches by their draws.
+    """A data set whose indices are the draws of whole batches.
 
     Attributes:
-        cropper: reads them.
+        cropper: reads crops.
     """
 
     cropper: Cropper
 
     def __getitem__(self, draws: Draws) -> dict[str, Tensor]:
-        """The batch: image and valid as stored, mask (uint8 class ids, 255 ignored), chip."""
+        """Read a batch: image and valid as stored, mask (uint8 class ids, 255 ignored), chip."""
         batch = self.cropper(draws)
         return {
             "image": torch.from_numpy(batch.images),
@@ -36,19 +36,19 @@ class Crops(Dataset[dict[str, Tensor]]):
 
 
 def loader(chips: ChipSet, split: SplitName, batches: Batches) -> DataLoader[dict[str, Tensor]]:
-    """Feed the chips of a split to a network.
+    """Make a loader of the chips of a split.
 
     A batch is a dictionary of "image" (crops, bands, side, side) in the scenes' dtype, "valid"
     and "mask" (crops, side, side), and "chip" (crops,), the chip each crop was drawn for. Scaling
-    is left to the device that computes: raw pixels are a half or a quarter of the bytes.
+    is left to the device that computes: raw pixels are half or a quarter of the bytes.
 
-    The loader's ``sampler`` is an `Order`: ``set_epoch`` chooses the epoch, ``learn`` takes losses.
-    Crops never show a chip of another split. The same seed gives the same batches, whatever the
-    number of workers; these are started anew (spawned), and map the files for themselves.
+    The loader's ``sampler`` is a `ChipSampler`. Crops never show a chip of another split. The same
+    seed gives the same batches, whatever the number of workers; these are spawned, and map the
+    files themselves.
 
     Args:
-        chips: the chip set.
-        split: whose chips.
+        chips: chip set.
+        split: split to load.
         batches: how crops are drawn.
 
     Raises:
@@ -58,7 +58,7 @@ def loader(chips: ChipSet, split: SplitName, batches: Batches) -> DataLoader[dic
     if not len(positions):
         raise ChipsError(f"has no chips in the {split} split", where=chips.folder)
     cropper = Cropper(chips, positions, batches.side or chips.spec.size)
-    order = Order(
+    order = ChipSampler(
         cropper,
         batch=batches.batch,
         steps=batches.steps,
@@ -66,10 +66,11 @@ def loader(chips: ChipSet, split: SplitName, batches: Batches) -> DataLoader[dic
         shift=batches.shift,
         seed=batches.seed,
     )
+    # spawned on every system: a forked worker would inherit the threads of torch and GDAL
     many = batches.workers > 0
     return DataLoader(
         Crops(cropper),
-        batch_size=None,
+        batch_size=None,  # the sampler yields whole batches
         sampler=order,
         num_workers=batches.workers,
         multiprocessing_context="spawn" if many else None,

@@ -1,4 +1,4 @@
-"""Chips on the ground: which of different scenes are near each other, and what they share."""
+"""Chips of different scenes that are near each other, and the area of their overlap."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from scipy.spatial import KDTree
 from geoseg import grid, ground
 
 PIECES = 8
-"""Each side of a chip gets so many pieces before it goes into another CRS, where it bends."""
+"""Segments per side of a chip; straight sides are curved in another CRS."""
 ROUNDING_PX = 1.0
-"""Chips that share less than a pixel share none: their pixels were laid side by side."""
+"""Smaller overlaps, in pixels, are rounding errors between chips that lie side by side."""
 
 
 @dataclass(frozen=True, eq=False)
 class Links:
-    """Pairs of chips of different scenes that lie near each other.
+    """Pairs of chips that lie near each other.
 
     Attributes:
-        pairs: (n, 2) chips.
-        gaps: (n,) pixels between them; 0 where they touch or overlap.
-        shared_m2: (n,) ground they share.
+        pairs: (n, 2) indices of chips.
+        gaps: (n,) distance in pixels; 0 where they touch or overlap.
+        shared_m2: (n,) area of their overlap in square metres.
     """
 
     pairs: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64))
@@ -37,15 +37,15 @@ class Links:
 
 
 @dataclass(frozen=True, eq=False)
-class Placed:
+class PlacedChips:
     """Chips with their places.
 
     Attributes:
         scene: (chips,) index of the scene.
-        corners: (chips, 2) row and column.
+        corners: (chips, 2) row and column in the scene.
         size: side of a chip in pixels.
         pixels: (chips, classes) labelled pixels by class.
-        links: which chips of different scenes are near each other.
+        links: pairs of chips of different scenes that are near each other.
     """
 
     scene: NDArray[np.int64]
@@ -55,16 +55,16 @@ class Placed:
     links: Links = field(default_factory=Links)
 
 
-def link(placed: Placed, geoboxes: Sequence[GeoBox], reach: int) -> Links:
-    """Find the pairs of chips of different scenes that are nearer than ``reach`` pixels.
+def link(placed: PlacedChips, geoboxes: Sequence[GeoBox], reach: int) -> Links:
+    """Find the pairs of chips of different scenes that are nearer than ``reach``.
 
-    Chips count as far as their scene goes. Those of the second scene are brought onto the grid of
-    the first, whatever its CRS.
+    Chips are clipped to their scene. Those of the second scene are transformed to the grid of the
+    first, whatever their CRS.
 
     Args:
-        placed: the chips.
-        geoboxes: the grids of the scenes.
-        reach: pixels.
+        placed: chips with their places.
+        geoboxes: grids of the scenes, by index.
+        reach: distance in pixels of the first scene.
     """
     found = [
         _pairs(placed, geoboxes, one, other, reach)
@@ -76,8 +76,8 @@ def link(placed: Placed, geoboxes: Sequence[GeoBox], reach: int) -> Links:
     return Links(pairs, gaps, shared)
 
 
-def footprints(placed: Placed, chips: NDArray[np.intp], geobox: GeoBox) -> NDArray[Any]:
-    """Rectangles of chips in pixels of their scene, x before y, as far as the scene goes."""
+def footprints(placed: PlacedChips, chips: NDArray[np.intp], geobox: GeoBox) -> NDArray[Any]:
+    """Rectangles of chips, clipped to their scene, in pixels of the scene, x before y."""
     height, width = geobox.shape
     top, left = placed.corners[chips].T
     boxes: NDArray[Any] = shapely.box(
@@ -87,14 +87,14 @@ def footprints(placed: Placed, chips: NDArray[np.intp], geobox: GeoBox) -> NDArr
 
 
 def on_grid(shapes: NDArray[Any], geobox: GeoBox) -> NDArray[Any]:
-    """Shapes in pixels, x before y, as shapes in the CRS of a grid."""
+    """Transform shapes from pixels, x before y, to the CRS of a grid."""
     x, y = shapely.get_coordinates(shapes).T
     placed = np.column_stack(geobox.affine @ (x, y))
     return np.asarray(shapely.set_coordinates(shapes.copy(), placed))
 
 
-def overlaps(placed: Placed, geoboxes: Sequence[GeoBox]) -> Links:
-    """All pairs of chips that share ground, of one scene or of two."""
+def overlaps(placed: PlacedChips, geoboxes: Sequence[GeoBox]) -> Links:
+    """Find all pairs of overlapping chips, of one scene or of two."""
     pairs, shared = [placed.links.pairs], [placed.links.shared_m2]
     for scene in np.unique(placed.scene):
         here = np.flatnonzero(placed.scene == scene)
@@ -111,12 +111,13 @@ def overlaps(placed: Placed, geoboxes: Sequence[GeoBox]) -> Links:
 
 
 def _pairs(
-    placed: Placed, geoboxes: Sequence[GeoBox], one: int, other: int, reach: int
+    placed: PlacedChips, geoboxes: Sequence[GeoBox], one: int, other: int, reach: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     a, b = (np.flatnonzero(placed.scene == scene) for scene in (one, other))
     target = geoboxes[one]
     boxes = footprints(placed, a, target)
     beside = _brought(footprints(placed, b, geoboxes[other]), geoboxes[other], target, placed.size)
+    # chips outside the area of use of the other CRS have infinite coordinates
     there = np.flatnonzero(np.isfinite(shapely.bounds(beside)).all(axis=1))
     near = shapely.STRtree(boxes).query(beside[there], predicate="dwithin", distance=reach)
     second, first = there[near[0]], near[1]
@@ -126,7 +127,7 @@ def _pairs(
 
 
 def _shared_m2(common: NDArray[Any], geobox: GeoBox) -> NDArray[np.float64]:
-    """The area of what chips have in common, in pixels of a grid, on the ground."""
+    """Areas in square metres of overlaps that are given in pixels of a grid."""
     shared = np.zeros(len(common))
     real = shapely.area(common) >= ROUNDING_PX
     shared[real] = ground.areas_m2(on_grid(common[real], geobox), geobox)
@@ -134,7 +135,7 @@ def _shared_m2(common: NDArray[Any], geobox: GeoBox) -> NDArray[np.float64]:
 
 
 def _brought(boxes: NDArray[Any], source: GeoBox, target: GeoBox, size: int) -> NDArray[Any]:
-    """Rectangles in pixels of one grid as polygons in pixels of another."""
+    """Transform rectangles in pixels of one grid to polygons in pixels of another."""
     same = source.crs == target.crs
     pieces = boxes if same else shapely.segmentize(boxes, size / PIECES)
     points = shapely.get_coordinates(pieces).T
@@ -149,7 +150,7 @@ def _brought(boxes: NDArray[Any], source: GeoBox, target: GeoBox, size: int) -> 
 def _neighbours(
     geoboxes: Sequence[GeoBox], scenes: Sequence[int], reach: int
 ) -> Iterator[tuple[int, int]]:
-    """Pairs of scenes whose frames, with a margin, may be near each other."""
+    """Yield the pairs of scenes whose frames, with a margin, intersect."""
     frames = np.array([_frame(geoboxes[scene], reach) for scene in scenes])
     for first, second in shapely.STRtree(frames).query(frames).T:
         one, other = (grid.crs_of(geoboxes[scenes[each]]).proj for each in (first, second))
@@ -158,12 +159,14 @@ def _neighbours(
 
 
 def _frame(geobox: GeoBox, reach: int) -> shapely.Polygon:
-    """A bounding box in lon/lat; all longitudes where it crosses the antimeridian."""
+    """Bounding box in lon/lat with a margin; all longitudes if it crosses the antimeridian."""
     crs = grid.crs_of(geobox).proj
     west, south, east, north = ground.to_lonlat(crs).transform_bounds(*grid.bounds(geobox))
     radius = ground.surface_of(crs).geod.b
+    # generous: pairs of scenes whose chips are too far apart are sorted out later
     margin = float(np.degrees(2 * (reach + 1) * ground.gsd_m(geobox) / radius))
     south, north = south - margin, north + margin
+    # meridians converge: the same margin is more degrees of longitude near the poles
     poleward = min(89.5, max(abs(south), abs(north)))
     sideways = margin / float(np.cos(np.radians(poleward)))
     west, east = west - sideways, east + sideways

@@ -1,4 +1,4 @@
-"""Chips that a network has labelled where it was sure, beside those that people have labelled."""
+"""A chip set of labelled training chips and chips with pseudo-labels."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from geoseg import files
 from geoseg.chips.assemble import scene_grid
 from geoseg.chips.chip_index import write_index
 from geoseg.chips.chip_set import INDEX, SPEC, ChipSet, open_chips
-from geoseg.chips.cut import Part, load_part, part_name, write_part
+from geoseg.chips.cut import ChipPart, load_part, part_name, write_part
 from geoseg.chips.leaks import digest
-from geoseg.chips.overlaps import Placed
+from geoseg.chips.overlaps import PlacedChips
 from geoseg.chips.split import TRAIN, Split
-from geoseg.chips.unlabelled_areas import Ground
+from geoseg.chips.unlabelled_areas import UnlabelledAreas
 from geoseg.chips.write_arrays import write_arrays
 from geoseg.classes import IGNORE
 from geoseg.grid import Window
@@ -28,41 +28,45 @@ from geoseg.progress import track
 from geoseg.raster import RasterSource
 from geoseg.raster.block import Mask, Pixels
 
-type Label = Callable[[Pixels, Mask], NDArray[np.uint8]]
-"""(chips, bands, size, size) and (chips, size, size) to (chips, size, size) class ids or 255."""
+type Labeller = Callable[[Pixels, Mask], NDArray[np.uint8]]
+"""Maps pixels, (chips, bands, size, size), and validity, (chips, size, size), to class ids or
+255."""
 
 COPIED = 64
-"""Labelled chips that are copied at a time."""
+"""Labelled chips copied at a time."""
 
 
-def with_pseudo_labels(chips: ChipSet, ground: Ground, label: Label, work: Path) -> ChipSet | None:
-    """Training chips, followed by those of unlabelled scenes that ``label`` says something about.
+def with_pseudo_labels(
+    chips: ChipSet, areas: UnlabelledAreas, label: Labeller, work: Path
+) -> ChipSet | None:
+    """Write the training chips, followed by the chips of unlabelled scenes that get labels.
 
-    Chips that hold the same pixels as one of val or test are left out, wherever they claim to lie.
-    A call that was killed is gone on with; what it has labelled stays.
+    Chips with the same pixels as a validation or test chip are left out, whatever their
+    georeference: a copy under another name would leak. After a crash the same call continues with
+    the regions that are not labelled yet.
 
     Args:
-        chips: the labelled chips.
-        ground: where to cut.
-        label: says which class pixels are, and 255 where it is not sure.
-        work: a folder that is kept until the chips are not needed any more.
+        chips: labelled chips.
+        areas: where to cut.
+        label: returns class ids, and 255 where it is not confident.
+        work: folder that is kept as long as the chips are needed.
 
     Returns:
-        A chip set of one split, "train", whose first scenes are those of the labelled chips; None
-        where nothing was labelled.
+        A chip set of the split "train" only, whose first scenes are those of the labelled chips;
+        None if no pixel was labelled.
     """
     folder, parts = work / "chips", work / "parts"
     if not (folder / SPEC).exists():
-        found = _cut_all(chips, ground, label, parts)
+        found = _cut_all(chips, areas, label, parts)
         if not found:
             return None
-        _merge(folder, chips, ground, [(scene, parts / name) for name, scene in found.items()])
+        _merge(folder, chips, areas, [(scene, parts / name) for name, scene in found.items()])
     files.remove(parts)
     return open_chips(folder)
 
 
 def added_pixels(chips: ChipSet, more: ChipSet | None) -> list[int]:
-    """Pixels by class that pseudo-labels add to the training chips."""
+    """Count the pixels of each class that pseudo-labels add to the training chips."""
     if more is None:
         return [0] * len(chips.spec.scheme.classes)
     new = more.index["scene"].to_numpy() >= len(chips.spec.scenes)
@@ -70,15 +74,17 @@ def added_pixels(chips: ChipSet, more: ChipSet | None) -> list[int]:
     return counts
 
 
-def _cut_all(chips: ChipSet, ground: Ground, label: Label, folder: Path) -> Mapping[str, int]:
-    """Cut and label all regions that are not yet; the scene of each part that has chips."""
+def _cut_all(
+    chips: ChipSet, areas: UnlabelledAreas, label: Labeller, folder: Path
+) -> Mapping[str, int]:
+    """Cut and label the regions that are left; return the scene of each part that has chips."""
     ledger = Ledger(folder)
     done = ledger.parts()
     held = _held_digests(chips)
-    for scene, corners in track(ground.regions, label="labelling", total=len(ground.regions)):
+    for scene, corners in track(areas.regions, label="labelling", total=len(areas.regions)):
         name = part_name(scene, _around(corners, chips.spec.size))
         if name not in done:
-            part = _cut(ground.sources[scene], corners, chips.spec.size, label, held)
+            part = _cut(areas.sources[scene], corners, chips.spec.size, label, held)
             facts = {"scene": scene, "kept": len(part.corners) if part else 0}
             ledger.add(name, write_part(folder / name, part), facts)
             done[name] = facts
@@ -96,9 +102,9 @@ def _around(corners: NDArray[np.int64], size: int) -> Window:
 
 
 def _cut(
-    source: RasterSource, corners: NDArray[np.int64], size: int, label: Label, held: set[str]
-) -> Part | None:
-    """The chips of a region that have labels, or None."""
+    source: RasterSource, corners: NDArray[np.int64], size: int, label: Labeller, held: set[str]
+) -> ChipPart | None:
+    """The chips of a region that get labels, or None."""
     region = _around(corners, size)
     block = source.read(region)
     windows = [Window(row, col, size, size).relative_to(region) for row, col in corners.tolist()]
@@ -112,16 +118,18 @@ def _cut(
     labels[~valid[seen]] = IGNORE
     sure = (labels != IGNORE).any(axis=(1, 2))
     kept = seen[sure]
-    return Part(images[kept], valid[kept], labels[sure], corners[kept]) if len(kept) else None
+    return ChipPart(images[kept], valid[kept], labels[sure], corners[kept]) if len(kept) else None
 
 
-def _merge(folder: Path, chips: ChipSet, ground: Ground, parts: Sequence[tuple[int, Path]]) -> None:
-    """Write the chip set: the training chips, and then those of the parts."""
+def _merge(
+    folder: Path, chips: ChipSet, areas: UnlabelledAreas, parts: Sequence[tuple[int, Path]]
+) -> None:
+    """Write the chip set: the training chips, then those of the parts."""
     spec = chips.spec
     placed, valid = _placed(chips, parts)
     count = len(placed.scene)
     split = Split(np.full((1, count), TRAIN), np.zeros(count, np.int64), spec.block, spec.buffer)
-    scenes = (*spec.scenes, *(scene_grid(source) for source in ground.sources))
+    scenes = (*spec.scenes, *(scene_grid(source) for source in areas.sources))
     write_arrays(folder, partial(_parts, chips, [path for _, path in parts]), count)
     write_index(folder / INDEX, placed, split, valid, [scene.geobox for scene in scenes])
     changes: dict[str, Any] = {
@@ -135,8 +143,8 @@ def _merge(folder: Path, chips: ChipSet, ground: Ground, parts: Sequence[tuple[i
 
 def _placed(
     chips: ChipSet, parts: Sequence[tuple[int, Path]]
-) -> tuple[Placed, NDArray[np.float64]]:
-    """The chips to be, and the share of each that is valid."""
+) -> tuple[PlacedChips, NDArray[np.float64]]:
+    """Places of the chips to be, and the valid fraction of each."""
     spec, train = chips.spec, chips.positions("train")
     table = chips.index.iloc[train]
     scenes = [table["scene"].to_numpy(dtype=np.int64)]
@@ -148,22 +156,22 @@ def _placed(
         corners.append(part.corners)
         pixels.append(part.pixels(len(spec.scheme.classes)))
         valid.append(part.valid.mean(axis=(1, 2)))
-    placed = Placed(
+    placed = PlacedChips(
         np.concatenate(scenes), np.concatenate(corners), spec.size, np.concatenate(pixels)
     )
     return placed, np.concatenate(valid)
 
 
-def _parts(chips: ChipSet, paths: Sequence[Path]) -> Iterator[Part]:
+def _parts(chips: ChipSet, paths: Sequence[Path]) -> Iterator[ChipPart]:
     corners = chips.index[["row", "col"]].to_numpy(dtype=np.int64)
     for some in batched(chips.positions("train").tolist(), COPIED):
         at = list(some)
-        yield Part(chips.images[at], chips.valid[at], chips.labels[at], corners[at])
+        yield ChipPart(chips.images[at], chips.valid[at], chips.labels[at], corners[at])
     for path in paths:
         yield _loaded(path)
 
 
-def _loaded(path: Path) -> Part:
+def _loaded(path: Path) -> ChipPart:
     part = load_part(path)
     assert part is not None, "only parts with chips are named"
     return part

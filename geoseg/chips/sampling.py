@@ -1,4 +1,4 @@
-"""The order in which chips are seen: random, the same for the same seed, by one rule."""
+"""Random order of training chips, the same for the same seed."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ from geoseg.chips.crops import Cropper, Draws
 type Sampling = Literal["uniform", "balanced", "hard"]
 
 EASY = 0.5
-"""Share of the draws of hard-chip weighting that go to all chips alike, so that none is lost."""
+"""Fraction of the draws of hard-chip sampling that go to all chips alike, so that none is lost."""
 
 
-class Order:
-    """Batches of draws; those of an epoch follow from seed and epoch, and nothing else.
+class ChipSampler:
+    """Draws batches of crops; those of an epoch depend on seed and epoch only.
 
-    Everything random happens here, in the process that trains: workers only read. As a sampler of
-    torch's DataLoader it hands out whole batches, and Lightning tells it the epoch. Processes that
-    train together, one per GPU, share the batches out.
+    Everything random happens here, in the training process; workers only read. As a sampler of
+    torch's DataLoader it yields whole batches, and Lightning sets the epoch. Processes that train
+    together, one per GPU, take turns.
 
     Args:
-        cropper: which chips, and how large crops are.
+        cropper: chips to draw from, and the side of crops.
         batch: crops in a batch.
-        steps: batches in an epoch; None sees each chip once, in order, whole.
-        sampling: "uniform" sees every chip as often as any other; "balanced" draws a class, and
-            then a chip by its pixels of that class; "hard" draws chips by their last loss.
+        steps: batches in an epoch; None yields each chip once, whole and in order.
+        sampling: "uniform" draws all chips equally often; "balanced" draws a class, and then a
+            chip in proportion to its pixels of that class; "hard" draws in proportion to the last
+            loss.
         shift: whether crops begin anywhere, also across the borders of chips.
-        seed: of everything random.
+        seed: seed of the draws.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Order:
                 chips = positions[at : at + self.batch]
                 yield np.column_stack([chips, np.zeros((len(chips), 2), dtype=np.int64)])
             return
+        # drawn for the whole epoch at once: every process draws the same, and keeps its turns
         rng = np.random.default_rng([self._seed, self._epoch])
         chips = positions[self._chosen(rng, self.batch * self.steps)]
         rank, share = _share()
@@ -70,11 +72,11 @@ class Order:
                 yield draws
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which epoch comes next."""
+        """Set the next epoch; Lightning calls it."""
         self._epoch = epoch
 
-    def learn(self, chips: NDArray[np.int64], losses: NDArray[np.floating]) -> None:
-        """Take the losses of some chips back; the next epoch draws by them."""
+    def take_losses(self, chips: NDArray[np.int64], losses: NDArray[np.floating]) -> None:
+        """Record the losses of some chips; the next epoch draws by them."""
         self.losses[np.searchsorted(self._cropper.positions, chips)] = losses
 
     def _chosen(self, rng: np.random.Generator, count: int) -> NDArray[np.intp]:
@@ -95,7 +97,7 @@ class Order:
 
 
 def _share() -> tuple[int, int]:
-    """Which of how many processes that train together this is."""
+    """Rank of this process, and the number of processes that train together."""
     from torch import distributed
 
     if not (distributed.is_available() and distributed.is_initialized()):
@@ -104,7 +106,7 @@ def _share() -> tuple[int, int]:
 
 
 def balanced(pixels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The chance of each chip when a class is drawn first, and then one of its pixels.
+    """Probability of each chip if a class is drawn first, and then one of its pixels.
 
     Args:
         pixels: (chips, classes) labelled pixels.
@@ -120,10 +122,10 @@ def balanced(pixels: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def hard(losses: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The chance of each chip by its last loss; half of the draws go to all alike.
+    """Probability of each chip by its last loss; half of the draws go to all alike.
 
     Args:
-        losses: (chips,), at least 0; NaN where a chip was not seen yet, which counts as the mean.
+        losses: (chips,) last losses, at least 0; NaN for chips not seen yet, which get the mean.
 
     Example:
         >>> hard(np.array([3.0, 1.0, np.nan, 2.0])).tolist()
@@ -141,11 +143,11 @@ class Batches:
 
     Attributes:
         batch: crops in a batch.
-        steps: batches in an epoch; None sees each chip once, in order.
-        side: of a crop in pixels; the chips' own when None.
-        sampling: "uniform", "balanced" or "hard".
-        shift: whether crops begin anywhere.
-        seed: of everything random.
+        steps: batches in an epoch; None yields each chip once, in order.
+        side: side of a crop in pixels; None for that of the chips.
+        sampling: "uniform", "balanced" or "hard"; see `ChipSampler`.
+        shift: whether crops begin anywhere, also across the borders of chips.
+        seed: seed of the draws.
         workers: processes that read; 0 reads in this one.
     """
 

@@ -1,4 +1,4 @@
-"""Ground that its user gave to a split: polygons with train, val or test."""
+"""Polygons that assign areas to train, val or test."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from geoseg import grid
-from geoseg.chips.overlaps import Placed, footprints, on_grid
-from geoseg.chips.split import LEFT_OUT, TEST, TRAIN, VAL, Names
+from geoseg.chips.overlaps import PlacedChips, footprints, on_grid
+from geoseg.chips.split import LEFT_OUT, TEST, TRAIN, VAL, SplitNames
 from geoseg.classes import EVERY, IGNORE, ClassScheme, CodeLookup
 from geoseg.errors import ApartError, ChipsError, ClassError
 from geoseg.ground import areas_m2
@@ -20,25 +20,31 @@ from geoseg.vector import Polygons, read_polygons
 
 NAMES = (TRAIN, VAL, TEST)
 TOUCH_PX = 0.01
-"""Chips and areas with less than this in common only lie side by side."""
+"""Smaller overlaps, in pixels, are rounding errors between chips and areas that lie side by
+side."""
 NAMED = 3
+"""Pairs of polygons that an error lists."""
 
 
 def read_areas(
     path: Path, geobox: GeoBox, *, column: str | None, layer: str | None = None
 ) -> Polygons | None:
-    """The areas that meet a scene; ids 0, 1, 2 are train, val, test. None where there are none.
+    """Read the areas that intersect a scene.
 
     Args:
-        path: the polygon layer.
-        geobox: the scene's grid.
-        column: attribute with train, val or test; None makes all of them test.
-        layer: which layer, where the file has several.
+        path: polygon file.
+        geobox: grid of the scene.
+        column: attribute with train, val or test; None makes all areas test.
+        layer: name of the layer, if the file has several.
+
+    Returns:
+        Polygons in the CRS of the scene with ids 0, 1 and 2 for train, val and test; None if no
+        area intersects the scene.
 
     Raises:
-        ClassError: the attribute holds something else.
+        ClassError: the attribute has other values.
         VectorError: the layer cannot be read.
-        ChipsError: areas of different splits overlap; says by how many square metres.
+        ChipsError: areas of different splits overlap; the error states the area.
     """
     test_only = (EVERY,) if column is None else (TEST,)
     values = ((TRAIN,), (VAL,), test_only) if column else ((), (), test_only)
@@ -73,15 +79,20 @@ def _unknown_splits(found: CodeLookup, scheme: ClassScheme, where: Path) -> Clas
 
 
 def fixed_splits(
-    placed: Placed, geoboxes: Sequence[GeoBox], areas: Sequence[Polygons | None]
-) -> Names | None:
-    """What the areas say of each chip, or None where no area meets a scene.
+    placed: PlacedChips, geoboxes: Sequence[GeoBox], areas: Sequence[Polygons | None]
+) -> SplitNames | None:
+    """Find the splits of chips that overlap areas; None if no area intersects a scene.
 
-    A chip that has ground in common with areas of one split belongs to it; with areas of two, or
-    with none where some areas are to train on, it is left out.
+    A chip that overlaps areas of one split belongs to it. A chip that overlaps areas of several
+    splits is left out; so is one that overlaps none, if there are training areas.
+
+    Args:
+        placed: chips with their places.
+        geoboxes: grids of the scenes, by index.
+        areas: areas of each scene, or None.
 
     Returns:
-        (chips,) "val", "test" or "buffer"; "" where the shares may decide.
+        (chips,) "val", "test" or "buffer"; "" where the split is still open.
     """
     if all(each is None for each in areas):
         return None
@@ -92,15 +103,15 @@ def fixed_splits(
             touched[here] = _touched(
                 footprints(placed, here, geoboxes[scene]), area, geoboxes[scene]
             )
-    told = any(area is not None and (area.ids == 0).any() for area in areas)
+    has_train = any(area is not None and (area.ids == 0).any() for area in areas)
     several = touched.sum(axis=1) > 1
-    outside = ~touched.any(axis=1) & told
+    outside = ~touched.any(axis=1) & has_train
     choices = [several | outside, touched[:, 1], touched[:, 2]]
     return np.select(choices, [LEFT_OUT, VAL, TEST], default="")
 
 
 def _touched(boxes: NDArray[np.object_], area: Polygons, geobox: GeoBox) -> NDArray[np.bool_]:
-    """(chips, splits): which splits' areas have ground in common with a chip."""
+    """Whether each chip overlaps areas of each split, (chips, splits)."""
     chips = on_grid(boxes, geobox)
     chip, polygon = area.tree.query(chips, predicate="intersects")
     pixel = abs(geobox.affine.determinant)
@@ -117,6 +128,7 @@ def _check_apart(area: Polygons, geobox: GeoBox) -> None:
     differ &= (area.ids[one] != IGNORE) & (area.ids[other] != IGNORE)
     one, other = one[differ], other[differ]
     common = shapely.intersection(area.geometries[one], area.geometries[other])
+    # polygons digitised side by side overlap by slivers; less than a pixel is none
     real = shapely.area(common) >= abs(geobox.affine.determinant)
     if not real.any():
         return
@@ -131,7 +143,7 @@ def _check_apart(area: Polygons, geobox: GeoBox) -> None:
         where=area.name,
         got=f"{sum(shares):.0f} m2: {'; '.join(pairs[:NAMED])}{more}",
         wanted="0 m2",
-        fix="take the common ground from one of them",
+        fix="subtract the overlap from one of them",
     )
 
 

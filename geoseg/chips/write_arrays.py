@@ -1,4 +1,4 @@
-"""The arrays of a chip directory, written piece by piece."""
+"""Write the arrays of a chip directory, part by part."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from pathlib import Path
 import numpy as np
 
 from geoseg import files
-from geoseg.chips.cut import Part
+from geoseg.chips.cut import ChipPart
 
 FIELDS = ("images", "valid", "labels")
 
 
-def write_arrays(folder: Path, parts: Callable[[], Iterator[Part]], count: int) -> None:
+def write_arrays(folder: Path, parts: Callable[[], Iterator[ChipPart]], count: int) -> None:
     """Write images.npy, valid.npy and labels.npy; one part is in memory at a time.
 
     Args:
-        folder: the chip directory.
-        parts: begins anew each time; the chips in their order.
-        count: how many chips they hold together.
+        folder: chip directory to write.
+        parts: starts over on every call, and yields the chips in order.
+        count: number of chips in all parts.
     """
+    # one file after the other: memory holds one part, and the disk is written in sequence
     for field in FIELDS:
         example = getattr(next(parts()), field)
         with files.whole(folder / f"{field}.npy") as temporary:
@@ -32,4 +33,4 @@ def write_arrays(folder: Path, parts: Callable[[], Iterator[Part]], count: int) 
                 array[at : at + len(part.corners)] = getattr(part, field)
                 at += len(part.corners)
             array.flush()
-            del array
+            del array  # Windows renames no file that is mapped

@@ -16,8 +16,6 @@ from geoseg.grid import Window
 from geoseg.labels.label_layer import LabelLayer
 from geoseg.vector import Polygons, rasterize, read_polygons
 
-MAX_LISTED = 20
-
 
 @dataclass(frozen=True, eq=False)
 class PolygonLabels:
@@ -64,6 +62,6 @@ def unknown_label_codes(found: CodeLookup, scheme: ClassScheme, where: Path) -> 
         f"{len(found.unknown)} label code(s) belong to no class",
         where=where,
         got=found.list_unknown(),
-        wanted=", ".join(map(repr, scheme.codes[:MAX_LISTED])),
+        wanted=scheme.list_codes(),
         fix="add them to values: in the class file, or set unmapped: ignore",
     )

@@ -16,8 +16,6 @@ from geoseg.grid import Window
 from geoseg.labels.label_layer import LabelLayer
 from geoseg.raster import FileSource, RasterSource, on_grid
 
-MAX_LISTED = 20
-
 
 @dataclass(frozen=True, eq=False)
 class RasterLabels:
@@ -56,7 +54,7 @@ class RasterLabels:
                 f"{len(found.unknown)} pixel value(s) of the label raster belong to no class",
                 where=name,
                 got=found.list_unknown("px here"),
-                wanted=", ".join(map(repr, self.scheme.codes[:MAX_LISTED])),
+                wanted=self.scheme.list_codes(),
                 fix="add them to values: or to ignore: in the class file",
             )
         return found.ids[places]

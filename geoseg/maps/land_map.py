@@ -113,7 +113,7 @@ class _ClassRaster:
                 f"{len(found.unknown)} pixel value(s) of the map belong to no class",
                 where=self.source.name,
                 got=found.list_unknown("px here"),
-                wanted=", ".join(map(repr, self.scheme.codes)),
+                wanted=self.scheme.list_codes(),
                 fix="give the class file the map was made with: --classes",
             )
         return found.ids[places]

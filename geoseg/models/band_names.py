@@ -1,4 +1,4 @@
-"""One name for one band, whatever a scene, a sensor or a file of weights calls it."""
+"""Common names for bands, whatever a scene, a sensor or a file of weights calls them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 from geoseg.errors import ModelError
 
-type IndexName = Literal["ndvi", "ndwi", "mndwi", "ndmi", "ndbi", "nbr"]
+IndexName = Literal["ndvi", "ndwi", "mndwi", "ndmi", "ndbi", "nbr"]
 
 NUMBER = re.compile(r"(SR_|ST_)?B0*(\d+(?:[Aa]|_VCID_\d)?)")
 SENTINEL2, LANDSAT_OLI, LANDSAT_TM = "Sentinel-2", "Landsat OLI", "Landsat TM/ETM+"
@@ -28,7 +28,7 @@ NUMBERED: dict[str, dict[str, str]] = {
         "6_VCID_1": "lwir", "6_VCID_2": "lwir2", "7": "swir22", "8": "pan",
     },
 }  # fmt: skip
-"""What a sensor's band numbers mean, in the common names of STAC's eo extension."""
+"""Common names, as in STAC's eo extension, of the numbered bands of a sensor."""
 
 ALIASES = {
     "r": "red", "g": "green", "b": "blue", "n": "nir", "nearinfra": "nir", "nearinfrared": "nir",
@@ -51,12 +51,12 @@ INDICES: dict[IndexName, tuple[str, str]] = {
 
 
 def common_name(name: str, sensor: str = SENTINEL2) -> str:
-    """What a band shows: "red", "nir", "swir16"; the name itself in small letters if unknown.
+    """Find the common name of a band, such as "red" or "swir16"; unknown names become lower case.
 
     Args:
-        name: as a scene or a file of weights has it: B04, B8a, SR_B5, near_infra, R. Small letters
-            and numbers, b1, are bands without a name: they mean nothing.
-        sensor: a key of `NUMBERED`, for names that are numbers.
+        name: name in a scene or a file of weights: B04, B8a, SR_B5, near_infra, R. A lower-case
+            b1 is a band without a name, as rasters without descriptions have them.
+        sensor: key of `NUMBERED`, for names that are numbers.
 
     Example:
         >>> common_name("B08"), common_name("B8A"), common_name("SR_B5", "Landsat OLI")
@@ -70,9 +70,10 @@ def common_name(name: str, sensor: str = SENTINEL2) -> str:
 
 
 def position(name: str, among: Sequence[str]) -> int | None:
-    """Where a band is among others: under its name, or under another name for what it shows.
+    """Find a band among others by its name or its common name; None if it is not there.
 
-    Numbers are compared with numbers only: band 5 of Sentinel-2 is not that of Landsat.
+    Numbers are compared with numbers only, as the sensor is not known here: band 5 of Sentinel-2
+    is not band 5 of Landsat.
 
     Example:
         >>> position("B4", ["blue", "red"]), position("R", ["b1"]), position("B8A", ["B08", "B8a"])
@@ -96,15 +97,18 @@ def _number(name: str) -> tuple[str, str] | None:
 
 
 def bands_of(index: IndexName, names: Sequence[str], where: str) -> tuple[str, str]:
-    """The two bands of an index, as a scene names them.
+    """Find the two bands of an index.
 
     Args:
-        index: the index.
-        names: of the scene's bands; numbers are those of Sentinel-2, SR_B1 those of Landsat 8.
-        where: what lacks a band, for the error.
+        index: name of the index.
+        names: band names of a scene; B04 is a band of Sentinel-2, SR_B4 one of Landsat 8 and 9.
+        where: the scene, for the error.
+
+    Returns:
+        Names of the first and the second band, as the scene has them.
 
     Raises:
-        ModelError: a band is not there.
+        ModelError: the scene lacks a band.
     """
     sensor = LANDSAT_OLI if any(name.upper().startswith("SR_") for name in names) else SENTINEL2
     known = {common_name(name, sensor): name for name in reversed(names)}

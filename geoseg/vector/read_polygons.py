@@ -24,7 +24,6 @@ from geoseg.vector.layer_errors import broken_geometry, did_you_mean, no_polygon
 from geoseg.vector.reproject import reproject
 
 logger = logging.getLogger(__name__)
-MAX_LISTED = 20
 POLYGONAL = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
 
 type Refusal = Callable[[CodeLookup, ClassScheme, Path], InputError]
@@ -35,7 +34,7 @@ def _unknown_codes(found: CodeLookup, scheme: ClassScheme, where: Path) -> Class
         f"{len(found.unknown)} code(s) of its polygons belong to no class",
         where=where,
         got=found.list_unknown(),
-        wanted=", ".join(map(repr, scheme.codes[:MAX_LISTED])),
+        wanted=scheme.list_codes(),
     )
 
 

@@ -1,7 +1,7 @@
-"""An ONNX file as a model: ours, which says all that a model directory says, or another program's.
+"""ONNX files as models: those of geoseg hold a whole spec, those of other programs part of it.
 
-What others leave open is filled in as the Deepness plugin does it: pixels divided by 255, then the
-file's own mean and std; classes named by `class_names`; tiles of the input's size that overlap.
+What is missing is filled in like in the Deepness plugin: pixels divided by 255, then scaled by the
+file's own mean and std; classes named by `class_names`; overlapping tiles of the size of the input.
 """
 
 from __future__ import annotations
@@ -19,29 +19,30 @@ from geoseg import grid
 from geoseg.errors import ModelError
 from geoseg.models.exchange.contract import LEVELS
 from geoseg.models.exchange.onnx_graph import Ports, declare, parse, ports, read_bytes
-from geoseg.models.exchange.onnx_metadata import OWN, Told, told
+from geoseg.models.exchange.onnx_metadata import GEOSEG_KEY, FileMetadata, read_metadata
 from geoseg.models.saved.spec import ModelSpec
 
 logger = logging.getLogger(__name__)
 BLANK = "0" * 64
-"""Stands for the hash of a file in the bytes that are hashed."""
+"""Takes the place of the hash of a file while the file is hashed."""
 TILE, HALO, STRIDE = 512, 64, 32
-"""Of networks that do not say theirs."""
+"""In pixels, for networks that do not state theirs."""
 CORES = (64, 32, 16, 8, 4, 2, 1)
-"""Windows are multiples of one of them, so that regions of whole windows and blocks are small."""
+"""Sides of windows are multiples of one of these, so that regions of whole windows and of whole
+512 px blocks stay small."""
 KEPT = 0.75
-"""Share of what could be mapped of a tile that has to be, to take the larger multiple."""
+"""Fraction of the usable side of a tile that a multiple must cover to be chosen."""
 
-type Answer = Literal["probabilities", "logits", "one"]
+type Output = Literal["probabilities", "logits", "one"]
 
 
-class Own(BaseModel):
-    """What `geoseg models export` writes under a key of its own.
+class GeosegMetadata(BaseModel):
+    """The metadata that `geoseg models export` writes under a key of its own.
 
     Attributes:
-        spec: of the model directory.
+        spec: spec of the model directory.
         any_size: whether the network takes windows of any size, whatever its input declares.
-        sha256: of the file, with zeros in its place.
+        sha256: hash of the file with zeros in place of the hash.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -53,31 +54,31 @@ class Own(BaseModel):
 
 @dataclass(frozen=True)
 class OnnxFile:
-    """A network in a file, checked, and what it was made for.
+    """A checked ONNX file.
 
     Attributes:
-        data: the file, as an engine takes it.
-        spec: what it was made for; its hash is that of the file.
-        ports: what the network takes and gives.
-        own: whether scaling is part of the network, as in files of ours.
-        answer: what the numbers it gives are; "one" is the probability of class 1 of two.
-        threshold: from where on that is class 1.
+        data: bytes of the file, as an engine takes them.
+        spec: spec of the model, with the hash of the file as that of its weights.
+        ports: shapes of input and output.
+        own: whether geoseg exported it; then scaling is part of the network.
+        output: meaning of its numbers; "one" is the probability of class 1 of two.
+        threshold: probability from which a pixel is class 1.
     """
 
     data: bytes
     spec: ModelSpec
     ports: Ports
     own: bool
-    answer: Answer
+    output: Output
     threshold: float = 0.5
 
 
 def read_file(path: Path) -> OnnxFile:
-    """Read an ONNX file, and check it; nothing in it is run.
+    """Read and check an ONNX file; nothing in it is executed.
 
     Raises:
         ConfigError: the package that reads ONNX is not installed.
-        ModelError: it is no such file, damaged, or maps no classes.
+        ModelError: it is not an ONNX file, is damaged, or does not map classes.
         UnsafeError: it needs other files, or operators that are not ONNX's own.
     """
     data = read_bytes(path)
@@ -85,9 +86,10 @@ def read_file(path: Path) -> OnnxFile:
     metadata = {each.key: each.value for each in model.metadata_props}
     digest = hashlib.sha256(data).hexdigest()
     found = ports(model, path)
-    if OWN not in metadata:
-        return _theirs(path, data, digest, found, told(metadata, found.bands, path))
-    own = _own(metadata[OWN], data, path)
+    if GEOSEG_KEY not in metadata:
+        return _theirs(path, data, digest, found, read_metadata(metadata, found.bands, path))
+    own = _own(metadata[GEOSEG_KEY], data, path)
+    # the file declares one size for Deepness and GeoDeep; here any will do
     if own.any_size:
         declare(model, None)
         data = model.SerializeToString()
@@ -103,20 +105,22 @@ def read_file(path: Path) -> OnnxFile:
 
 
 def with_hash(data: bytes) -> bytes:
-    """The bytes of a file of ours, its hash filled in."""
+    """Fill in the hash of an exported file."""
     return data.replace(BLANK.encode(), hashlib.sha256(data).hexdigest().encode())
 
 
-def _own(text: str, data: bytes, path: Path) -> Own:
-    """Our own key, if the file is as it was written: a flipped bit loads unnoticed otherwise."""
+def _own(text: str, data: bytes, path: Path) -> GeosegMetadata:
+    """Read geoseg's key, and check the hash: a flipped bit would go unnoticed otherwise."""
     try:
-        own = Own.model_validate_json(text)
+        own = GeosegMetadata.model_validate_json(text)
     except ValidationError as error:
-        raise ModelError(f"its metadata {OWN} cannot be read", where=path, got=error) from error
+        raise ModelError(
+            f"its metadata {GEOSEG_KEY} cannot be read", where=path, got=error
+        ) from error
     digest = hashlib.sha256(data.replace(own.sha256.encode(), BLANK.encode())).hexdigest()
     if digest != own.sha256:
         raise ModelError(
-            "is not the file that was written", where=path, got=f"sha256 {digest[:12]}",
+            "has changed since it was exported", where=path, got=f"sha256 {digest[:12]}",
             wanted=own.sha256[:12],
             fix="copy or export it again; a file changed on purpose loses the key 'geoseg' first",
         )  # fmt: skip
@@ -124,24 +128,24 @@ def _own(text: str, data: bytes, path: Path) -> Own:
 
 
 def _sized(spec: ModelSpec, side: int | None) -> dict[str, int]:
-    """The windows of a network of ours that takes one size only."""
+    """Window and side of an exported network that takes one size only."""
     return {} if side is None else {"side": side, "window": side - 2 * spec.halo}
 
 
-def _theirs(path: Path, data: bytes, digest: str, found: Ports, said: Told) -> OnnxFile:
-    outputs = found.outputs or len(said.names)
+def _theirs(path: Path, data: bytes, digest: str, found: Ports, stated: FileMetadata) -> OnnxFile:
+    outputs = found.outputs or len(stated.names)
     if not outputs:
-        raise ModelError("does not say how many classes it has", where=path)
-    answer = _answer(path, found, outputs)
-    window, halo = _windows(path, found.side, said)
+        raise ModelError("does not state its number of classes", where=path)
+    output = _output(path, found, outputs)
+    window, halo = _windows(path, found.side, stated)
     spec = ModelSpec(
         architecture="onnx",
         bands=tuple(f"b{number}" for number in range(1, found.bands + 1)),
         dtype="uint8",
-        mean=tuple(LEVELS * each for each in said.mean),
-        std=tuple(LEVELS * each for each in said.std),
-        gsd_m=said.gsd_m,
-        scheme=said.scheme(2 if answer == "one" else outputs, path),
+        mean=tuple(LEVELS * each for each in stated.mean),
+        std=tuple(LEVELS * each for each in stated.std),
+        gsd_m=stated.gsd_m,
+        scheme=stated.scheme(2 if output == "one" else outputs, path),
         stride=1 if found.side else STRIDE,
         halo=halo,
         window=window,
@@ -149,27 +153,27 @@ def _theirs(path: Path, data: bytes, digest: str, found: Ports, said: Told) -> O
         origin=path.name,
         weights_sha256=digest,
     )
-    return OnnxFile(data, spec, found, False, answer, said.threshold)
+    return OnnxFile(data, spec, found, False, output, stated.threshold)
 
 
-def _answer(path: Path, found: Ports, outputs: int) -> Answer:
+def _output(path: Path, found: Ports, outputs: int) -> Output:
     if found.last == "Softmax" and outputs > 1:
         return "probabilities"
     if found.last == "Sigmoid":
         return "one" if outputs == 1 else "probabilities"
     if outputs == 1:
         raise ModelError(
-            "gives one number a pixel that is no probability", where=path,
+            "gives one number per pixel that is not a probability", where=path,
             got=f"{found.last or 'nothing'} as the last operator", wanted="a Sigmoid",
         )  # fmt: skip
-    logger.info("%s: ends with %s, so its numbers are taken for logits", path, found.last)
+    logger.info("%s: ends with %s, so its output is taken for logits", path, found.last)
     return "logits"
 
 
-def _windows(path: Path, side: int | None, said: Told) -> tuple[int, int]:
-    """What is mapped of a tile, and the context around it: half of what tiles overlap by."""
-    tile = side or grid.round_up(said.tile or TILE, STRIDE)
-    share = 2 * HALO / TILE if said.overlap is None else said.overlap
+def _windows(path: Path, side: int | None, stated: FileMetadata) -> tuple[int, int]:
+    """Side of the core of a tile, and the halo around it, which is half the overlap of tiles."""
+    tile = side or grid.round_up(stated.tile or TILE, STRIDE)
+    share = 2 * HALO / TILE if stated.overlap is None else stated.overlap
     inner = max(0, tile - 2 * ceil(share * tile / 2))
     step = next(each for each in CORES if inner // each * each >= KEPT * inner)
     step = max(step, 1 if side else STRIDE)

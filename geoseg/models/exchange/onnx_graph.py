@@ -1,4 +1,4 @@
-"""An ONNX file as bytes from a stranger: what may be in it, and what it takes and gives."""
+"""Checks of untrusted ONNX files, and the shapes of their input and output."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto, TensorProto, TypeProto
 
 MOST_BYTES = 2**31 - 1
-"""What one file of ONNX can hold; larger networks keep their weights in other files."""
+"""Limit of a protobuf message; larger networks keep their weights in other files."""
 STANDARD = ("", "ai.onnx")
 """Domains of the operators that every runtime has; others may need a library."""
 MOST_BANDS, MOST_CLASSES = 512, 255
@@ -24,13 +24,13 @@ PASSING = ("Identity", "Cast", "Transpose", "Resize", "Upsample", "Clip", "Slice
 
 @dataclass(frozen=True)
 class Ports:
-    """What a network takes and gives.
+    """Input and output of a network.
 
     Attributes:
-        bands: of the image, (1, bands, side, side) float32.
-        side: its height and width; None takes any.
-        outputs: how many numbers it gives for a pixel; None where the file does not say.
-        last: the operator that makes them.
+        bands: bands of the input, (1, bands, side, side) float32.
+        side: height and width of the input; None for any.
+        outputs: numbers per pixel; None if the file does not state it.
+        last: operator that computes the output.
     """
 
     bands: int
@@ -40,7 +40,7 @@ class Ports:
 
 
 def require(package: str, where: Path) -> None:
-    """Make sure that a package of the extra is there.
+    """Require a package of the extra "onnx".
 
     Raises:
         ConfigError: it is not installed.
@@ -52,11 +52,11 @@ def require(package: str, where: Path) -> None:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of a file of ONNX's size.
+    """Read the bytes of an ONNX file.
 
     Raises:
         ConfigError: the package that reads ONNX is not installed.
-        ModelError: the file is not there, empty or too large.
+        ModelError: the file is missing, empty or too large.
     """
     require("onnx", path)
     size = path.stat().st_size if path.is_file() else 0
@@ -68,10 +68,10 @@ def read_bytes(path: Path) -> bytes:
 
 
 def parse(data: bytes, where: Path) -> ModelProto:
-    """The model in the bytes of a file, if all of it is in there.
+    """Parse the bytes of an ONNX file, if it is complete in itself.
 
     Raises:
-        ModelError: it is no ONNX file, or damaged.
+        ModelError: it is not an ONNX file, or damaged.
         UnsafeError: it needs other files, or operators that are not ONNX's own.
     """
     from google.protobuf.message import DecodeError
@@ -89,10 +89,10 @@ def parse(data: bytes, where: Path) -> ModelProto:
 
 
 def ports(model: ModelProto, where: Path) -> Ports:
-    """What the network takes and gives.
+    """Find the input and the output of a network.
 
     Raises:
-        ModelError: that is not one image of bands, and classes for each pixel of it.
+        ModelError: it does not map one image of bands to classes of each pixel.
     """
     known = {each.name for each in model.graph.initializer}
     inputs = [each for each in model.graph.input if each.name not in known]
@@ -117,11 +117,11 @@ def ports(model: ModelProto, where: Path) -> Ports:
 
 
 def declare(model: ModelProto, tile: int | None) -> None:
-    """Write the size of the input into the file, and leave that of the output to the runtime.
+    """Declare the size of input and output.
 
     Args:
-        model: the model, changed in place.
-        tile: height and width of one image; None for any number of any size.
+        model: parsed file, changed in place.
+        tile: height and width of one image; None for any number of images of any size.
     """
     _, bands, *_ = model.graph.input[0].type.tensor_type.shape.dim
     _, classes, *_ = model.graph.output[0].type.tensor_type.shape.dim
@@ -159,10 +159,10 @@ def _text(shape: tuple[int | None, ...]) -> str:
 
 
 def _last(graph: GraphProto) -> str:
-    """The operator that makes the output, but for those that only move or resample it."""
+    """The operator that computes the output, apart from those that only move or resample it."""
     makers = {name: node for node in graph.node for name in node.output}
     name = graph.output[0].name
-    for _ in graph.node:
+    for _ in graph.node:  # no path is longer than that, unless a damaged graph goes in circles
         node = makers.get(name)
         if node is None or node.op_type not in PASSING or not node.input:
             return node.op_type if node else ""
@@ -183,6 +183,7 @@ def _require_inside(model: ModelProto, where: Path) -> None:
 
 
 def _require_standard(model: ModelProto, where: Path) -> None:
+    # functions that the file defines itself are made of checked operators
     own = {(each.domain, each.name) for each in model.functions}
     strange = sorted(
         {
@@ -219,7 +220,7 @@ def _graphs(node: NodeProto) -> Iterator[GraphProto]:
 
 
 def _tensors(model: ModelProto) -> Iterator[TensorProto]:
-    """All tensors of a file, wherever they are."""
+    """Yield all tensors of a file, also those nested in operators."""
     nodes = list(_nodes(model))
     for graph in (model.graph, *(inner for node in nodes for inner in _graphs(node))):
         yield from graph.initializer

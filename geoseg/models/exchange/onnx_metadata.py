@@ -1,7 +1,8 @@
-"""What an ONNX file says of itself: the keys of Deepness and GeoDeep, and one key of our own.
+"""Metadata of ONNX files: the keys of Deepness and GeoDeep, and one key of geoseg.
 
 The keys are those of Deepness's page "Adding metadata to ONNX model": texts, each a JSON value.
-`tiles_size` stands on that page, `tile_size` is what its code asks for; both are written. GeoDeep
+That page
+names `tiles_size`, its code reads `tile_size`; both are written. GeoDeep
 reads `model_type`, `class_names`, `resolution`, `tiles_overlap` and `seg_*` of them. Both take the
 side of a tile from the shape of the network's input.
 """
@@ -21,21 +22,22 @@ from geoseg.classes import ClassScheme
 from geoseg.errors import ModelError
 from geoseg.models.saved.spec import ModelSpec
 
-OWN = "geoseg"
-"""JSON of the spec, whether the network takes windows of any size, and the file's sha256."""
+GEOSEG_KEY = "geoseg"
+"""Its value is JSON: the spec, whether the network takes any size, and the sha256 of the file."""
 LONGEST = 1_000_000
-"""Characters of a value that is looked at."""
+"""Characters of a value, at most; longer ones are refused."""
 SEGMENTOR = "Segmentor"
 GOLDEN = 0.618034
-"""Turns of the colour circle from one class to the next, so that neighbours differ."""
+"""Fraction of the colour circle from one class to the next: the golden ratio keeps any number of
+hues apart."""
 
 
-def describe(spec: ModelSpec, tile: int) -> dict[str, str]:
-    """The keys of Deepness and GeoDeep.
+def deepness_metadata(spec: ModelSpec, tile: int) -> dict[str, str]:
+    """Make the metadata that Deepness and GeoDeep read, as JSON texts by key.
 
     Args:
-        spec: the model's.
-        tile: side in pixels of the tiles that they shall cut.
+        spec: spec of the model.
+        tile: side in pixels of the tiles that they cut.
     """
     bands = len(spec.bands)
     values = {
@@ -54,17 +56,17 @@ def describe(spec: ModelSpec, tile: int) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a file of another program says of itself.
+class FileMetadata:
+    """Metadata of a file of another program.
 
     Attributes:
-        names: of its classes; those without one are called class_3 or so.
-        gsd_m: metres per pixel.
-        tile: side in pixels of the tiles it was made for.
-        overlap: share of a tile's side by which tiles overlap.
-        threshold: of the probability, for a network of one output.
-        mean: by band, subtracted from pixels that were divided by 255.
-        std: by band, what is left is divided by it.
+        names: class names; further classes are called class_3 and so on.
+        gsd_m: ground sampling distance in metres; None if not stated.
+        tile: side of tiles in pixels; None if not stated.
+        overlap: overlap of tiles as a fraction of their side; None if not stated.
+        threshold: probability from which a network with one output maps class 1.
+        mean: mean of each band, subtracted from pixels divided by 255.
+        std: standard deviation of each band, which the difference is divided by.
     """
 
     names: tuple[str, ...]
@@ -76,30 +78,35 @@ class Told:
     std: tuple[float, ...]
 
     def scheme(self, classes: int, where: Path) -> ClassScheme:
-        """The classes, in colours that differ.
+        """Make a class scheme, in colours that differ.
+
+        Args:
+            classes: number of classes.
+            where: the file, for errors.
 
         Raises:
-            ModelError: the names do not name classes.
+            ModelError: the names cannot be names of classes.
         """
         names = [*self.names, *(f"class_{each}" for each in range(len(self.names), classes))]
         listed = [{"name": name, "color": _colour(n)} for n, name in enumerate(names[:classes])]
         try:
             return ClassScheme.model_validate({"classes": listed})
         except ValueError as error:
-            wrong = "its class_names are no names of classes"
-            raise ModelError(wrong, where=where, got=error) from error
+            raise ModelError(
+                "its class_names cannot be names of classes", where=where, got=error
+            ) from error
 
 
-def told(metadata: Mapping[str, str], bands: int, where: Path) -> Told:
+def read_metadata(metadata: Mapping[str, str], bands: int, where: Path) -> FileMetadata:
     """Read the keys of Deepness.
 
     Args:
-        metadata: of the file.
-        bands: how many the network takes.
+        metadata: texts by key.
+        bands: number of input bands of the network.
         where: the file, for errors.
 
     Raises:
-        ModelError: a value cannot be read, or the network is no segmentation.
+        ModelError: a value cannot be read, or the network does not segment.
     """
     values = {key: _value(key, text, where) for key, text in metadata.items() if key in READ}
     kind = str(values.get("model_type", SEGMENTOR)).capitalize()
@@ -108,7 +115,7 @@ def told(metadata: Mapping[str, str], bands: int, where: Path) -> Told:
             "does not map classes", where=where, got=f"a {kind}", wanted=f"a {SEGMENTOR}"
         )
     try:
-        return _told(values, bands)
+        return _parsed(values, bands)
     except (TypeError, ValueError, AttributeError, KeyError) as error:
         raise ModelError("its metadata cannot be read", where=where, got=error) from error
 
@@ -119,10 +126,10 @@ READ = (
 )  # fmt: skip
 
 
-def _told(values: Mapping[str, Any], bands: int) -> Told:
+def _parsed(values: Mapping[str, Any], bands: int) -> FileMetadata:
     resolution, overlap = values.get("resolution"), values.get("tiles_overlap")
     tile = values.get("tile_size", values.get("tiles_size"))
-    found = Told(
+    found = FileMetadata(
         names=_names(values.get("class_names", values.get("names", {}))),
         gsd_m=None if resolution is None else float(resolution) / 100,
         tile=None if tile is None else int(tile),
@@ -141,7 +148,7 @@ def _told(values: Mapping[str, Any], bands: int) -> Told:
 
 
 def _names(found: Any) -> tuple[str, ...]:
-    """Names by id; Deepness takes a list of one dictionary, too."""
+    """Class names by id; Deepness also takes a list of one dictionary."""
     named = found[0] if isinstance(found, list) and found else found
     by_id = {int(key): str(name) for key, name in dict(named).items()}
     if sorted(by_id) != list(range(len(by_id))):
@@ -150,7 +157,7 @@ def _names(found: Any) -> tuple[str, ...]:
 
 
 def _value(key: str, text: str, where: Path) -> Any:
-    """A JSON value; some files hold a Python dictionary instead."""
+    """Parse a JSON value, or a Python literal: Ultralytics, for one, writes str(dict)."""
     try:
         if len(text) > LONGEST:
             raise ValueError(f"{len(text)} characters")

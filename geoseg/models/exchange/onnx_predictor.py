@@ -14,14 +14,15 @@ from geoseg.errors import ModelError
 from geoseg.models.exchange.contract import LEVELS
 from geoseg.models.exchange.onnx_file import OnnxFile, read_file
 from geoseg.models.exchange.onnx_graph import parse
+from geoseg.models.input_scaling import divisors
 from geoseg.models.run import engines
-from geoseg.models.run.inference_settings import Engine, Recipe
-from geoseg.models.run.memory_cost import SIDE, Footprint
+from geoseg.models.run.inference_settings import Engine, InferenceSettings
+from geoseg.models.run.memory_cost import SIDE, MemoryCost
 from geoseg.models.run.network_predictors import NO_MEMORY, LogitsPredictor
 from geoseg.models.saved.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from geoseg.models.run.engines import Forward
+    from geoseg.models.run.engines.forward import Forward
 
 CPU = torch.device("cpu")
 
@@ -31,33 +32,37 @@ class FilePredictor(LogitsPredictor):
 
     Args:
         path: the file.
-        spec: what was read from it when the work began.
-        recipe: the engine, what is averaged, what is written.
-        slots: how many windows will be under way at once.
+        spec: spec that was read from it when the run began.
+        settings: engine, averaging and output layers.
+        slots: number of windows that will be predicted at once.
 
     Raises:
+        ConfigError: the engine, or the package that reads ONNX, is not installed.
         ModelError: the file has changed since, or the engine cannot run the network.
+        UnsafeError: the file needs other files, or operators that are not ONNX's own.
     """
 
-    def __init__(self, path: Path, spec: ModelSpec, recipe: Recipe, *, slots: int = 1) -> None:
+    def __init__(
+        self, path: Path, spec: ModelSpec, settings: InferenceSettings, *, slots: int = 1
+    ) -> None:
         file = read_file(path)
         if file.spec != spec:
-            raise ModelError("has changed since the work began", where=path, fix="--overwrite")
-        forward = fitted(file, _network(path, file, recipe.engine, slots))
-        super().__init__(forward, spec, recipe, CPU)
+            raise ModelError("has changed since the run began", where=path, fix="--overwrite")
+        forward = adapted(file, _network(path, file, settings.engine, slots))
+        super().__init__(forward, spec, settings, CPU)
 
 
-def fitted(file: OnnxFile, network: Forward) -> Forward:
-    """A file's network as every other: scaled pixels in, logits out.
+def adapted(file: OnnxFile, network: Forward) -> Forward:
+    """Adapt the network of a file to the interface of all others: scaled pixels in, logits out.
 
-    The logarithm of probabilities stands for logits: it differs from them by one number a pixel,
-    which changes neither the largest nor the softmax.
+    Logarithms of probabilities serve as logits: they differ by one number per pixel, which changes
+    neither the largest nor the softmax.
 
     Args:
-        file: what it takes and gives.
-        network: it.
+        file: the file.
+        network: its network, as an engine runs it.
     """
-    spread = torch.tensor([each if each > 0 else 1.0 for each in file.spec.std])[:, None, None]
+    spread = torch.tensor(divisors(file.spec.std))[:, None, None]
     mean = torch.tensor(file.spec.mean)[:, None, None]
 
     def forward(images: Tensor) -> Tensor:
@@ -70,31 +75,32 @@ def fitted(file: OnnxFile, network: Forward) -> Forward:
     return forward
 
 
-def measure(path: Path) -> Footprint:
-    """How much memory and time the network of a file takes; as `footprint.measure`.
+def measure(path: Path) -> MemoryCost:
+    """Measure the memory and time that the network of a file takes; see `memory_cost.measure`.
 
     Raises:
-        ModelError: no engine can run it.
+        ConfigError: neither ONNX Runtime nor OpenVINO is installed.
+        ModelError: the engine cannot run the network.
     """
     file = read_file(path)
     side = file.ports.side or SIDE
     engine = Engine(name="onnx" if engines.installed(Engine(name="onnx")) else "openvino")
-    network = fitted(file, _network(path, file, engine, 1))
+    network = adapted(file, _network(path, file, engine, 1))
     start = time.perf_counter()
     network(torch.zeros(1, file.ports.bands, side, side))
     seconds = (time.perf_counter() - start) / side**2
-    return Footprint(_numbers(path, file, side) * 4 / side**2, seconds)
+    return MemoryCost(_numbers(path, file, side) * 4 / side**2, seconds)
 
 
 def _filled(images: Tensor, side: int | None) -> Tensor:
-    """Images, and beyond them what stands for no data, up to the size that the network takes."""
+    """Pad images with 0, which stands for invalid pixels, to the size that the network takes."""
     if side is None:
         return images
     return nn.functional.pad(images, (0, side - images.shape[-1], 0, side - images.shape[-2]))
 
 
 def _require_map(file: OnnxFile, answer: Tensor, images: Tensor) -> None:
-    classes = 1 if file.answer == "one" else len(file.spec.scheme.classes)
+    classes = 1 if file.output == "one" else len(file.spec.scheme.classes)
     wanted = (classes, *images.shape[-2:])
     if tuple(answer.shape[1:]) != wanted:
         raise ModelError(
@@ -104,10 +110,11 @@ def _require_map(file: OnnxFile, answer: Tensor, images: Tensor) -> None:
 
 
 def _logits(file: OnnxFile, answer: Tensor) -> Tensor:
-    if file.answer == "logits":
+    if file.output == "logits":
         return answer
-    if file.answer == "one":
+    if file.output == "one":
         level = torch.logit(torch.tensor(file.threshold).clamp(1e-6, 1 - 1e-6))
+        # in double precision, as float32 rounds 1 - eps, and with it the largest logit
         ahead = torch.logit(answer.double(), eps=1e-7).float() - level
         return torch.cat((torch.zeros_like(ahead), ahead), dim=1)
     return torch.log(answer.clamp_min(torch.finfo(answer.dtype).tiny)) * file.spec.temperature
@@ -123,16 +130,16 @@ def _network(path: Path, file: OnnxFile, engine: Engine, slots: int) -> Forward:
     def forward(images: Tensor) -> Tensor:
         try:
             return run(images)
-        except Exception as error:  # every engine has kinds of its own
+        except Exception as error:  # engines have exceptions of their own, without a common base
             if any(each in str(error) for each in NO_MEMORY):
-                raise MemoryError(f"a window does not fit the memory: {error}") from error
+                raise MemoryError(f"a window does not fit into memory: {error}") from error
             raise ModelError("the network fails", where=path, got=str(error)[:200]) from error
 
     return forward
 
 
 def _numbers(path: Path, file: OnnxFile, side: int) -> int:
-    """How many numbers all operators put out together, as far as ONNX can infer it."""
+    """Number of values that all operators output together, as far as ONNX can infer it."""
     from onnx import shape_inference
 
     model = parse(file.data, path)

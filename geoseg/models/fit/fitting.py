@@ -1,4 +1,4 @@
-"""Fit a network to chips under Lightning; killed runs go on where they stopped."""
+"""Fit a network to chips under Lightning; a killed run continues where it stopped."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,87 +18,81 @@ import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.tuner.tuning import Tuner
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from geoseg import allocator, files
-from geoseg.models.fit.chip_losses import HandBack
-from geoseg.models.fit.history import History, Rows, rows_of
+from geoseg.models.fit.chip_losses import ChipLosses, TakeLosses
+from geoseg.models.fit.history import Epochs, History, epochs_of
 from geoseg.models.fit.resume import Resume, WholeFiles
-from geoseg.models.fit.schedules import average
+from geoseg.models.fit.schedules import weight_average
 from geoseg.models.fit.torchgeo_task import MapTask
-from geoseg.models.fit.training_settings import Recipe
+from geoseg.models.fit.training_settings import TrainingSettings
 from geoseg.models.run.hardware import has_bf16
 
 STEPS_PER_EPOCH = 20
 """At least; small chip sets are gone through several times between validations."""
-
-type Batches = DataLoader[dict[str, Tensor]]
-type Learn = Callable[[NDArray[np.int64], NDArray[np.floating]], None]
-
 LR_RANGE = 1e-5, 1e-2
-"""What a learning rate that was found is kept within; outside of it the curve was noise."""
+"""Limits of a learning rate that was searched for; beyond them the curve was noise."""
+
+type ChipLoader = DataLoader[dict[str, Tensor]]
 
 logger = logging.getLogger(__name__)
 
 
 def fit(
     network: nn.Module,
-    train: Batches,
-    val: Batches,
-    recipe: Recipe,
+    train: ChipLoader,
+    val: ChipLoader,
+    settings: TrainingSettings,
     work: Path,
     logs: Path,
     *,
-    learn: Learn | None = None,
-) -> Rows:
+    take_losses: TakeLosses | None = None,
+) -> Epochs:
     """Fit a network in place and leave it with the weights of its best epoch.
 
-    Order, augmentation and dropout depend on seed and epoch alone, and checkpoints are written
-    whole at the end of each epoch. So a run that was killed and gone on with gives the weights
-    that it would have given undisturbed.
+    Order, augmentation and dropout depend on seed and epoch alone, and each checkpoint is written
+    whole at the end of an epoch. A run that is killed and continued therefore ends with the
+    weights of an undisturbed one.
 
     Args:
-        network: the network.
-        train: batches to learn from: "image" and "valid" as stored, "mask", and "chip".
-        val: batches that decide which epoch was best.
-        recipe: how to fit.
-        work: folder for checkpoints; one that holds a checkpoint is gone on from.
+        network: maps (images, bands, height, width) to logits of the same size.
+        train: training batches: "image" and "valid" as stored, "mask", and "chip".
+        val: validation batches, which decide on the best epoch.
+        settings: how to fit.
+        work: folder for checkpoints; training continues from one that is there.
         logs: folder for metrics.csv and TensorBoard's files.
-        learn: is told the cross-entropy of each chip that was trained on.
+        take_losses: gets the cross-entropy of each chip after every step.
 
     Returns:
         The scores of each epoch, as in metrics.csv.
+
+    Raises:
+        KeyboardInterrupt: training was interrupted.
     """
     last, best = work / "last.ckpt", work / "best.ckpt"
-    with _quiet(recipe.seed), allocator.returned():
-        allocator.keep(freed=True)  # batches and activations are as large as those before
+    with _quiet(settings.seed), allocator.returned():
+        # batches and activations need buffers of the same sizes again and again
+        allocator.keep(freed=True)
         network.to(memory_format=torch.channels_last)
-        lr = _found_lr(network, train, recipe, work) if recipe.lr == "auto" else recipe.lr
-        trainer = _trainer(recipe, work, logs, [HandBack(learn)] if learn else [])
+        lr = _found_lr(network, train, settings, work) if settings.lr == "auto" else settings.lr
+        trainer = _trainer(settings, work, logs, [ChipLosses(take_losses)] if take_losses else [])
         try:
-            trainer.fit(
-                MapTask(network, recipe, lr),
-                train,
-                val,
-            )
-        except SystemExit as error:  # what Lightning makes of an interrupt
+            trainer.fit(MapTask(network, settings, lr), train, val)
+        except SystemExit as error:  # Lightning turns an interrupt into it
             raise KeyboardInterrupt from error
+        # weights_only: the work folder may be shared, and a pickle could hold code
         state = torch.load(best, weights_only=True, map_location="cpu")
-        rows = rows_of(torch.load(last, weights_only=True, map_location="cpu"))
+        epochs = epochs_of(torch.load(last, weights_only=True, map_location="cpu"))
+    # the task's state also has the edge head and the loss, which the network has not
     weights = {
-        k.removeprefix("model."): v for k, v in state["state_dict"].items() if k[:6] == "model."
+        name.removeprefix("model."): value
+        for name, value in state["state_dict"].items()
+        if name.startswith("model.")
     }
     network.load_state_dict(weights)
-    return rows
-
-
-def best_of(rows: Rows) -> dict[str, float]:
-    """Validation metrics of the epoch whose weights `fit` leaves: the first of the best."""
-    scored = [row for row in rows if row["val_miou"] == row["val_miou"]] or rows[:1]
-    best = max(scored, key=lambda row: row["val_miou"])
-    return {"val_miou": round(best["val_miou"], 6), "best_epoch": int(best["epoch"])}
+    return epochs
 
 
 @contextmanager
@@ -110,8 +104,11 @@ def _quiet(seed: int) -> Iterator[None]:
         yield
 
 
-def _found_lr(network: nn.Module, train: Batches, recipe: Recipe, work: Path) -> float:
-    """Where the loss falls most steeply while the learning rate grows (Smith, 2017)."""
+def _found_lr(
+    network: nn.Module, train: ChipLoader, settings: TrainingSettings, work: Path
+) -> float:
+    """Find where the loss falls most steeply while the learning rate grows (Smith, 2017)."""
+    # kept, as a resumed run must not search again: it would find another rate
     note = work / "lr.json"
     if note.exists():
         return float(json.loads(note.read_bytes()))
@@ -120,7 +117,7 @@ def _found_lr(network: nn.Module, train: Batches, recipe: Recipe, work: Path) ->
         accelerator="auto", devices=1, logger=False, enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False, default_root_dir=work,
     )  # fmt: skip
-    task = MapTask(copy.deepcopy(network), recipe, LR_RANGE[0])
+    task = MapTask(copy.deepcopy(network), settings, LR_RANGE[0])
     finder = Tuner(trainer).lr_find(task, train, min_lr=1e-7, update_attr=False)
     found = finder.suggestion() if finder else None
     lr = float(np.clip(found or LR_RANGE[1] / 10, *LR_RANGE))
@@ -129,14 +126,16 @@ def _found_lr(network: nn.Module, train: Batches, recipe: Recipe, work: Path) ->
     return lr
 
 
-def _trainer(recipe: Recipe, work: Path, logs: Path, more: list[Callback]) -> L.Trainer:
+def _trainer(settings: TrainingSettings, work: Path, logs: Path, more: list[Callback]) -> L.Trainer:
     bar = sys.stderr.isatty()
+    # Lightning calls checkpoint callbacks last, in this order: scores are recorded and the best
+    # weights saved before Resume writes the state that counts as done
     callbacks: list[Callback] = [
         *more,
-        *([average(recipe.ema)] if recipe.ema else []),
+        *([weight_average(settings.ema)] if settings.ema else []),
         *([TQDMProgressBar()] if bar else []),
         EarlyStopping(
-            "val_miou", mode="max", patience=recipe.patience, check_on_train_epoch_end=True
+            "val_miou", mode="max", patience=settings.patience, check_on_train_epoch_end=True
         ),
         History(logs / "metrics.csv"),
         ModelCheckpoint(
@@ -150,15 +149,17 @@ def _trainer(recipe: Recipe, work: Path, logs: Path, more: list[Callback]) -> L.
         accelerator="auto",
         devices="auto",
         strategy="ddp_spawn" if torch.cuda.device_count() > 1 else "auto",
+        # the sampler shares batches out itself; Lightning's would shuffle them by another seed
         use_distributed_sampler=False,
         precision="bf16-mixed" if has_bf16() else "32-true",
-        max_epochs=recipe.epochs,
-        accumulate_grad_batches=recipe.accumulate,
+        max_epochs=settings.epochs,
+        accumulate_grad_batches=settings.accumulate,
         callbacks=callbacks,
         plugins=[WholeFiles()],
         enable_progress_bar=bar,
         enable_model_summary=False,
         logger=TensorBoardLogger(logs, name="tensorboard", version="") if tensorboard else False,
         log_every_n_steps=STEPS_PER_EPOCH,
+        # a run that continues would validate once more often than an undisturbed one
         num_sanity_val_steps=0,
     )

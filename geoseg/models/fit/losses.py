@@ -1,4 +1,4 @@
-"""Losses by name; pixels that are 255 count in none of them."""
+"""Losses by name; unlabelled pixels (255) count in none of them."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from geoseg.classes import IGNORE
-from geoseg.models.fit.names import Loss
+from geoseg.models.fit.training_settings import Loss
 
 MISSED = 0.7
-"""Weight of missed pixels in the Tversky loss against 0.3 of false ones (Salehi et al., 2017)."""
+"""Weight of missed pixels in the Tversky loss; that of false ones is 0.3 (Salehi et al., 2017)."""
 
 
 class MapLoss(nn.Module):
-    """One loss or the sum of several.
+    """One loss, or the sum of several.
 
-    Cross-entropy; Dice (Milletari et al., 2016); focal, each class against the rest (Lin et al.,
-    2017); Lovasz-Softmax (Berman
-    et al., 2018); Tversky (Salehi et al., 2017); Jaccard, which is 1 less a soft IoU. Classes that
-    a batch does not show count in none of the last four.
+    Cross-entropy; Dice (Milletari et al., 2016); focal, one class against the rest (Lin et al.,
+    2017); Lovasz-Softmax (Berman et al., 2018); Tversky (Salehi et al., 2017); Jaccard, 1 - soft
+    IoU. Dice, Lovasz, Tversky and Jaccard leave out classes that a batch does not contain.
 
     Args:
         loss: names of losses, joined by "+".
         class_weights: weight of each class in the cross-entropy and the focal loss.
-        label_smoothing: share of a pixel's label that the cross-entropy spreads over all classes.
+        label_smoothing: fraction of a pixel's label that the cross-entropy spreads over all
+            classes.
     """
 
     def __init__(self, loss: Loss, class_weights: Sequence[float], label_smoothing: float) -> None:
@@ -48,19 +48,20 @@ class MapLoss(nn.Module):
         self.parts = nn.ModuleList(makers[name]() for name in loss.split("+"))
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The loss of a batch; 0 where no pixel of it is labelled.
+        """Compute the loss of a batch; 0 where none of its pixels is labelled.
 
         Args:
             logits: (images, classes, height, width).
             labels: (images, height, width), 255 where unlabelled.
         """
-        logits = logits.float()
+        logits = logits.float()  # bfloat16 has 8 bits of precision, too few for sums over pixels
         total = torch.stack([part(logits, labels).sum() for part in self.parts]).sum()
+        # 0 * logits keeps the graph: backward() would refuse a loss that depends on no weight
         return torch.where((labels != IGNORE).any(), total, 0 * logits.sum())
 
 
 class _CrossEntropy(nn.Module):
-    """As torch's, but 0 instead of NaN where all weights of a batch are."""
+    """Torch's cross-entropy, but 0 instead of NaN where all pixels of a batch have weight 0."""
 
     def __init__(self, weights: Tensor, label_smoothing: float) -> None:
         super().__init__()

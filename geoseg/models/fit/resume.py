@@ -1,4 +1,4 @@
-"""Checkpoints at the end of epochs, and a training that goes on from one as if nothing happened."""
+"""Checkpoints at the end of epochs, and training that continues from one to the same weights."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from geoseg import files
 
 
 class Resume(Checkpoint):
-    """Saves all of a training after each epoch, and starts from what was saved.
+    """Saves the whole state of training after each epoch, and starts from a saved one.
 
-    Lightning's own way back restores its loops as well, in the middle of the end of an epoch; it
-    then leaves out the start of the next one. Here a run simply begins with a later epoch.
+    Lightning's own resumption (``ckpt_path``) also restores its loops, in the middle of the end of
+    an epoch, and then skips the start of the next one. Here a run simply begins at a later epoch.
 
     Args:
         path: the checkpoint.
@@ -28,35 +28,36 @@ class Resume(Checkpoint):
         self._path = path
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Go on from the checkpoint, if there is one."""
+        """Continue from the checkpoint, if there is one."""
         if not self._path.exists():
             return
         saved = torch.load(self._path, weights_only=True, map_location="cpu")
         _restore(trainer, pl_module, saved)
         _set_progress(trainer, saved["epoch"] + 1, saved["global_step"])
-        patience = trainer.early_stopping_callback
-        assert patience is not None, "every training has one"
-        trainer.should_stop = patience.wait_count >= patience.patience
+        # a run killed after its last epoch had run out of patience must not train another one
+        stopping = trainer.early_stopping_callback
+        assert stopping is not None, "every training has one"
+        trainer.should_stop = stopping.wait_count >= stopping.patience
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002  (Lightning names it)
-        """Save, when all other callbacks have done their work."""
+        """Save, after all other callbacks."""
         trainer.save_checkpoint(self._path)
 
 
 class WholeFiles(TorchCheckpointIO):
-    """Checkpoints appear whole or not at all."""
+    """Writes checkpoints that appear whole or not at all."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
     ) -> None:
         """Write a checkpoint."""
-        assert storage_options is None, "for remote places only"
+        assert storage_options is None, "for remote storage only"
         with files.whole(Path(path)) as temporary:
             torch.save(checkpoint, temporary)
 
 
 def _restore(trainer: L.Trainer, task: L.LightningModule, saved: dict[str, Any]) -> None:
-    """Weights, optimizers, schedules and callbacks; averaged weights are a callback's."""
+    """Restore weights, optimizers, schedules and callbacks; one of them averages the weights."""
     task.load_state_dict(saved["state_dict"])
     for optimizer, state in zip(trainer.optimizers, saved["optimizer_states"], strict=True):
         optimizer.load_state_dict(state)
@@ -70,6 +71,7 @@ def _restore(trainer: L.Trainer, task: L.LightningModule, saved: dict[str, Any])
 
 
 def _set_progress(trainer: L.Trainer, epoch: int, steps: int) -> None:
+    """Set the counters that Lightning derives current_epoch and global_step from."""
     loop = trainer.fit_loop
     for count in (loop.epoch_progress.current, loop.epoch_progress.total):
         for name in ("ready", "started", "processed", "completed"):

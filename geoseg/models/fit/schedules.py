@@ -1,4 +1,4 @@
-"""How the learning rate and the averaged weights go through a training."""
+"""The course of the learning rate, and the moving average of the weights."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from torch.optim.lr_scheduler import (
     SequentialLR,
 )
 
-from geoseg.models.fit.names import Schedule
+from geoseg.models.fit.training_settings import Schedule
 
 WARM_UP = 0.05
-"""Share of the steps in which the cosine schedule comes up to its peak."""
+"""Fraction of the steps in which the cosine schedule rises to its peak. Adam's estimates of
+variance rest on few gradients at first, and full steps would then go astray (Liu et al., 2020)."""
 
 
 def schedule(name: Schedule, optimizer: Optimizer, steps: int) -> LRScheduler:
-    """A learning-rate schedule over all steps of a training.
+    """Make a learning-rate schedule over all steps of a training.
 
     Args:
         name: "one-cycle" (Smith and Topin, 2018); "cosine" (Loshchilov and Hutter, 2017), after a
             warm-up; or "constant".
-        optimizer: whose learning rate is the peak.
-        steps: of the optimizer, in the whole training.
+        optimizer: its learning rate is the peak.
+        steps: optimizer steps of the whole training.
     """
     if name == "constant":
         return ConstantLR(optimizer, factor=1.0)
@@ -41,18 +42,18 @@ def schedule(name: Schedule, optimizer: Optimizer, steps: int) -> LRScheduler:
     return SequentialLR(optimizer, parts, milestones=[warm])
 
 
-def average(decay: float) -> WeightAveraging:
-    """A moving average of the weights, which validation and the saved model use.
+def weight_average(decay: float) -> WeightAveraging:
+    """Make a callback that averages the weights; validation and the saved model use the average.
 
-    The first steps count less than ``decay`` says, or random weights would stay in it: the decay
-    of step n is at most (1 + n) / (10 + n).
+    The decay of step n is at most (1 + n) / (10 + n), as in TensorFlow's
+    ExponentialMovingAverage: the random weights of the start would otherwise linger in the average.
 
     Args:
-        decay: share of the old average in the new one.
+        decay: weight of the old average in the new one, from 0 to 1.
     """
 
     def mean(averaged: Tensor, current: Tensor, steps: Tensor | int) -> Tensor:
-        share = min(decay, (1 + int(steps)) / (10 + int(steps)))
-        return averaged * share + current * (1 - share)
+        kept = min(decay, (1 + int(steps)) / (10 + int(steps)))
+        return averaged * kept + current * (1 - kept)
 
     return WeightAveraging(avg_fn=mean)

@@ -1,4 +1,4 @@
-"""What training starts from: a network, the weights it brings, and what of it may change."""
+"""Where training starts: a network, its initial weights, and which of them may change."""
 
 from __future__ import annotations
 
@@ -7,34 +7,35 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MethodType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from geoseg.errors import ConfigError
+from geoseg.models.architectures import Architecture
 from geoseg.models.band_names import SENTINEL2
+from geoseg.models.fit.training_settings import Scaling, Tuning
 from geoseg.models.networks.build import BACKBONE, build, default_backbone
 from geoseg.models.pretrained import weight_files, weights
-from geoseg.models.pretrained.transfer import Kernel, put
-from geoseg.models.saved.spec import SPEC, WEIGHTS, Architecture, read_spec
+from geoseg.models.pretrained.transfer import Kernel, load_weights
+from geoseg.models.saved.spec import SPEC, WEIGHTS, read_spec
 
 if TYPE_CHECKING:
     from torch import nn
 
-type Tuning = Literal["full", "frozen", "probe"]
-type Scaling = Literal["weights", "chips"]
-
 logger = logging.getLogger(__name__)
 FAR, FLAT = 4.0, 0.01
-"""Scaled pixels with such a mean, or so small a spread, are of other units than the weights'."""
+"""A band whose scaled pixels have a mean beyond 4, or a standard deviation below 0.01, is most
+likely in other units than the weights were trained on: reflectance as 0 to 1 instead of 0 to 10000,
+say."""
 
 
 @dataclass(frozen=True)
-class Inputs:
+class InputBands:
     """The bands of the training chips.
 
     Attributes:
-        names: in order.
-        mean: by band.
-        std: by band.
+        names: band names, in order.
+        mean: mean of each band over the valid training pixels.
+        std: standard deviation of each band.
     """
 
     names: tuple[str, ...]
@@ -43,15 +44,15 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class Origin:
-    """Where a network's first weights come from, and what may change of them.
+class InitialWeights:
+    """Where the initial weights of a network come from, and which of them may change.
 
     Attributes:
-        weights: a name of torchgeo's list, a file of weights, or a model directory; None for
-            random ones.
-        folder: where files of torchgeo's list lie; torch's cache otherwise.
-        scaling: of "weights", or from the statistics of the "chips".
-        tuning: "full" changes all, "frozen" all but the encoder, "probe" the last layer alone.
+        weights: a name from torchgeo's list, a file of weights, or a model directory; None for
+            random weights.
+        folder: folder with files of torchgeo's list; None for torch's cache.
+        scaling: scale bands as the "weights" were trained, or by the statistics of the "chips".
+        tuning: "full" trains everything, "frozen" all but the encoder, "probe" the last layer only.
     """
 
     weights: str | None = None
@@ -61,16 +62,16 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Start:
+class StartingPoint:
     """A network ready to be fitted.
 
     Attributes:
-        network: the network.
+        network: maps (images, bands, height, width) to logits of the same size.
         backbone: its encoder.
-        mean: by band; the network takes (pixel - mean) / std.
-        std: by band.
-        origin: what its weights come from.
-        licence: of those.
+        mean: mean of each band; the network takes (pixel - mean) / std.
+        std: standard deviation of each band.
+        origin: where its initial weights come from; empty for random ones.
+        licence: licence of these weights.
     """
 
     network: nn.Module
@@ -81,47 +82,52 @@ class Start:
     licence: str = ""
 
 
-def start(
-    architecture: Architecture, backbone: str | None, inputs: Inputs, classes: int, origin: Origin
-) -> Start:
-    """Build a network and put in the weights it starts from; no connection is opened.
+def starting_point(
+    architecture: Architecture,
+    backbone: str | None,
+    inputs: InputBands,
+    classes: int,
+    initial: InitialWeights,
+) -> StartingPoint:
+    """Build a network and load its initial weights; works offline.
 
     Args:
-        architecture: the network.
-        backbone: its encoder; None takes that of the weights, or a small one.
-        inputs: the bands of the chips.
+        architecture: name of the network.
+        backbone: name of the encoder; None takes that of the weights, or a small one.
+        inputs: bands of the chips.
         classes: output channels.
-        origin: where its weights come from.
+        initial: where the weights come from.
 
     Raises:
-        ConfigError: the weights are not on this machine, or do not go with the network.
+        ConfigError: the weights are not on this machine, or do not fit the network.
         ModelError: the backbone is unknown, or the file of weights is damaged.
     """
-    given = _given(origin) if origin.weights else None
+    given = _given(initial) if initial.weights else None
     backbone = _backbone(architecture, backbone, given)
     network = build(architecture, backbone, len(inputs.names), classes)
     mean, std = inputs.mean, inputs.std
     if given:
         kernel = Kernel(given.bands, inputs.names, given.sensor)
-        state = weight_files.read(file_of(str(origin.weights), origin.folder))
-        left = put(network, state, kernel)
-        _say(given, kernel, left)
-        if origin.scaling == "weights" and given.mean:
+        state = weight_files.read(file_of(str(initial.weights), initial.folder))
+        left = load_weights(network, state, kernel)
+        _log(given, kernel, left)
+        if initial.scaling == "weights" and given.mean:
             mean, std = _scaling(given, kernel, inputs)
-    _freeze(network, origin.tuning, architecture)
+    _freeze(network, initial.tuning, architecture)
     found = (given.name, given.licence) if given else ("", "")
-    return Start(network, backbone, mean, std, *found)
+    return StartingPoint(network, backbone, mean, std, *found)
 
 
 def file_of(name: str, folder: Path | None) -> Path:
-    """The file that holds weights.
+    """Find the file that holds weights.
 
     Args:
-        name: a name of torchgeo's list, a file of weights, or a model directory.
-        folder: where files of torchgeo's list lie; torch's cache otherwise.
+        name: a name from torchgeo's list, a file of weights, or a model directory.
+        folder: folder with files of torchgeo's list; None for torch's cache.
 
     Raises:
-        ConfigError: it is not on this machine, or fits none of the networks.
+        ConfigError: the file is not on this machine, or fits none of the networks.
+        ModelError: the file is damaged.
     """
     path = Path(name)
     if (path / SPEC).is_file():
@@ -130,7 +136,7 @@ def file_of(name: str, folder: Path | None) -> Path:
         return path
     if not weights.is_name(name):
         raise ConfigError(
-            "is no file, no model directory and no name of weights",
+            "is not a file, a model directory or a name of weights",
             where="--weights",
             got=name,
             fix="geoseg models list",
@@ -138,14 +144,14 @@ def file_of(name: str, folder: Path | None) -> Path:
     found = weights.named(name)
     if found.use == "none":
         raise ConfigError(
-            "fit none of the networks that map pixels here", where=name, fix="geoseg models list"
+            "fit none of the segmentation networks", where=name, fix="geoseg models list"
         )
     return weight_files.find(found, folder)
 
 
 @dataclass(frozen=True)
 class _Given:
-    """What is known of weights; a file says nothing of bands and scaling."""
+    """What is known of weights; a bare file records neither bands nor scaling."""
 
     name: str
     backbone: str = ""
@@ -157,8 +163,8 @@ class _Given:
     licence: str = ""
 
 
-def _given(origin: Origin) -> _Given:
-    path = Path(str(origin.weights))
+def _given(initial: InitialWeights) -> _Given:
+    path = Path(str(initial.weights))
     if (path / SPEC).is_file():
         spec = read_spec(path)
         return _Given(
@@ -167,7 +173,7 @@ def _given(origin: Origin) -> _Given:
         )  # fmt: skip
     if path.is_file() or not weights.is_name(str(path)):
         return _Given(path.name)
-    found = weights.named(str(origin.weights))
+    found = weights.named(str(initial.weights))
     return _Given(
         found.name, found.backbone, found.architectures, found.bands, found.mean,
         found.std, found.sensor, found.licence,
@@ -194,18 +200,18 @@ def _backbone(architecture: Architecture, backbone: str | None, given: _Given | 
     return backbone or wanted or default_backbone(architecture) or BACKBONE
 
 
-def _say(given: _Given, kernel: Kernel, left: Sequence[str]) -> None:
+def _log(given: _Given, kernel: Kernel, left: Sequence[str]) -> None:
     logger.info("starting from %s", given.name)
-    if said := kernel.explain():
-        logger.info("%s: %s", given.name, said)
+    if changes := kernel.explain():
+        logger.info("%s: %s", given.name, changes)
     if left and all(name.startswith("segmentation_head") for name in left):
-        logger.info("%s: the last layer starts anew", given.name)
+        logger.info("%s: the last layer starts from random weights", given.name)
 
 
 def _scaling(
-    given: _Given, kernel: Kernel, inputs: Inputs
+    given: _Given, kernel: Kernel, inputs: InputBands
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """The weights' scaling for the bands they know, that of the chips for the others."""
+    """Take the scaling of the weights for the bands they know, that of the chips for others."""
     pairs = []
     for band, source in enumerate(kernel.sources):
         own = inputs.mean[band], inputs.std[band]
@@ -213,26 +219,27 @@ def _scaling(
         shifted, spread = (own[0] - theirs[0]) / theirs[1], own[1] / theirs[1]
         if source is not None and (abs(shifted) > FAR or spread < FLAT):
             logger.warning(
-                "%s: band %s has mean %.4g and spread %.3g once it is scaled as the weights were "
-                "trained; are its pixels in their units? --scaling chips scales them by their own "
-                "statistics", given.name, inputs.names[band], shifted, spread,
+                "%s: scaled as the weights were trained, band %s has a mean of %.4g and a standard "
+                "deviation of %.3g; are its pixels in the same units? --scaling chips uses the "
+                "chips' own statistics", given.name, inputs.names[band], shifted, spread,
             )  # fmt: skip
         pairs.append(theirs)
     return tuple(mean for mean, _ in pairs), tuple(std for _, std in pairs)
 
 
 def _freeze(network: nn.Module, tuning: Tuning, architecture: Architecture) -> None:
-    """Keep parts of a network as they are, batch statistics and dropout included."""
+    """Freeze parts of a network, batch statistics and dropout included."""
     if tuning == "full":
         return
     if not hasattr(network, "encoder"):
-        raise ConfigError("has no encoder to keep", where=architecture, fix="--tuning full")
+        raise ConfigError("has no encoder to freeze", where=architecture, fix="--tuning full")
     kept: list[Any] = [network.encoder]
     if tuning == "probe" and hasattr(network, "decoder"):
         kept.append(network.decoder)
     for part in kept:
         part.requires_grad_(requires_grad=False)
         part.eval()
+        # Lightning calls train() before every epoch, which would switch batch norm back on
         part.train = MethodType(_stay, part)
 
 

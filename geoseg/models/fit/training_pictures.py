@@ -1,4 +1,4 @@
-"""Two pictures of a training: its curves, and what the network makes of chips it did not see."""
+"""Two pictures of a training run: its curves, and predictions on validation chips."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from geoseg import files
 from geoseg.classes import IGNORE
-from geoseg.models.fit.history import Rows
+from geoseg.models.fit.chip_logits import chip_logits
+from geoseg.models.fit.history import Epochs, best_of
 from geoseg.models.saved.spec import ModelSpec
 from geoseg.render import EMPTY, painted, photo, true_colour
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import nn
 
-    from geoseg.chips.chip_arrays import Samples
-    from geoseg.models.fit.training_settings import Recipe
+    from geoseg.chips.chip_arrays import ChipArrays
+    from geoseg.models.fit.training_settings import TrainingSettings
 
 EXAMPLES = 8
 PER_ROW = 2
@@ -31,44 +32,48 @@ TRAIN, VAL, INK = "#8d99a6", "#c2410c", "#1f2933"
 
 
 def draw_pictures(
-    network: nn.Module, val: Samples, recipe: Recipe, rows: Rows, spec: ModelSpec, folder: Path
+    network: nn.Module,
+    val: ChipArrays,
+    settings: TrainingSettings,
+    epochs: Epochs,
+    spec: ModelSpec,
+    folder: Path,
 ) -> None:
     """Draw curves.png and examples.png.
 
     Args:
-        network: the network, fitted.
-        val: chips it has not learned from.
-        recipe: how it was fitted.
-        rows: the epochs.
-        spec: names of the bands, and the classes.
-        folder: where the pictures go.
+        network: the fitted network.
+        val: validation chips.
+        settings: how the network was fitted.
+        epochs: scores of each epoch.
+        spec: band names and classes.
+        folder: folder of the pictures.
     """
-    from geoseg.models.fit.fitting import best_of
-
-    draw_curves(rows, int(best_of(rows)["best_epoch"]), folder / "curves.png")
-    chips = examples(network, val, recipe)
+    draw_curves(epochs, int(best_of(epochs)["best_epoch"]), folder / "curves.png")
+    chips = examples(network, val, settings)
     draw_examples(chips, spec, folder / "examples.png")
 
 
-def draw_curves(rows: Rows, best_epoch: int, out: Path) -> None:
+def draw_curves(epochs: Epochs, best_epoch: int, out: Path) -> None:
     """Draw loss, mean IoU and learning rate by epoch.
 
     Args:
-        rows: the epochs.
-        best_epoch: the one whose weights the model has.
-        out: the PNG to write.
+        epochs: scores of each epoch.
+        best_epoch: the epoch whose weights were kept.
+        out: PNG to write.
     """
+    # Figure instead of pyplot: no window system is looked for, and nothing is kept globally
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     loss, miou, rate = figure.subplots(1, 3)
-    _curve(loss, rows, "train_loss", "training", TRAIN)
-    _curve(loss, rows, "val_loss", "validation", VAL)
-    _curve(miou, rows, "train_miou", "training", TRAIN)
-    _curve(miou, rows, "val_miou", "validation", VAL)
-    _curve(rate, rows, "lr", "", INK)
+    _curve(loss, epochs, "train_loss", "training", TRAIN)
+    _curve(loss, epochs, "val_loss", "validation", VAL)
+    _curve(miou, epochs, "train_miou", "training", TRAIN)
+    _curve(miou, epochs, "val_miou", "validation", VAL)
+    _curve(rate, epochs, "lr", "", INK)
     miou.set_ylim(0, 1)
-    best = next(row["val_miou"] for row in rows if row["epoch"] == best_epoch)
+    best = next(each["val_miou"] for each in epochs if each["epoch"] == best_epoch)
     scored = f"Mean IoU: {best:.3f} in epoch {best_epoch}"
     for axes, title in ((loss, "Loss"), (miou, scored), (rate, "Learning rate")):
         axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
@@ -81,52 +86,49 @@ def draw_curves(rows: Rows, best_epoch: int, out: Path) -> None:
     _save(figure, out)
 
 
-def _curve(axes: Axes, rows: Rows, name: str, label: str, color: str) -> None:
-    points = [(row["epoch"], row[name]) for row in rows if name in row]
-    marker = "o" if len(points) < 3 else None
+def _curve(axes: Axes, epochs: Epochs, name: str, label: str, color: str) -> None:
+    points = [(each["epoch"], each[name]) for each in epochs if name in each]
+    marker = "o" if len(points) < 3 else None  # a line of one point is invisible
     axes.plot(*zip(*points, strict=True), color=color, label=label, lw=1.6, marker=marker, ms=4)
 
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """A chip with what is known of it and what the network says.
+    """A chip, its labels and its prediction.
 
     Attributes:
-        pixels: (bands, size, size).
+        pixels: (bands, size, size), as stored.
         valid: (size, size).
-        labels: (size, size), 255 where unlabelled.
-        mapped: (size, size).
+        labels: (size, size) class ids, 255 where unlabelled.
+        predicted: (size, size) class ids, 255 where not valid.
     """
 
     pixels: NDArray[np.generic]
     valid: NDArray[np.bool_]
     labels: NDArray[np.uint8]
-    mapped: NDArray[np.uint8]
+    predicted: NDArray[np.uint8]
 
 
-def examples(network: nn.Module, val: Samples, recipe: Recipe) -> list[Example]:
-    """The validation chips that show the most classes, mapped; in the order of the store."""
-    from geoseg.chips.chip_arrays import Samples
-    from geoseg.models.fit.calibration import predictions
-
+def examples(network: nn.Module, val: ChipArrays, settings: TrainingSettings) -> list[Example]:
+    """Predict the validation chips with the most classes, in the order of the chip set."""
     counts = [len(np.unique(ids[ids != IGNORE])) for ids in (val.labels[i] for i in val.positions)]
     chosen = np.sort(np.argsort(counts, kind="stable")[::-1][:EXAMPLES])
-    few = Samples(val.images, val.valid, val.labels, val.positions[chosen])
     found = []
-    for at, logits in predictions(network, few, recipe):
+    for at, logits in chip_logits(network, val.take(chosen), settings):
         for index, ids in zip(at, logits.argmax(dim=1).byte().cpu().numpy(), strict=True):
-            mapped = np.where(val.valid[index], ids, IGNORE).astype(np.uint8)
-            found.append(Example(val.images[index], val.valid[index], val.labels[index], mapped))
+            valid = val.valid[index]
+            predicted = np.where(valid, ids, IGNORE).astype(np.uint8)
+            found.append(Example(val.images[index], valid, val.labels[index], predicted))
     return found
 
 
 def draw_examples(chips: Sequence[Example], spec: ModelSpec, out: Path) -> None:
-    """Draw chips: image, label and prediction side by side, in the colours of the classes.
+    """Draw image, label and prediction of chips side by side, in the colours of the classes.
 
     Args:
-        chips: what to draw.
-        spec: names of the bands, and the classes.
-        out: the PNG to write.
+        chips: at most eight fill the picture well.
+        spec: band names and classes.
+        out: PNG to write.
     """
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
@@ -142,7 +144,7 @@ def draw_examples(chips: Sequence[Example], spec: ModelSpec, out: Path) -> None:
             panels = {
                 "image": photo(each.pixels[chosen], each.valid),
                 "label": painted(each.labels, spec.scheme),
-                "prediction": painted(each.mapped, spec.scheme),
+                "prediction": painted(each.predicted, spec.scheme),
             }
             for axes, (name, shown) in zip(three, panels.items(), strict=True):
                 axes.imshow(shown, interpolation="nearest")
@@ -155,4 +157,5 @@ def draw_examples(chips: Sequence[Example], spec: ModelSpec, out: Path) -> None:
 
 def _save(figure: Figure, out: Path) -> None:
     with files.whole(out) as temporary:
+        # without matplotlib's version the same chips give the same bytes
         figure.savefig(temporary, dpi=110, facecolor="white", metadata={"Software": None})

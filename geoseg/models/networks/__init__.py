@@ -1,1 +1,1 @@
-"""Segmentation networks and the parts they are built from."""
+"""Segmentation networks, and the parts they are built from."""

@@ -1,4 +1,4 @@
-"""Segmentation networks by name, built as torchgeo's SemanticSegmentation task builds them."""
+"""Segmentation networks by name, of segmentation-models-pytorch and torchgeo."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from geoseg.errors import ModelError
-from geoseg.models.saved.spec import Architecture
+from geoseg.models.architectures import Architecture
+from geoseg.models.torchgeo_adapter import fully_convolutional
 
 if TYPE_CHECKING:
     from torch import nn
 
 FCN_FILTERS = 64
 FCN_RADIUS = 6
+"""Receptive radius in pixels of five 3x3 convolutions, and one to spare."""
 BACKBONE, VIT = "resnet18", "tu-vit_small_patch16_224"
 TORCH_ONLY = ("dpt",)
-"""Other engines write the position codes of one window's size into the network."""
+"""Other engines fix the position codes to the size of one window."""
 
 CLASSES: dict[str, tuple[str, dict[str, Any]]] = {
     "unet": ("Unet", {}),
@@ -33,34 +35,33 @@ CLASSES: dict[str, tuple[str, dict[str, Any]]] = {
     "segformer": ("Segformer", {}),
     "dpt": ("DPT", {"dynamic_img_size": True}),
 }
-"""Of segmentation-models-pytorch, and what they are made with."""
+"""Classes of segmentation-models-pytorch, and their arguments."""
 
 
 def default_backbone(architecture: Architecture) -> str:
-    """The encoder of a network when none is named."""
+    """The encoder of a network for which none is named."""
     if architecture == "fcn":
         return ""
     return VIT if architecture == "dpt" else BACKBONE
 
 
 def build(architecture: Architecture, backbone: str, bands: int, classes: int) -> nn.Module:
-    """A network with random weights.
+    """Build a network with random weights; works offline.
 
     Args:
-        architecture: the name of a network, see `CLASSES`; or "fcn" or "linear".
-        backbone: any encoder of segmentation-models-pytorch, "tu-" and a timm model, or a swin_*
-            of torchvision; "dpt" takes vision transformers of timm only.
-        bands: input channels.
-        classes: output channels.
+        architecture: a key of `CLASSES`, "fcn" or "linear".
+        backbone: any encoder of segmentation-models-pytorch, "tu-" and the name of a timm model,
+            or a swin_* of torchvision; "dpt" takes vision transformers of timm only.
+        bands: number of input channels.
+        classes: number of output channels.
 
     Raises:
         ModelError: the backbone is unknown, or does not fit the architecture.
     """
     if architecture == "fcn":
-        from geoseg.models.fit.torchgeo_task import FCN
-
-        return FCN(in_channels=bands, classes=classes, num_filters=FCN_FILTERS)
+        return fully_convolutional(bands, classes, FCN_FILTERS)
     try:
+        # timm and smp print and warn about what they are asked to do
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             return _make(architecture, backbone, bands, classes)
@@ -76,21 +77,23 @@ def build(architecture: Architecture, backbone: str, bands: int, classes: int) -
 
 
 def stride_of(network: nn.Module) -> int:
-    """How many input pixels one pixel of the coarsest feature map stands for."""
+    """Number of input pixels, along a side, that a pixel of the coarsest feature map covers.
+
+    At least 32 for networks with an encoder, whose deepest features have that stride by default.
+    """
     encoder = getattr(network, "encoder", None)
     return max(32, int(getattr(encoder, "output_stride", 32))) if encoder is not None else 1
 
 
 def halo_of(network: nn.Module) -> int:
-    """Pixels around a core that the network should see."""
+    """Pixels of context that a network should see around a core."""
     return 64 if hasattr(network, "encoder") else FCN_RADIUS
 
 
 def window_of(architecture: Architecture, chip: int) -> int | None:
-    """Side of the windows a network maps best, given the side of its training chips.
+    """Side in pixels of the best windows, given that of the training chips; None if any will do.
 
-    A vision transformer sees all of a window at once, and its position codes are for windows of one
-    size; others do not mind.
+    A vision transformer sees all of a window at once, and its position codes suit one size.
     """
     return max(32, chip // 32 * 32) if architecture == "dpt" else None
 
@@ -102,7 +105,7 @@ def _make(architecture: Architecture, backbone: str, bands: int, classes: int) -
 
     encoders.register()
     if architecture == "linear":
-        return encoders.Linear(backbone, bands, classes)
+        return encoders.LinearProbe(backbone, bands, classes)
     name, settings = CLASSES[architecture]
     if architecture == "dpt" and "patch14" in backbone:
         settings = {**settings, "patch_size": 16}  # windows are multiples of 32, not of 14

@@ -1,4 +1,4 @@
-"""Dropout that stays on, with the same masks whenever the same window comes by."""
+"""Monte Carlo dropout (Gal and Ghahramani, 2016) with the same masks for the same window."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _state = threading.local()
 
 
 def seed(value: int) -> None:
-    """Start this thread's masks anew."""
+    """Seed the masks of this thread."""
     _state.generator = torch.Generator().manual_seed(value)
 
 
 def names(network: nn.Module) -> list[str]:
-    """The network's dropout layers.
+    """List the names of a network's dropout layers.
 
     Raises:
         ModelError: the network has none.
@@ -34,10 +34,10 @@ def names(network: nn.Module) -> list[str]:
 
 
 def keep_on(network: nn.Module) -> nn.Module:
-    """Replace the network's dropout layers by ones that also work when it only maps.
+    """Replace the network's dropout layers by ones that stay on in evaluation mode.
 
-    Torch draws masks from one generator for all threads, so its own layers would give other
-    results whenever windows come in another order.
+    Torch draws masks from one generator for all threads, so with its own layers the result would
+    depend on the order of the windows.
 
     Raises:
         ModelError: the network has no dropout.
@@ -50,7 +50,7 @@ def keep_on(network: nn.Module) -> nn.Module:
 
 
 class _Kept(nn.Module):
-    """Zeroes values, or whole channels, with probability p and scales the rest by 1 / (1 - p)."""
+    """Zeroes values, or whole channels, with probability p, and scales the rest by 1 / (1 - p)."""
 
     def __init__(self, p: float, channels: bool) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A second task in training: where one class ends and another begins."""
+"""An auxiliary head that learns class edges, during training only."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from geoseg.classes import IGNORE
 
 
 class EdgeHead(nn.Module):
-    """Tells from the features below a network's last layer which pixels lie on class edges.
+    """Finds the pixels on class edges in the features below a network's last layer.
 
-    A network that also has to find the edges is drawn to features that keep them (Marmanis et al.,
-    2018, "Classification with an edge", who feed edges to the network; Diakogiannis et al., 2020,
-    who learn them beside the classes, as here). It is used in training only.
+    A network that also has to find the edges learns features that preserve them (Marmanis et al.,
+    2018, "Classification with an edge", feed edges to the network; Diakogiannis et al., 2020,
+    learn them beside the classes, as here).
 
     Args:
-        network: the network; it is not kept.
+        network: network whose features are used; no reference to it is kept.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -29,10 +29,10 @@ class EdgeHead(nn.Module):
         self.score = nn.Conv2d(next(layers).in_channels, 1, 1)
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
-        """The loss of a batch.
+        """Compute the loss of a batch.
 
         Args:
-            features: (images, channels, rows, columns), at any scale.
+            features: (images, channels, rows, columns), at any resolution.
             labels: (images, height, width), 255 where unlabelled.
         """
         scores = functional.interpolate(
@@ -42,7 +42,10 @@ class EdgeHead(nn.Module):
 
 
 def last_of(network: nn.Module) -> nn.Module:
-    """The layer of a network that turns features into classes."""
+    """The layer that turns features into classes.
+
+    smp calls it segmentation_head, torchgeo's FCN last.
+    """
     last = getattr(network, "segmentation_head", None) or getattr(network, "last", None)
     assert isinstance(last, nn.Module), "every network has a last layer"
     return last
@@ -50,7 +53,7 @@ def last_of(network: nn.Module) -> nn.Module:
 
 @contextmanager
 def features_of(network: nn.Module) -> Iterator[list[Tensor]]:
-    """Yield a list that gets what the last layer is given, whenever the network runs meanwhile."""
+    """Yield a list that collects the input of the last layer whenever the network runs."""
     seen: list[Tensor] = []
     hook = last_of(network).register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     try:
@@ -60,10 +63,10 @@ def features_of(network: nn.Module) -> Iterator[list[Tensor]]:
 
 
 def edges(labels: Tensor) -> Tensor:
-    """Which labelled pixels touch one of another class, corners included.
+    """Find the labelled pixels that touch one of another class, corners included.
 
     Args:
-        labels: (images, height, width), 255 where unlabelled; those make no edge.
+        labels: (images, height, width), 255 where unlabelled; those are no edge.
 
     Example:
         >>> edges(torch.tensor([[[0, 0, 0, 1, 255], [0, 0, 0, 0, 255]]])).int().tolist()
@@ -71,17 +74,18 @@ def edges(labels: Tensor) -> Tensor:
     """
     known = labels != IGNORE
     ids = labels.float()
+    # a pixel is on an edge if the largest and the smallest id around it differ
     highest = functional.max_pool2d(ids.where(known, -torch.inf)[:, None], 3, 1, 1)[:, 0]
     lowest = -functional.max_pool2d((-ids).where(known, -torch.inf)[:, None], 3, 1, 1)[:, 0]
     return known & (highest != lowest)
 
 
 def edge_loss(scores: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy in which edges weigh as much as all the rest (Xie and Tu, 2015).
+    """Cross-entropy in which edges weigh as much as all other pixels (Xie and Tu, 2015).
 
     Args:
         scores: (images, height, width) logits of being on an edge.
-        labels: (images, height, width), 255 where unlabelled; those do not count.
+        labels: (images, height, width), 255 where unlabelled; those are ignored.
     """
     on_edge, known = edges(labels), labels != IGNORE
     cost = functional.binary_cross_entropy_with_logits(scores, on_edge.float(), reduction="none")

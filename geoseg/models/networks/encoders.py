@@ -10,7 +10,7 @@ import torchvision  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 WIDTHS = {"swin_t": 96, "swin_s": 96, "swin_v2_t": 96, "swin_v2_b": 128}
-"""Channels after the first stage; each of the three others has twice as many as the one before."""
+"""Channels after the first stage; each of the other three doubles them."""
 
 
 def register() -> None:
@@ -22,11 +22,11 @@ def register() -> None:
 
 
 class Swin(nn.Module):
-    """A Swin Transformer of torchvision as an encoder with torchvision's names of weights.
+    """torchvision's Swin Transformer as an encoder; its weights keep torchvision's names.
 
     Args:
         name: a key of `WIDTHS`.
-        depth: 5, as all decoders ask for by default; the scale 1/2 has no channels.
+        depth: 5, which all decoders ask for by default; the scale 1/2 has no channels.
         output_stride: 32.
     """
 
@@ -40,7 +40,7 @@ class Swin(nn.Module):
         self.output_stride = output_stride
 
     def set_in_channels(self, in_channels: int, pretrained: bool = False) -> None:  # noqa: ARG002  (smp calls it so)
-        """Take as many bands; segmentation-models-pytorch calls it."""
+        """Set the number of input bands; segmentation-models-pytorch calls it."""
         old = self.features[0][0]
         assert isinstance(old, nn.Conv2d), "patches are embedded by a convolution"
         self.features[0][0] = nn.Conv2d(in_channels, old.out_channels, 4, 4)
@@ -58,13 +58,13 @@ class Swin(nn.Module):
         return scales
 
 
-class Linear(nn.Module):
-    """One linear layer on all features of an encoder: what is measured is the encoder.
+class LinearProbe(nn.Module):
+    """One linear layer on all features of an encoder, to compare encoders (Alain and Bengio, 2016).
 
     Args:
-        backbone: the encoder.
-        bands: input channels.
-        classes: output channels.
+        backbone: name of the encoder.
+        bands: number of input channels.
+        classes: number of output channels.
     """
 
     def __init__(self, backbone: str, bands: int, classes: int) -> None:
@@ -74,7 +74,7 @@ class Linear(nn.Module):
         self.segmentation_head = nn.Conv2d(channels, classes, 1)
 
     def forward(self, image: Tensor) -> Tensor:
-        """(images, classes, height, width) logits."""
+        """Map (images, bands, height, width) to (images, classes, height, width) logits."""
         scales = [each for each in self.encoder(image)[1:] if each.shape[1]]
         size = scales[0].shape[-2:]
         together = [nn.functional.interpolate(each, size, mode="bilinear") for each in scales]

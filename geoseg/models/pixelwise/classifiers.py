@@ -1,7 +1,7 @@
-"""From features to class probabilities: trees, a linear layer, a threshold; pixel by pixel.
+"""From features to class probabilities, pixel by pixel: trees, a linear layer, a threshold.
 
-Every sum runs in one fixed order over the numbers of one pixel, so the result does not depend on
-what else is in a window, as it would with a product of matrices.
+Every sum runs in a fixed order over the numbers of one pixel. A matrix product would sum in an
+order that depends on the size of the window, and maps would differ in their last bits.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from geoseg.models.pixelwise.features import FloatArray
 from geoseg.models.saved.spec import Threshold
 
 LEAST = 1e-4
-"""What a smaller probability counts as with a temperature: a forest of 100 trees knows no odds that
-are longer."""
+"""Smaller probabilities count as this one when a temperature is applied: a forest of 100 trees
+cannot tell longer odds, and the logarithm of 0 would stay infinite."""
 
 type Arrays = Mapping[str, NDArray[Any]]
 
 
-class Rule(Protocol):
-    """Tells single pixels apart."""
+class PixelClassifier(Protocol):
+    """Classifies single pixels by their features."""
 
     def __call__(self, features: FloatArray) -> FloatArray:
-        """(features, pixels) to (classes, pixels) probabilities."""
+        """Map (features, pixels) to (classes, pixels) probabilities."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Forest:
-    """A random forest: the mean of its trees' class shares.
+    """A random forest: the mean of its trees' class fractions (Breiman, 2001).
 
     Attributes:
-        roots: (trees,) the first node of each tree.
-        feature: (nodes,) which feature a node asks about; -1 in a leaf.
-        threshold: (nodes,) left where the feature is at most that.
-        left: (nodes,) the next node.
-        right: (nodes,) the next node.
-        shares: (nodes, classes) the class shares of the training pixels in it.
+        roots: (trees,) first node of each tree.
+        feature: (nodes,) feature that a node compares; -1 in a leaf.
+        threshold: (nodes,) pixels with at most this value go left, others right.
+        left: (nodes,) next node on the left.
+        right: (nodes,) next node on the right.
+        shares: (nodes, classes) class fractions of the training pixels in a node.
     """
 
     roots: NDArray[np.int32]
@@ -54,11 +54,11 @@ class Forest:
 
     @classmethod
     def of(cls, forest: Any, classes: int) -> Forest:
-        """The arrays of a fitted ``sklearn.ensemble.RandomForestClassifier``.
+        """Take the arrays of a fitted ``sklearn.ensemble.RandomForestClassifier``.
 
         Args:
-            forest: the classifier; its classes are ids.
-            classes: how many ids there are; those it never saw get a share of 0.
+            forest: classifier fitted to class ids.
+            classes: number of ids; those without training pixels get a probability of 0.
         """
         trees = [each.tree_ for each in forest.estimators_]
         starts = np.cumsum([0, *(tree.node_count for tree in trees)])
@@ -74,7 +74,7 @@ class Forest:
         )
 
     def __call__(self, features: FloatArray) -> FloatArray:
-        """(classes, pixels) probabilities."""
+        """Map (features, pixels) to (classes, pixels) probabilities."""
         found: FloatArray = _vote(
             np.ascontiguousarray(features.T), self.roots, self.feature, self.threshold, self.left,
             self.right, self.shares,
@@ -83,8 +83,8 @@ class Forest:
 
 
 @dataclass(frozen=True, eq=False)
-class Linear:
-    """A linear layer and a softmax: what a linear SVM and its calibration come to.
+class LinearClassifier:
+    """A linear layer and a softmax, which a linear SVM and its calibration amount to.
 
     Attributes:
         weights: (classes, features).
@@ -95,38 +95,38 @@ class Linear:
     bias: NDArray[np.float64]
 
     def __call__(self, features: FloatArray) -> FloatArray:
-        """(classes, pixels) probabilities."""
+        """Map (features, pixels) to (classes, pixels) probabilities."""
         found: FloatArray = _softmax(np.ascontiguousarray(features.T), self.weights, self.bias)
         return found.T
 
 
 @dataclass(frozen=True)
-class Index:
+class IndexThreshold:
     """A threshold on (first - second) / (first + second) of two stored bands.
 
     Attributes:
-        threshold: where it lies, and which class lies above.
-        positions: of the two bands among the model's.
+        threshold: its value, and the class above it.
+        positions: positions of the two bands among those of the model.
     """
 
     threshold: Threshold
     positions: tuple[int, int]
 
     def __call__(self, features: FloatArray) -> FloatArray:
-        """(2, pixels) probabilities; the features are the bands as they are stored."""
+        """Map (bands, pixels), as stored, to (2, pixels) probabilities."""
         index = normalized_difference(*features[list(self.positions)])
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore"):  # exp() of a large number is inf, and 1 / inf is right
             above = 1 / (1 + np.exp(-(index - self.threshold.at) / self.threshold.softness))
         both = (1 - above, above) if self.threshold.above else (above, 1 - above)
         return np.stack(both).astype(np.float32)
 
 
 def tempered(probabilities: FloatArray, temperature: float) -> FloatArray:
-    """Probabilities whose logarithms, as logits, are divided by a temperature (Guo et al., 2017).
+    """Divide the logarithms of probabilities, as logits, by a temperature (Guo et al., 2017).
 
     Args:
         probabilities: (classes, pixels).
-        temperature: above 1 for less sure ones; they stay as they are at 1.
+        temperature: above 1 for less confidence; 1 changes nothing.
 
     Example:
         >>> tempered(np.array([[0.8, 1.0], [0.2, 0.0]], np.float32), 2.0).round(3)
@@ -139,7 +139,7 @@ def tempered(probabilities: FloatArray, temperature: float) -> FloatArray:
 
 
 def normalized_difference(first: FloatArray, second: FloatArray) -> NDArray[np.float64]:
-    """(first - second) / (first + second), and 0 where both are 0."""
+    """Compute (first - second) / (first + second), and 0 where the sum is 0."""
     first, second = first.astype(np.float64), second.astype(np.float64)
     total = first + second
     found: NDArray[np.float64] = np.divide(
@@ -149,7 +149,7 @@ def normalized_difference(first: FloatArray, second: FloatArray) -> NDArray[np.f
 
 
 def _shifted(children: list[NDArray[np.intp]], starts: NDArray[np.intp]) -> NDArray[np.int32]:
-    """Children counted over all trees; leaves have none."""
+    """Number the children through all trees; leaves have -1."""
     moved = [np.where(c < 0, -1, c + s) for c, s in zip(children, starts, strict=False)]
     return np.concatenate(moved).astype(np.int32)
 

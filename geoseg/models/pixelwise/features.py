@@ -1,4 +1,4 @@
-"""What a pixel is told apart by: its bands, what lies around it, or the patch it belongs to."""
+"""Features of single pixels: bands, texture around the pixel, or the superpixel it belongs to."""
 
 from __future__ import annotations
 
@@ -7,65 +7,71 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.models.saved.spec import Features, ModelSpec
+from geoseg.models.architectures import Features
+from geoseg.models.input_scaling import divisors
+from geoseg.models.saved.spec import ModelSpec
 from geoseg.raster.block import Mask, Pixels
 
 type FloatArray = NDArray[np.float32]
 
 SIGMAS = (1.0, 4.0, 3)
-"""Smallest and largest blur in pixels, and how many: 1, 2, 4."""
+"""Smallest and largest Gaussian blur in pixels, and their number: 1, 2 and 4."""
 RADIUS = 20
-"""Pixels that the texture of a pixel depends on: 4 sigma of the largest blur, and differences."""
+"""Radius in pixels that texture depends on. scikit-image cuts Gaussians off at 4 sigma, 16 px for
+the largest blur; gradients and Hessians need a few more."""
 CELL = 128
-"""Superpixels never cross a grid of such cells, so that they are the same in every window."""
+"""Side in pixels of the cells that superpixels do not cross, so that they are the same in every
+window."""
 SUPERPIXEL_AREA = 64
+"""Mean area in pixels."""
 COMPACTNESS = 0.5
-"""How much nearness counts beside likeness, in standard deviations of the bands."""
+"""Weight of distance against similarity in SLIC, in standard deviations of the bands."""
 TEXTURE_WINDOW = 512
-"""Texture takes a dozen numbers for each band: smaller windows keep them in memory."""
+"""Side of windows in pixels. Texture adds 12 numbers per band and pixel, so windows are small."""
 
 
 def stride_of(features: Features) -> int:
-    """Windows start at multiples of it."""
+    """Number of pixels that windows must start at multiples of."""
     return CELL if features == "superpixel" else 1
 
 
 def halo_of(features: Features) -> int:
-    """Pixels around a core that its features depend on."""
+    """Radius in pixels that features depend on."""
     return RADIUS if features == "texture" else 0
 
 
-def look(pixels: Pixels, valid: Mask, spec: ModelSpec) -> FloatArray:
-    """The features of every pixel.
+def features_of(pixels: Pixels, valid: Mask, spec: ModelSpec) -> FloatArray:
+    """Compute the features of every pixel.
 
     Args:
         pixels: (bands, height, width), as stored; meaningless where not valid.
         valid: (height, width).
-        spec: scaling, and which features.
+        spec: scaling of the bands, and kind of features.
 
     Returns:
         (features, height, width). The bands come first, scaled, and 0 (the mean) where not valid;
-        then blurred bands, edges and curvature (texture), or the mean and the spread of each band
-        over the superpixel.
+        then blurred bands, edge strength and curvature (texture), or the mean and the standard
+        deviation of each band over the superpixel.
     """
     scaled = _scaled(pixels, valid, spec)
     if spec.features == "texture":
         return np.concatenate([scaled, *map(_texture, scaled)])
     if spec.features == "superpixel":
-        return np.concatenate([scaled, _patches(scaled)])
+        return np.concatenate([scaled, _superpixels(scaled)])
     return scaled
 
 
 def _scaled(pixels: Pixels, valid: Mask, spec: ModelSpec) -> FloatArray:
     mean = np.asarray(spec.mean, np.float32)[:, None, None]
-    std = np.asarray([each if each > 0 else 1 for each in spec.std], np.float32)[:, None, None]
+    std = np.asarray(divisors(spec.std), np.float32)[:, None, None]
+    # divided, where networks multiply by the reciprocal: saved forests were fitted to these floats
     scaled: FloatArray = (pixels.astype(np.float32) - mean) / std
     scaled[:, ~valid] = 0
     return scaled
 
 
 def _texture(band: FloatArray) -> FloatArray:
-    """(12, height, width): blur, edge strength and two curvatures at three scales."""
+    """Blur, edge strength and two curvatures at three scales, (12, height, width)."""
     from skimage import feature
 
     smallest, largest, count = SIGMAS
@@ -75,8 +81,8 @@ def _texture(band: FloatArray) -> FloatArray:
     return np.moveaxis(found, -1, 0)
 
 
-def _patches(scaled: FloatArray) -> FloatArray:
-    """(2 bands, height, width): mean and spread of each band over the pixel's superpixel."""
+def _superpixels(scaled: FloatArray) -> FloatArray:
+    """Mean and standard deviation of each band over the superpixel, (2 bands, height, width)."""
     bands, height, width = scaled.shape
     found = np.empty((2 * bands, height, width), np.float32)
     for cell in _cells(height, width):

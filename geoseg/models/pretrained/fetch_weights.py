@@ -1,4 +1,4 @@
-"""Pretrained weights onto this machine, before a run needs them."""
+"""Download pretrained weights, before a run needs them offline."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from geoseg.errors import ConfigError, ModelError
 from geoseg.job.record import versions
 from geoseg.models.networks.build import build, halo_of, stride_of
 from geoseg.models.pretrained import weight_files
-from geoseg.models.pretrained.transfer import Kernel, put
+from geoseg.models.pretrained.transfer import Kernel, load_weights
 from geoseg.models.pretrained.weights import Weights
 from geoseg.models.saved.model_files import save_model
 from geoseg.models.saved.spec import ModelSpec
 
+# the classes of torchgeo's whole models, which state no colours
 COLOURS = {
     "background": "#00000000",
     "field": "#e6c35c",
@@ -26,28 +27,28 @@ COLOURS = {
 
 
 def fetch(weights: Weights, folder: Path) -> Path:
-    """Bring weights into a folder; what is there already is not fetched again.
+    """Download weights into a folder, unless they are there already or in torch's cache.
 
     Args:
-        weights: which.
-        folder: where to.
+        weights: entry of torchgeo's list.
+        folder: folder for the file.
 
     Returns:
-        The file; or of a whole model, the model directory made from it, which `predict` takes.
+        The file; for a whole model, the model directory made from it, which `predict` takes.
 
     Raises:
-        ConfigError: the server has no such file.
-        ModelError: the file is not what its name says.
-        RetryError: the network failed.
+        ConfigError: the server has no such file, or sent another one.
+        ModelError: a file on this machine does not match the hash in its name, or lacks weights.
+        RetryError: the connection failed.
     """
     file = folder / weights.file
     if not file.is_file():
-        _bring(weights, file)
+        _download(weights, file)
     weight_files.check(file)
     return _model(weights, file, folder / weights.name) if weights.use == "model" else file
 
 
-def _bring(weights: Weights, file: Path) -> None:
+def _download(weights: Weights, file: Path) -> None:
     kept = weight_files.cache() / weights.file
     with files.whole(file) as temporary:
         if kept.is_file():
@@ -64,8 +65,9 @@ def _bring(weights: Weights, file: Path) -> None:
 
 
 def _model(weights: Weights, file: Path, folder: Path) -> Path:
+    # torchgeo's whole models are U-Nets of segmentation-models-pytorch
     network = build("unet", weights.backbone, len(weights.bands), len(weights.classes))
-    left = put(network, weight_files.read(file), Kernel(weights.bands, weights.bands))
+    left = load_weights(network, weight_files.read(file), Kernel(weights.bands, weights.bands))
     if left:
         raise ModelError("lacks weights of the model", where=file, got=left[0])
     save_model(
@@ -91,7 +93,7 @@ def _model(weights: Weights, file: Path, folder: Path) -> Path:
 
 
 def scheme_of(weights: Weights) -> ClassScheme:
-    """The classes of a whole model."""
+    """Make the class scheme of a whole model."""
     return ClassScheme.model_validate(
         {"classes": [{"name": name, "color": COLOURS[name]} for name in weights.classes]}
     )

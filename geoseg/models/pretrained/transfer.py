@@ -1,4 +1,4 @@
-"""Weights of one network put into another: names, input bands, classes, position codes."""
+"""Load weights into a network with other names, input bands, classes or position codes."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ PREFIXES = (
     "", "model.", "encoder.", "backbone.", "module.", "model.encoder.", "model.backbone.",
     "model.backbone.model.", "backbone.model.", "module.encoder.", "encoder.model.",
 )  # fmt: skip
-"""What trainers put before the names of weights."""
+"""Prefixes that trainers put before the names of weights."""
 
 
-def put(network: nn.Module, state: State, kernel_of: Kernel) -> list[str]:
-    """Put weights into a network, whole or into its encoder alone.
+def load_weights(network: nn.Module, state: State, kernel_of: Kernel) -> list[str]:
+    """Load weights into a network, or into its encoder alone.
 
     Args:
-        network: changed in place.
-        state: tensors by name, of a network like it or of its encoder.
-        kernel_of: makes the first layer's kernel fit the input bands.
+        network: network, changed in place.
+        state: tensors by name, of such a network or of its encoder.
+        kernel_of: adapts the kernel of the first layer to the input bands.
 
     Returns:
-        Names of the network's weights that stay as they were.
+        Names of the weights that stay as they were.
 
     Raises:
-        ModelError: the weights are those of another network.
+        ModelError: the weights belong to another network.
     """
     target = network.state_dict()
     named, whole = _rename(target, state)
@@ -45,11 +45,12 @@ def put(network: nn.Module, state: State, kernel_of: Kernel) -> list[str]:
         fitted = _fit(kernel_of(value) if name == first else value, target[name], name)
         if fitted is not None and fitted.shape == target[name].shape:
             taken[name] = fitted.to(target[name].dtype)
+    # of an encoder alone, the decoder may be missing; of a whole model, nothing but the head
     must = [n for n in target if whole or n.startswith("encoder.")]
     lacking = [n for n in must if n not in taken and not _may_differ(n)]
     if lacking or not taken:
         raise ModelError(
-            "the weights are those of another network",
+            "the weights belong to another network",
             got=f"nothing that fits {lacking[0] if lacking else 'it'}, "
             f"and {len(must) - len(lacking)} of {len(must)} others",
             fix="name the --architecture and --backbone that they were made for",
@@ -59,17 +60,16 @@ def put(network: nn.Module, state: State, kernel_of: Kernel) -> list[str]:
 
 
 class Kernel:
-    """A first layer's kernel for other input bands.
+    """Adapts the kernel of a first layer to other input bands.
 
-    A band that the weights know gets the kernel they have for it. One that they do not know gets
-    the mean over all their bands. Where no name is known and the count is the same, the order is
-    taken over; where the count differs too, all bands get the mean, scaled so that the sum over a
-    grey image stays.
+    Bands are matched by common name. A band that the weights lack gets the mean over all their
+    bands. If no name matches and the number of bands is the same, they are taken in order; if it
+    differs, all bands get the mean, scaled so that the response to a grey image stays the same.
 
     Args:
-        bands: of the weights, in order; empty where they are not known.
-        names: of the input, in order.
-        sensor: of the weights, for bands that are numbers.
+        bands: bands of the weights, in order; empty where they are not known.
+        names: bands of the input, in order.
+        sensor: sensor of the weights, for bands that are numbers.
     """
 
     def __init__(self, bands: Sequence[str], names: Sequence[str], sensor: str = SENTINEL2) -> None:
@@ -82,17 +82,17 @@ class Kernel:
 
     @property
     def by_order(self) -> bool:
-        """Whether no name told anything, but the count is the same."""
-        told = any(source is not None for source in self.sources)
+        """Whether bands are taken in order: the names match in order, or not at all."""
+        matched = any(source is not None for source in self.sources)
         alike = self.sources == list(range(len(self.names)))
-        return len(self.bands) == len(self.names) and (not told or alike)
+        return len(self.bands) == len(self.names) and (not matched or alike)
 
     def __call__(self, kernel: Tensor) -> Tensor:
-        """(out, bands, height, width) to (out, input bands, height, width)."""
+        """Map (out, bands, height, width) to (out, input bands, height, width)."""
         mean = kernel.mean(dim=1)
         if len(self.bands) not in (0, kernel.shape[1]):
             raise ModelError(
-                "the first layer takes another number of bands than the weights list",
+                "the first layer takes another number of bands than the list of the weights states",
                 got=kernel.shape[1],
                 wanted=len(self.bands),
             )
@@ -105,7 +105,7 @@ class Kernel:
         return torch.stack(found, dim=1)
 
     def explain(self) -> str:
-        """One line on what became of which band; empty if all stay what they are."""
+        """Describe in one line what became of which band; empty if nothing changed."""
         if not self.bands:
             return ""
         if self.by_order:
@@ -127,7 +127,10 @@ class Kernel:
 
 
 def _rename(target: State, state: State) -> tuple[State, bool]:
-    """The state under the network's names, and whether it is of the whole network."""
+    """Rename a state to the network's names, and find out if it is of the whole network.
+
+    Of all prefixes the one is taken that matches the most names.
+    """
     best: tuple[int, State, bool] = (0, {}, False)
     for whole in (True, False):
         for place in ("",) if whole else ("encoder.", "encoder.model."):
@@ -151,10 +154,10 @@ def _first_layer(network: nn.Module) -> str:
 
 
 def _fit(value: Tensor, target: Tensor, name: str) -> Tensor | None:
-    """Position codes for another number of patches, patches of another size; else as it is.
+    """Resample position codes and patch embeddings to other sizes; None if nothing fits.
 
-    Patches are resampled as FlexiViT does (Beyer et al., 2023), so that what they say of a smooth
-    image stays.
+    Patches are resampled as in FlexiViT (Beyer et al., 2023), which keeps their response to a
+    smooth image.
     """
     if value.shape == target.shape:
         return value
@@ -167,6 +170,7 @@ def _fit(value: Tensor, target: Tensor, name: str) -> Tensor | None:
         return None
     from timm.layers.pos_embed import resample_abs_pos_embed
 
+    # one class token, then a square of patches
     side = int((target.shape[1] - 1) ** 0.5)
     if value.shape[-1] != target.shape[-1] or side * side + 1 != target.shape[1]:
         return None
@@ -175,5 +179,5 @@ def _fit(value: Tensor, target: Tensor, name: str) -> Tensor | None:
 
 
 def _may_differ(name: str) -> bool:
-    """What is made anew for other classes, or is not used."""
+    """Whether a weight may be missing: it depends on the classes, or is not used."""
     return name.startswith("segmentation_head.") or ".head." in name or ".norm." in name

@@ -1,4 +1,4 @@
-"""Files of weights that others made: found on this machine, checked, read without pickle."""
+"""Pretrained weights in files: found on this machine, checked, read without running code."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ if TYPE_CHECKING:
 type State = dict[str, Tensor]
 
 HASH = re.compile(r"-([0-9a-f]{8,64})\.")
-"""torch's convention: the name of a file ends with the beginning of its sha256."""
+"""torch.hub's convention: a file name ends with the first digits of the file's sha256."""
 NESTED = ("state_dict", "model", "model_state", "teacher")
-"""Under which keys of a checkpoint the weights may lie."""
+"""Keys under which checkpoints nest their weights."""
 
 
 def cache() -> Path:
-    """Where torch, and with it torchgeo, keeps files of weights."""
+    """The folder where torch, and with it torchgeo, keeps files of weights."""
     import torch
 
     return Path(torch.hub.get_dir()) / "checkpoints"
 
 
 def find(weights: Weights, folder: Path | None) -> Path:
-    """The file of weights on this machine; never from the net.
+    """Find the file of weights on this machine; works offline.
 
     Args:
-        weights: which.
-        folder: where to look first; then in torch's cache.
+        weights: entry of torchgeo's list.
+        folder: folder to search before torch's cache.
 
     Raises:
-        ConfigError: it is nowhere.
-        ModelError: it is damaged.
+        ConfigError: the file is not there.
+        ModelError: the file is damaged.
     """
     places = [place for place in (folder, cache()) if place]
     for place in places:
@@ -57,16 +57,16 @@ def check(path: Path, name: str = "") -> None:
     """Compare a file with the hash in its name, if there is one.
 
     Args:
-        path: the file.
-        name: its name, where it does not have it yet.
+        path: file to check.
+        name: its final name, while it is still a temporary file.
 
     Raises:
-        ModelError: it has other bytes.
+        ModelError: the hash differs.
     """
     wanted = HASH.search(name or path.name)
     if wanted and not (got := files.sha256(path)).startswith(wanted[1]):
         raise ModelError(
-            "is not the file it should be",
+            "does not match the hash in its name",
             where=path,
             got=f"sha256 {got[:12]}",
             wanted=f"{wanted[1]}...",
@@ -75,9 +75,9 @@ def check(path: Path, name: str = "") -> None:
 
 
 def read(path: Path) -> State:
-    """The tensors of a .pth, .pt, .ckpt or .safetensors file, by name.
+    """Read the tensors of a .pth, .pt, .ckpt or .safetensors file, by name.
 
-    Torch's own files are read in the mode that builds tensors and plain values only.
+    Torch's own files are read with ``weights_only``, which builds tensors and plain values only.
 
     Raises:
         ModelError: the file is damaged, carries code, or holds no weights.
@@ -88,16 +88,17 @@ def read(path: Path) -> State:
 
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
+            content: Any = load_file(path)
+        else:
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, ValueError, RuntimeError, EOFError, SafetensorError) as error:
         raise ModelError("cannot be read as weights", where=path, got=error) from error
     except Exception as error:  # torch raises pickle's own error for what is not plain
         raise ModelError(
-            "carries more than weights, and is not opened",
+            "holds more than weights, and was not opened",
             where=path,
             got=str(error).splitlines()[0][:200],
-            fix="save its state_dict() as .safetensors where you trust it",
+            fix="if you trust it, save its state_dict() as .safetensors",
         ) from error
     return _tensors(content, path)
 

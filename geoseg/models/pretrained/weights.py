@@ -1,7 +1,4 @@
-"""torchgeo's pretrained weights by name: their bands, their scaling, what they are good for.
-
-Nothing here opens a connection: torchgeo's lists are read, and the transforms that stand in them.
-"""
+"""torchgeo's pretrained weights by name: their bands, scaling and use; works offline."""
 
 from __future__ import annotations
 
@@ -12,8 +9,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from geoseg.errors import ConfigError
+from geoseg.models.architectures import NetworkName
 from geoseg.models.band_names import LANDSAT_OLI, LANDSAT_TM, SENTINEL2
-from geoseg.models.saved.spec import NetworkName
+from geoseg.models.torchgeo_adapter import listed_weights
 
 if TYPE_CHECKING:
     from torchvision.models import WeightsEnum  # type: ignore[import-untyped]
@@ -32,7 +30,8 @@ SENSORS: dict[str, tuple[str, float | None]] = {
     "FMOW": ("fMoW", None),
     "CITYSCAPES": ("street view", None),
 }
-"""By the beginning of a name. Satlas' Landsat is of Landsat 8 and 9."""
+"""Sensor and ground sampling distance in metres by prefix of a name. The order matters: LANDSAT
+alone, of Satlas, is Landsat 8 and 9."""
 
 ENCODERS = {
     "resnet18": "resnet18",
@@ -49,7 +48,7 @@ ENCODERS = {
     "vit_small_patch14_dinov2": "tu-vit_small_patch14_dinov2",
     "vit_base_patch14_dinov2": "tu-vit_base_patch14_dinov2",
 }
-"""What torchgeo calls a network, and the backbone that takes its weights."""
+"""From torchgeo's name of a network to the backbone that takes its weights."""
 
 RGB = ("R", "G", "B")
 FIELDS = {2: ("background", "field"), 3: ("background", "field", "boundary")}
@@ -61,17 +60,18 @@ class Weights:
     """Pretrained weights.
 
     Attributes:
-        name: such as ResNet50_Weights.SENTINEL2_ALL_MOCO.
-        url: where they are.
-        use: a whole "model", a "backbone", or "none": they fit none of geoseg's networks.
-        backbone: the encoder they fit.
-        bands: the input bands in order; none where the network takes any, or no image.
-        mean: by band; the network was trained on (pixel - mean) / std.
-        std: by band.
-        sensor: of the training images.
-        gsd_m: of the training images, in metres.
-        licence: as torchgeo states it.
-        classes: of a whole model.
+        name: name such as ResNet50_Weights.SENTINEL2_ALL_MOCO.
+        url: address of the file.
+        use: "model" for a whole model, "backbone" for an encoder, "none" if they fit no network
+            of geoseg.
+        backbone: encoder they fit.
+        bands: input bands in order; empty where the network takes any, or no image.
+        mean: mean of each band; the network was trained on (pixel - mean) / std.
+        std: standard deviation of each band.
+        sensor: sensor of the training images.
+        gsd_m: ground sampling distance of the training images, in metres.
+        licence: licence, as torchgeo states it.
+        classes: class names of a whole model.
     """
 
     name: str
@@ -88,38 +88,38 @@ class Weights:
 
     @property
     def file(self) -> str:
-        """Name of the file, as torch's own cache has it."""
+        """Name of the file, as in torch's own cache."""
         return self.url.rpartition("/")[2]
 
     @property
     def architectures(self) -> tuple[NetworkName, ...]:
-        """Networks that take them; none where every network with an encoder does."""
+        """Networks that take them; empty if every network with an encoder does."""
         if self.use == "model":
             return ("unet",)
         return ("dpt",) if self.backbone.startswith("tu-vit") else ()
 
 
 @cache
-def everything() -> dict[str, Weights]:
-    """All weights that torchgeo lists, by name."""
-    return {str(each): _describe(each) for each in _enums()}
+def all_weights() -> dict[str, Weights]:
+    """List all weights of torchgeo, by name."""
+    return {str(each): _describe(each) for each in listed_weights()}
 
 
 def is_name(text: str) -> bool:
-    """Whether a text looks like the name of weights, not like a path."""
+    """Whether a text looks like a name of weights instead of a path."""
     kind, dot, name = text.partition(".")
     return bool(dot) and kind.endswith("_Weights") and name.isidentifier()
 
 
 def named(name: str) -> Weights:
-    """Weights by name.
+    """Look weights up by name.
 
     Raises:
-        ConfigError: torchgeo lists none of that name; the nearest names are given.
+        ConfigError: torchgeo lists no such name; the error suggests the nearest ones.
     """
-    found = everything().get(name)
+    found = all_weights().get(name)
     if found is None:
-        near = difflib.get_close_matches(name, everything(), n=3, cutoff=0.5)
+        near = difflib.get_close_matches(name, all_weights(), n=3, cutoff=0.5)
         raise ConfigError(
             "torchgeo has no weights of that name",
             where=name,
@@ -127,14 +127,6 @@ def named(name: str) -> Weights:
             fix="geoseg models list",
         )
     return found
-
-
-def _enums() -> Iterator[WeightsEnum]:
-    from torchgeo import models
-
-    for name in sorted(vars(models)):
-        if name.endswith("_Weights"):
-            yield from getattr(models, name)
 
 
 def _describe(entry: WeightsEnum) -> Weights:
@@ -165,7 +157,7 @@ def _encoder(meta: dict[str, Any]) -> str:
 
 
 def _bands(entry: WeightsEnum, sensor: str) -> tuple[str, ...]:
-    """Bands of several dates stand one after the other; the date is added to their names."""
+    """Band names; where bands repeat for several dates, the number of the date is appended."""
     bands = tuple(entry.meta.get("bands") or (RGB if sensor in ("fMoW", "street view") else ()))
     dates = [bands[:number].count(band) + 1 for number, band in enumerate(bands)]
     if max(dates, default=1) == 1:
@@ -178,7 +170,7 @@ def _classes(meta: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _scaling(transforms: Any, count: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Normalizations one after the other, as one: (pixel - mean) / std for each band."""
+    """Combine successive normalizations into one: (pixel - mean) / std for each band."""
     mean, std = [0.0] * count, [1.0] * count
     for each in _leaves(transforms):
         if hasattr(each, "mean") and hasattr(each, "std"):

@@ -1,4 +1,4 @@
-"""What the machine is good at."""
+"""What the processor can do."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ BF16 = "GEOSEG_BF16"
 
 
 def has_bf16() -> bool:
-    """Whether the processor that maps computes in bfloat16 itself instead of emulating it.
+    """Whether the GPU, or without one the CPU, computes in bfloat16 instead of emulating it.
 
     The environment variable GEOSEG_BF16 overrides the processor: 1 for yes, 0 for no; unset or
-    empty asks the processor. Worker processes inherit it. It lets the tests run as on the other
-    kind of machine; where bfloat16 is emulated, 1 is slow.
+    empty asks the processor. Worker processes inherit it. It lets tests run as on the other kind
+    of machine; where bfloat16 is emulated, 1 is slow.
 
     Raises:
         ConfigError: GEOSEG_BF16 is neither 0 nor 1.

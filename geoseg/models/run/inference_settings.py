@@ -1,4 +1,4 @@
-"""How windows become map layers: the engine, what is averaged, what is written."""
+"""How windows become map layers: the engine, the averaging, the output layers."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Engine(BaseModel):
 
     Attributes:
         name: torch, ONNX Runtime or OpenVINO.
-        precision: of weights and activations; logits are float32 in any case.
-        compiled: whether torch compiles it first.
+        precision: precision of weights and activations; logits are float32 in any case.
+        compiled: whether torch.compile is applied first.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -29,26 +29,26 @@ class Engine(BaseModel):
 
     @property
     def makes_arrays(self) -> bool:
-        """Whether each layer gets new memory for each window; other engines plan theirs ahead."""
+        """Whether each layer allocates its output per window; other engines plan memory ahead."""
         return self.name == "torch"
 
     def __str__(self) -> str:
         return f"{self.name} {self.precision}" + (", compiled" if self.compiled else "")
 
 
-class Recipe(BaseModel):
-    """What a window goes through.
+class InferenceSettings(BaseModel):
+    """How a window is predicted.
 
     Attributes:
         engine: what runs the network.
         views: "flips" averages the window and its 3 mirror images, "turns" all 8 symmetries of
             the square.
-        passes: forward passes with dropout left on whose probabilities are averaged (Gal and
-            Ghahramani, 2016); 0 for one pass without dropout.
-        confidence: what confidence.tif holds, in percent: the probability of the likeliest class;
-            the margin, what it is ahead of the second; or 100 less the entropy as a share of its
-            maximum.
-        probabilities: whether each class's probability is a layer too.
+        passes: number of forward passes with dropout left on whose probabilities are averaged
+            (Gal and Ghahramani, 2016); 0 for one pass without dropout.
+        confidence: measure in confidence.tif, in percent: the probability of the most likely
+            class; its margin over the second most likely; or 100 minus the entropy as a
+            percentage of its maximum.
+        probabilities: whether each class's probability becomes a layer too.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -61,6 +61,6 @@ class Recipe(BaseModel):
 
     @property
     def plain(self) -> bool:
-        """Whether one look at the logits answers everything."""
+        """Whether class and confidence follow from the logits of one forward pass."""
         averaged = self.views != "none" or self.passes > 0
         return not averaged and not self.probabilities and self.confidence == "probability"

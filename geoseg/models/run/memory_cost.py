@@ -1,4 +1,4 @@
-"""How much memory and time a network takes, from one small window."""
+"""The memory and time a network takes per pixel, measured on one small window."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ import torch
 from torch import Tensor, nn
 
 SIDE = 256
+"""A multiple of every network's stride."""
 
 
 @dataclass(frozen=True)
-class Footprint:
-    """What one input pixel costs on one thread of a CPU, in float32.
+class MemoryCost:
+    """Cost of one input pixel on one thread of a CPU, in float32.
 
     Attributes:
-        bytes: put out by all layers together. That is more than is ever held at once: a U-Net
+        bytes: output of all layers together. That is more than is ever held at once: a U-Net
             holds less than half of it.
-        seconds: a first impression, on the slow side.
+        seconds: a first estimate, on the slow side.
     """
 
     bytes: float
@@ -27,12 +28,12 @@ class Footprint:
 
 
 @torch.inference_mode()
-def measure(network: nn.Module, bands: int) -> Footprint:
+def measure(network: nn.Module, bands: int) -> MemoryCost:
     """Run a network once on an empty window.
 
     Args:
-        network: the network.
-        bands: its input channels.
+        network: maps (images, bands, height, width) to logits of the same size.
+        bands: number of input channels.
     """
     sizes: list[int] = []
 
@@ -48,4 +49,4 @@ def measure(network: nn.Module, bands: int) -> Footprint:
     finally:
         for hook in hooks:
             hook.remove()
-    return Footprint(sum(sizes) / SIDE**2, (time.perf_counter() - start) / SIDE**2)
+    return MemoryCost(sum(sizes) / SIDE**2, (time.perf_counter() - start) / SIDE**2)

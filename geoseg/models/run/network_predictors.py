@@ -1,4 +1,4 @@
-"""Networks as predictors: scaled, run, averaged, decided."""
+"""Networks as predictors: scale pixels, run the network, average, decide."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from math import lcm
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from geoseg.classes import ClassScheme
 from geoseg.grid import Window
+from geoseg.models.input_scaling import scaled
 from geoseg.models.networks import dropout
 from geoseg.models.run import engines
 from geoseg.models.run.decide import decide, layers
-from geoseg.models.run.inference_settings import Recipe
-from geoseg.models.run.predictor import Layers
+from geoseg.models.run.inference_settings import InferenceSettings
+from geoseg.models.run.predictor import Layers, ProbabilityPredictor
 from geoseg.models.run.symmetries import restore, symmetries, view
 from geoseg.models.saved.spec import ModelSpec
 from geoseg.raster.block import Mask, Pixels
@@ -26,27 +26,27 @@ from geoseg.raster.block import Mask, Pixels
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from geoseg.models.pixelwise import PixelPredictor
-    from geoseg.models.run.engines import Forward
+    from geoseg.models.run.engines.forward import Forward
 
 NO_MEMORY = ("DefaultCPUAllocator", "bad_alloc", "Failed to allocate")
-"""What torch, OpenVINO and ONNX Runtime say in errors that have no type of their own for it."""
+"""Texts by which torch, OpenVINO and ONNX Runtime report that memory ran out; only torch on GPUs
+has a type for it."""
 
 
 class LogitsPredictor:
-    """A network that is ready to run as a predictor.
+    """A network that is ready to run, as a predictor.
 
     Args:
         forward: maps (1, bands, height, width) to (1, classes, height, width) logits.
-        spec: how pixels are scaled, and the stride and halo.
-        recipe: what is averaged, what is written.
-        device: where the network takes its images.
+        spec: scaling of the bands, temperature, stride and halo.
+        settings: averaging and output layers.
+        device: device of the images that ``forward`` takes.
     """
 
     def __init__(
-        self, forward: Forward, spec: ModelSpec, recipe: Recipe, device: torch.device
+        self, forward: Forward, spec: ModelSpec, settings: InferenceSettings, device: torch.device
     ) -> None:
-        self.spec, self.recipe = spec, recipe
+        self.spec, self.settings = spec, settings
         self._forward, self._device = forward, device
 
     @property
@@ -56,7 +56,7 @@ class LogitsPredictor:
 
     @property
     def halo(self) -> int:
-        """Pixels of context."""
+        """Pixels of context around the core of a window."""
         return self.spec.halo
 
     @property
@@ -66,20 +66,20 @@ class LogitsPredictor:
 
     @property
     def fingerprint(self) -> str:
-        """Weights, temperature and recipe."""
+        """Weights, temperature and settings."""
         spec = self.spec
-        return f"{spec.weights_sha256} {spec.temperature} {self.recipe.model_dump_json()}"
+        return f"{spec.weights_sha256} {spec.temperature} {self.settings.model_dump_json()}"
 
     @torch.inference_mode()
     def __call__(self, pixels: Pixels, valid: Mask, core: Window) -> Layers:
-        """The layers of the recipe, for the core.
+        """Predict the layers of the settings for the core of a window.
 
         Raises:
-            MemoryError: the window does not fit the memory that is left.
+            MemoryError: the window does not fit into memory.
             ModelError: the network returns numbers that are not finite.
         """
-        if not self.recipe.plain:
-            found = layers(self.probabilities(pixels, valid)[:, *core.slices], self.recipe)
+        if not self.settings.plain:
+            found = layers(self.probabilities(pixels, valid)[:, *core.slices], self.settings)
             return found.cpu().numpy()
         with _memory_errors():
             logits = self._forward(self._images(pixels, valid))[0]
@@ -87,10 +87,10 @@ class LogitsPredictor:
 
     @torch.inference_mode()
     def probabilities(self, pixels: Pixels, valid: Mask) -> Tensor:
-        """(classes, height, width) float32, averaged over views and passes.
+        """Average the probabilities over views and passes, (classes, height, width) float32.
 
         Raises:
-            MemoryError: the window does not fit the memory that is left.
+            MemoryError: the window does not fit into memory.
         """
         with _memory_errors():
             return self._averaged(pixels, valid)
@@ -98,10 +98,11 @@ class LogitsPredictor:
     def _averaged(self, pixels: Pixels, valid: Mask) -> Tensor:
         images = self._images(pixels, valid)
         total, count = None, 0
-        if self.recipe.passes:
+        if self.settings.passes:
+            # seeded by the pixels: the same window gets the same masks on whatever worker
             dropout.seed(zlib.crc32(images.cpu().numpy()))
-        for turns, mirrored in symmetries(self.recipe.views):
-            for _ in range(max(1, self.recipe.passes)):
+        for turns, mirrored in symmetries(self.settings.views):
+            for _ in range(max(1, self.settings.passes)):
                 logits = self._forward(view(images, turns, mirrored)) / self.spec.temperature
                 found = restore(logits.softmax(dim=1), turns, mirrored)[0]
                 total, count = found if total is None else total.add_(found), count + 1
@@ -109,7 +110,11 @@ class LogitsPredictor:
         return total / count
 
     def _images(self, pixels: Pixels, valid: Mask) -> Tensor:
-        images = scale(pixels[None], valid[None], self.spec.mean, self.spec.std)
+        # torch has no byte-swapped dtypes, and arrays from netCDF 3 are big-endian
+        native = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+        images = scaled(
+            torch.tensor(native[None]), torch.tensor(valid[None]), self.spec.mean, self.spec.std
+        )
         if self._device.type == "cuda":
             images = images.pin_memory()
         return images.to(self._device, non_blocking=True)
@@ -119,32 +124,34 @@ class NetworkPredictor(LogitsPredictor):
     """A torch network as a predictor.
 
     Args:
-        network: maps (1, bands, height, width) to (1, classes, height, width) logits.
-        spec: how pixels are scaled, and the stride and halo.
-        recipe: the engine, what is averaged, what is written.
-        device: where it runs; the GPU where there is one.
-        slots: how many windows will be under way at once.
+        network: maps (1, bands, height, width) to (1, classes, height, width) logits; it may be
+            changed in place.
+        spec: scaling of the bands, temperature, stride and halo.
+        settings: engine, averaging and output layers.
+        device: torch device; None for the GPU where there is one.
+        slots: number of windows that will be predicted at once.
 
     Raises:
-        ModelError: the engine cannot run the network.
+        ConfigError: the engine is not installed.
+        ModelError: the engine cannot run the network, or passes were asked of one without dropout.
     """
 
     def __init__(
         self,
         network: nn.Module,
         spec: ModelSpec,
-        recipe: Recipe | None = None,
+        settings: InferenceSettings | None = None,
         *,
         device: str | None = None,
         slots: int = 1,
     ) -> None:
-        recipe = recipe or Recipe()
+        settings = settings or InferenceSettings()
         where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         network = network.eval()
-        if recipe.passes:
+        if settings.passes:
             network = dropout.keep_on(network)
-        forward = engines.build(network, len(spec.bands), recipe.engine, where, slots)
-        super().__init__(forward, spec, recipe, where)
+        forward = engines.build(network, len(spec.bands), settings.engine, where, slots)
+        super().__init__(forward, spec, settings, where)
 
 
 @dataclass(frozen=True)
@@ -152,21 +159,21 @@ class Ensemble:
     """Several models whose probabilities are averaged.
 
     Attributes:
-        members: of the same classes and bands, each with its own scaling.
-        recipe: what is written.
+        members: models with the same classes and bands, each with its own scaling.
+        settings: output layers.
     """
 
-    members: Sequence[LogitsPredictor | PixelPredictor]
-    recipe: Recipe
+    members: Sequence[ProbabilityPredictor]
+    settings: InferenceSettings
 
     @property
     def stride(self) -> int:
-        """A stride that all members share."""
+        """The least common multiple of the members' strides."""
         return lcm(*(member.stride for member in self.members))
 
     @property
     def halo(self) -> int:
-        """What the member with the widest view wants."""
+        """The largest halo of the members."""
         return max(member.halo for member in self.members)
 
     @property
@@ -176,17 +183,20 @@ class Ensemble:
 
     @property
     def fingerprint(self) -> str:
-        """Of all members, in order."""
+        """Those of all members, in order."""
         return " ".join(member.fingerprint for member in self.members)
 
     @torch.inference_mode()
     def __call__(self, pixels: Pixels, valid: Mask, core: Window) -> Layers:
-        """The layers of the recipe, for the core."""
-        return layers(self.probabilities(pixels, valid)[:, *core.slices], self.recipe).cpu().numpy()
+        """Predict the layers of the settings for the core of a window."""
+        return (
+            layers(self.probabilities(pixels, valid)[:, *core.slices], self.settings).cpu().numpy()
+        )
 
     @torch.inference_mode()
     def probabilities(self, pixels: Pixels, valid: Mask) -> Tensor:
-        """(classes, height, width) float32, averaged over the members in order."""
+        """Average the members' probabilities, (classes, height, width) float32."""
+        # always in this order: floating-point sums depend on it
         first, *others = (member.probabilities(pixels, valid) for member in self.members)
         for other in others:
             first += other
@@ -195,7 +205,7 @@ class Ensemble:
 
 @contextmanager
 def _memory_errors() -> Iterator[None]:
-    """One kind of error when memory runs out, whatever ran the network."""
+    """Raise MemoryError when memory runs out, whatever the engine."""
     try:
         yield
     except RuntimeError as error:
@@ -203,23 +213,4 @@ def _memory_errors() -> Iterator[None]:
             each in str(error) for each in NO_MEMORY
         ):
             raise
-        raise MemoryError(f"a window does not fit the memory: {error}") from error
-
-
-def scale(pixels: Pixels, valid: Mask, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """Network input: (pixel - mean) / std as float32, and 0 (the mean) where not valid.
-
-    Args:
-        pixels: (images, bands, height, width).
-        valid: (images, height, width).
-        mean: by band.
-        std: by band; a constant band has 0 and is only centred.
-    """
-    scaled = np.empty(pixels.shape, dtype=np.float32)
-    for band, (shift, spread) in enumerate(zip(mean, std, strict=True)):
-        into = scaled[:, band]
-        np.subtract(pixels[:, band], np.float32(shift), out=into, dtype=np.float32)
-        into *= np.float32(1 / spread if spread > 0 else 1)
-    if not valid.all():
-        np.copyto(scaled, 0.0, where=~valid[:, None])
-    return torch.from_numpy(scaled)
+        raise MemoryError(f"a window does not fit into memory: {error}") from error

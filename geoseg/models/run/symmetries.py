@@ -12,7 +12,7 @@ from geoseg.models.run.inference_settings import Views
 
 
 def symmetries(views: Views) -> Iterator[tuple[int, bool]]:
-    """Quarter turns, and whether mirrored first.
+    """List the symmetries of a kind: quarter turns, and whether mirrored first.
 
     Example:
         >>> list(symmetries("none")), len(list(symmetries("flips"))), len(list(symmetries("turns")))
@@ -23,11 +23,11 @@ def symmetries(views: Views) -> Iterator[tuple[int, bool]]:
 
 
 def view(images: Tensor, turns: int, mirrored: bool) -> Tensor:
-    """Images, (..., height, width), mirrored left to right and then turned."""
+    """Mirror images, (..., height, width), left to right and then turn them counterclockwise."""
     return torch.rot90(images.flip(-1) if mirrored else images, turns, (-2, -1))
 
 
 def restore(images: Tensor, turns: int, mirrored: bool) -> Tensor:
-    """The inverse of `view`."""
+    """Undo `view`."""
     back = torch.rot90(images, -turns, (-2, -1))
     return back.flip(-1) if mirrored else back

@@ -1,1 +1,1 @@
-"""Models on disk: the spec, the weights, and the directory that holds both."""
+"""Model directories: the spec, the weights, the folds."""

@@ -1,4 +1,4 @@
-"""A directory with a model for each fold of its chips."""
+"""A directory with one model per fold of the chips."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ FOLDS = "folds.json"
 
 
 class FoldScores(BaseModel):
-    """How well the model of each fold does on the blocks that it has not seen.
+    """Validation scores of the folds.
 
     Attributes:
         val_miou: validation mIoU of each fold, in order.
-        mean: of those.
-        sd: their standard deviation.
+        mean: mean over the folds.
+        sd: standard deviation over the folds, with n - 1.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -32,13 +32,18 @@ class FoldScores(BaseModel):
 
 
 def members(folder: Path) -> list[Path]:
-    """The models of a directory: itself, or its folds in order."""
+    """List the models of a directory: itself, or its folds in order."""
+    # by length first, so that fold-10 comes after fold-9
     folds = sorted(folder.glob("fold-*"), key=lambda fold: (len(fold.name), fold.name))
     return [folder] if (folder / SPEC).exists() or not folds else folds
 
 
 def write_folds(folder: Path, folds: Sequence[Path]) -> FoldScores:
-    """Write folds.json from the specs of the folds; two or more."""
+    """Write folds.json from the specs of two or more folds.
+
+    Raises:
+        ModelError: a fold is not a model directory.
+    """
     found = [float(read_spec(fold).metrics["val_miou"] or 0) for fold in folds]
     scores = FoldScores(
         val_miou=tuple(found), mean=round(mean(found), 6), sd=round(stdev(found), 6)
@@ -48,10 +53,10 @@ def write_folds(folder: Path, folds: Sequence[Path]) -> FoldScores:
 
 
 def read_folds(folder: Path) -> FoldScores | None:
-    """The scores of a directory of folds; None where their training has not finished.
+    """Read the scores of a directory of folds; None while their training has not finished.
 
     Raises:
-        ModelError: folds.json is not what `geoseg train --fold all` writes.
+        ModelError: folds.json is damaged.
     """
     try:
         return FoldScores.model_validate_json((folder / FOLDS).read_bytes())
@@ -59,6 +64,6 @@ def read_folds(folder: Path) -> FoldScores | None:
         return None
     except (OSError, ValidationError) as error:
         raise ModelError(
-            "does not say how well the folds do", where=folder / FOLDS, got=error,
+            "does not hold the scores of the folds", where=folder / FOLDS, got=error,
             fix="train again: geoseg train --fold all",
         ) from error  # fmt: skip

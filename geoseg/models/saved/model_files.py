@@ -1,4 +1,4 @@
-"""A model directory: safetensors and JSON, tied together by a hash, free of pickle."""
+"""A model directory: safetensors and JSON, tied together by a hash, without pickle."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 
 def save_model(folder: Path, network: nn.Module, spec: ModelSpec) -> ModelSpec:
-    """Write weights and spec; the spec, written last, carries the hash of the weights."""
+    """Write weights and spec of a network.
+
+    Returns:
+        The spec with the hash of the weights. It is written last: without it there is no model.
+    """
     from safetensors.torch import save_file
 
     tensors = {name: value.contiguous().cpu() for name, value in network.state_dict().items()}
@@ -30,7 +34,7 @@ def save_model(folder: Path, network: nn.Module, spec: ModelSpec) -> ModelSpec:
 
 
 def save_arrays(folder: Path, arrays: Mapping[str, NDArray[Any]], spec: ModelSpec) -> ModelSpec:
-    """Write the arrays of a forest or an SVM, and its spec."""
+    """Write the arrays of a forest or an SVM, and its spec; see `save_model`."""
     from safetensors.numpy import save_file
 
     with files.whole(folder / WEIGHTS) as temporary:
@@ -39,7 +43,7 @@ def save_arrays(folder: Path, arrays: Mapping[str, NDArray[Any]], spec: ModelSpe
 
 
 def save_spec(folder: Path, spec: ModelSpec) -> ModelSpec:
-    """Write a spec with the hash of the weights beside it, if there are any."""
+    """Write a spec with the hash of the weights beside it; a threshold has none."""
     weights = folder / WEIGHTS
     digest = files.sha256(weights) if weights.is_file() else ""
     spec = spec.model_copy(update={"weights_sha256": digest})
@@ -48,10 +52,11 @@ def save_spec(folder: Path, spec: ModelSpec) -> ModelSpec:
 
 
 def load_network(folder: Path) -> tuple[nn.Module, ModelSpec]:
-    """The network of a model directory, and its spec.
+    """Load the network of a model directory, and its spec.
 
     Raises:
-        ModelError: the weights are damaged, or are not those of the spec.
+        ModelError: the folder is not a model directory, its weights are damaged, or they do not
+            belong to the spec.
     """
     import torch
     from safetensors.torch import load
@@ -71,10 +76,10 @@ def load_network(folder: Path) -> tuple[nn.Module, ModelSpec]:
 
 
 def read_arrays(folder: Path, spec: ModelSpec) -> dict[str, NDArray[Any]]:
-    """The arrays of a forest or an SVM.
+    """Read the arrays of a forest or an SVM.
 
     Raises:
-        ModelError: they are damaged, or are not those of the spec.
+        ModelError: the weights are damaged, or do not belong to the spec.
     """
     from safetensors.numpy import load
 
@@ -86,11 +91,12 @@ def read_arrays(folder: Path, spec: ModelSpec) -> dict[str, NDArray[Any]]:
 
 
 def _bytes(folder: Path, spec: ModelSpec) -> bytes:
+    # read once, so that the bytes that are checked are the bytes that are loaded
     data = (folder / WEIGHTS).read_bytes() if (folder / WEIGHTS).is_file() else b""
     digest = hashlib.sha256(data).hexdigest()
     if digest != spec.weights_sha256:
         raise ModelError(
-            "the weights are not those the spec was written for",
+            "the weights do not belong to the spec",
             where=folder / WEIGHTS,
             got=f"sha256 {digest[:12]}",
             wanted=spec.weights_sha256[:12],

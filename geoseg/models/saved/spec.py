@@ -1,4 +1,4 @@
-"""What a model was made for; saved with its weights and enforced before a pixel is predicted."""
+"""The contract of a model, saved with its weights and enforced before a pixel is predicted."""
 
 from __future__ import annotations
 
@@ -13,29 +13,23 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from geoseg import ground
 from geoseg.classes import ClassScheme
 from geoseg.errors import ModelError
+from geoseg.models.architectures import Architecture, Features, PixelwiseName
 from geoseg.models.band_names import IndexName, position
 from geoseg.raster import RasterSource
-
-type NetworkName = Literal[
-    "unet", "deeplabv3+", "fcn", "upernet", "segformer", "dpt", "unet++", "unet-scse", "manet",
-    "fpn", "linknet", "pspnet", "deeplabv3", "linear",
-]  # fmt: skip
-type PixelRule = Literal["forest", "svm", "threshold"]
-type Architecture = NetworkName | PixelRule | Literal["onnx"]
-type Features = Literal["pixel", "texture", "superpixel"]
 
 logger = logging.getLogger(__name__)
 SPEC, WEIGHTS = "spec.json", "model.safetensors"
 GSD_TOLERANCE = 0.2
+"""By what fraction the pixel sizes of a scene and a model may differ."""
 
 
 class Threshold(BaseModel):
     """A map of two classes from an index, (first - second) / (first + second).
 
     Attributes:
-        index: its name.
+        index: name of the index.
         bands: names of the first and the second band.
-        at: the threshold.
+        at: value of the index at which the class changes.
         above: id of the class where the index is higher; the other class lies below.
         softness: the probability of the class above is 1 / (1 + exp(-(index - at) / softness)).
     """
@@ -53,28 +47,29 @@ class ModelSpec(BaseModel):
     """The contract between training and prediction.
 
     Attributes:
-        architecture: the network, or how single pixels are told apart; "onnx" is a network that
-            another program wrote into a file.
-        backbone: the network's encoder.
+        architecture: network or pixelwise classifier; "onnx" is a network that another program
+            wrote into a file.
+        backbone: encoder of the network.
         bands: names of the input bands, in order.
-        dtype: of the pixels it was trained on.
-        mean: by band, of the training pixels; inputs are (pixel - mean) / std, invalid ones 0.
-        std: by band.
-        gsd_m: ground sampling distance in metres; None where a file does not say it.
+        dtype: dtype of the training pixels.
+        mean: mean of each band; inputs are (pixel - mean) / std, and 0 where not valid.
+        std: standard deviation of each band; 0 for a constant band, which is only centred.
+        gsd_m: ground sampling distance in metres; None where a file does not state it.
         scheme: the classes, by id.
-        stride: the network's total downsampling; cores and halos are multiples of it.
-        halo: pixels it should see around what it maps.
-        window: side in pixels of the windows it maps best; None leaves it to the machine.
-        side: of the only windows, halo included, that its network takes; None takes any.
-        features: what a forest or an SVM looks at.
-        threshold: what a threshold is set on.
-        temperature: what logits, or logarithms of the probabilities of what has none, are divided
-            by before they become probabilities.
-        origin: the weights that training started from, or that the model is.
-        licence: of those.
-        weights_sha256: of the weights file; empty where all stands in this spec.
-        metrics: of the validation blocks.
-        versions: of what trained it.
+        stride: total downsampling of the network; cores and halos are multiples of it.
+        halo: pixels of context that predictions need around a core.
+        window: side in pixels of the best windows; None if any will do.
+        side: side in pixels of the only windows, halo included, that the network takes; None if it
+            takes any.
+        features: features of a forest or an SVM.
+        threshold: index and value of a threshold.
+        temperature: divisor of the logits; of classifiers without logits, of the logarithms of
+            their probabilities.
+        origin: initial weights of the training, or where the model comes from.
+        licence: licence of these.
+        weights_sha256: hash of the weights file; empty for thresholds, which have none.
+        metrics: scores of the validation chips.
+        versions: versions of the packages that trained it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -102,19 +97,19 @@ class ModelSpec(BaseModel):
 
     @property
     def is_network(self) -> bool:
-        """Whether torch runs it; everything else looks at single pixels."""
-        return self.architecture not in get_args(PixelRule.__value__)
+        """Whether it is a network; everything else classifies single pixels."""
+        return self.architecture not in get_args(PixelwiseName)
 
     def choose_bands(self, source: RasterSource, *, chosen: bool) -> RasterSource:
-        """The scene with the model's bands, in the model's order.
+        """Take the model's bands of a scene, in the model's order.
 
         Args:
-            source: the scene.
-            chosen: whether the user chose the bands; then their names need not match, and neither
-                need they where a file says how many bands it takes, but not which.
+            source: scene with at least these bands.
+            chosen: whether the user chose the bands. Then their names need not match; nor need
+                they for an ONNX file, which states how many bands it takes, but not which.
 
         Raises:
-            ModelError: the scene lacks a band, or its pixels are of another kind.
+            ModelError: the scene lacks a band, or has another kind of pixels.
         """
         names = [band.name for band in source.bands]
         found = [position(band, names) for band in self.bands]
@@ -129,35 +124,35 @@ class ModelSpec(BaseModel):
                 fix="name the bands that correspond, in this order: --bands 3,2,1",
             )
         elif self.architecture == "onnx" and not chosen:
-            logger.info("%s: takes the bands in their order: %s", source.name, ", ".join(names))
+            logger.info("%s: bands are taken in order: %s", source.name, ", ".join(names))
         if _kind(source.dtype) != _kind(np.dtype(self.dtype)):
             raise ModelError(
-                "the scene has pixels of another range than the model was trained on",
+                "the pixels of the scene have another range than those of the training",
                 where=source.name,
                 got=source.dtype,
                 wanted=self.dtype,
-                fix="bring it to the units of the training scenes first",
+                fix="convert it to the units of the training scenes first",
             )
         return source
 
     def check_gsd(self, source: RasterSource) -> None:
-        """Refuse a scene whose pixels are of another size than the model's.
+        """Refuse a scene with another pixel size than the model's.
 
         Raises:
-            ModelError: the ground sampling distances differ by more than a fifth, or the model
-                does not say its own.
+            ModelError: the pixel sizes differ by more than a fifth, or the model does not state
+                its own.
         """
         got = ground.gsd_m(source.geobox)
         if self.gsd_m is None:
             raise ModelError(
-                "the model does not say for which pixel size it was made",
+                "the model does not state its pixel size",
                 where=source.name,
                 got=f"{got:.3g} m",
                 fix="--gsd scene predicts the scene as it is",
             )
         if not 1 / (1 + GSD_TOLERANCE) <= got / self.gsd_m <= 1 + GSD_TOLERANCE:
             raise ModelError(
-                "the scene's pixels are of another size than the model's",
+                "the scene has another pixel size than the model",
                 where=source.name,
                 got=f"{got:.3g} m",
                 wanted=f"{self.gsd_m:.3g} m",
@@ -166,10 +161,10 @@ class ModelSpec(BaseModel):
 
 
 def read_spec(folder: Path) -> ModelSpec:
-    """The spec of a model directory.
+    """Read the spec of a model directory.
 
     Raises:
-        ModelError: the folder is no model, or its spec is not one.
+        ModelError: the folder is not a model directory, or its spec is damaged.
     """
     try:
         return ModelSpec.model_validate_json((folder / SPEC).read_bytes())
@@ -180,7 +175,7 @@ def read_spec(folder: Path) -> ModelSpec:
 
 
 def _kind(dtype: np.dtype[np.generic]) -> str:
-    """Pixels of one kind have comparable numbers: bytes, integers, or floats."""
+    """Bytes, integers or floats: pixels of one kind have comparable numbers."""
     if dtype.kind == "f":
         return "floating"
     return "8 bit" if dtype.itemsize == 1 else "integer"

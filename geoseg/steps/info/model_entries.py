@@ -17,7 +17,7 @@ def model_entry(path: Path) -> Entry:
     Raises:
         ModelError: the spec cannot be read.
     """
-    from geoseg.models.saved.saved_model import spec_of
+    from geoseg.models.saved_model import spec_of
 
     spec = spec_of(path)
     return entry(
@@ -65,7 +65,7 @@ def folds_entry(path: Path) -> Entry:
 def _weights_problem(path: Path, spec: ModelSpec) -> list[Problem]:
     if spec.threshold and not spec.weights_sha256:
         return []  # a thresholded index is all in the spec
-    from geoseg.models.saved.saved_model import weights_of
+    from geoseg.models.saved_model import weights_of
 
     if not weights_of(path).is_file():
         return [Problem("no-weights", "error", f"{WEIGHTS} is not there", "copy the model again")]

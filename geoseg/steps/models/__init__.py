@@ -28,12 +28,12 @@ def list_models(words: Sequence[str] = (), *, unusable: bool = False) -> list[We
     Returns:
         Whole models first, then backbones, by name.
     """
-    from geoseg.models.pretrained.weights import everything
+    from geoseg.models.pretrained.weights import all_weights
 
     order = ("model", "backbone", "none")
     found = [
         each
-        for each in everything().values()
+        for each in all_weights().values()
         if (unusable or each.use != "none")
         and all(word.lower() in _text(each).lower() for word in words)
     ]
@@ -126,10 +126,10 @@ def export_model(
 
 def _network(model: Path) -> Path:
     """The directory of the one network of a model."""
-    from geoseg.models.run.inference_settings import Recipe
-    from geoseg.models.saved.saved_model import SavedModel, is_file
+    from geoseg.models.run.inference_settings import InferenceSettings
+    from geoseg.models.saved_model import SavedModel, is_file
 
-    found = SavedModel.open([model], Recipe())
+    found = SavedModel.open([model], InferenceSettings())
     if len(found.folders) > 1:
         raise ModelError(
             "holds several models, and a file can hold one", where=model,
@@ -146,7 +146,7 @@ def _network(model: Path) -> Path:
 
 
 def _out(model: Path, out: str | Path | None) -> Path:
-    from geoseg.models.saved.saved_model import ONNX
+    from geoseg.models.saved_model import ONNX
 
     if out is None:
         place = model if model.name not in {"", ".."} else model.resolve()
@@ -158,7 +158,7 @@ def _out(model: Path, out: str | Path | None) -> Path:
 
 def _shown(path: Path) -> dict[str, Any]:
     from geoseg.models.saved.fold_models import members, read_folds
-    from geoseg.models.saved.saved_model import spec_of
+    from geoseg.models.saved_model import spec_of
 
     specs = {
         model.name: spec_of(model).model_dump(mode="json", exclude_none=True)

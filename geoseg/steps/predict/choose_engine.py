@@ -15,9 +15,9 @@ from geoseg.models.networks.build import TORCH_ONLY
 from geoseg.models.run.engines import installed
 from geoseg.models.run.hardware import has_bf16
 from geoseg.models.run.inference_settings import Engine
-from geoseg.models.run.memory_cost import Footprint, measure
+from geoseg.models.run.memory_cost import MemoryCost, measure
 from geoseg.models.saved.model_files import load_network
-from geoseg.models.saved.saved_model import is_file
+from geoseg.models.saved_model import is_file
 from geoseg.raster import Block
 from geoseg.steps.predict.engine_choice import DEFAULT_WINDOW, Choice, ChoiceTask, Trial
 from geoseg.steps.predict.engine_trials import TrialSetup, try_engines, try_only_engine
@@ -100,17 +100,17 @@ def _try(task: ChoiceTask, engines: list[Engine], window: int) -> Choice:
     else:
         trials, model, predictor = try_engines(setup, engines)
     hold(model, task.slots, predictor)
-    return Choice(engine=model.recipe.engine, window=window, trials=tuple(trials))
+    return Choice(engine=model.settings.engine, window=window, trials=tuple(trials))
 
 
-def _footprint(task: ChoiceTask) -> Footprint:
+def _footprint(task: ChoiceTask) -> MemoryCost:
     first = task.model.folders[0]
     if is_file(first):
         from geoseg.models.exchange.onnx_predictor import measure as measure_file
 
         return measure_file(first)
     network, spec = load_network(first)
-    if task.model.recipe.passes:
+    if task.model.settings.passes:
         dropout.names(network)
     return measure(network, len(spec.bands))
 
@@ -119,7 +119,7 @@ def _candidates(task: ChoiceTask) -> list[Engine]:
     """The engines that may run the network, the reference first, then those soonest ready."""
     found = [each for each in _possible(task) if _is_allowed(task, each)]
     if not found:
-        passes = task.model.recipe.passes
+        passes = task.model.settings.passes
         raise ConfigError(
             "no engine does this here",
             got=f"--engine {task.engine} --precision {task.precision}"
@@ -159,7 +159,7 @@ def _is_allowed(task: ChoiceTask, engine: Engine) -> bool:
 
 def _needs_torch(task: ChoiceTask) -> bool:
     """Dropout at inference and some architectures run as they are in torch only."""
-    return task.model.recipe.passes > 0 or any(
+    return task.model.settings.passes > 0 or any(
         spec.architecture in TORCH_ONLY and spec.side is None for spec in task.model.specs
     )
 
@@ -169,7 +169,7 @@ def _gpu(task: ChoiceTask) -> bool:
     return torch.cuda.is_available() and task.model.uses_torch
 
 
-def _window(task: ChoiceTask, footprint: Footprint) -> int:
+def _window(task: ChoiceTask, footprint: MemoryCost) -> int:
     """The largest window that memory allows: the larger it is, the smaller the share of context."""
     if _gpu(task):
         return GPU_WINDOW

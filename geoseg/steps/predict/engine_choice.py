@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from geoseg.models.run.inference_settings import Engine
-from geoseg.models.saved.saved_model import SavedModel
+from geoseg.models.saved_model import SavedModel
 from geoseg.raster import RasterSource
 
 DEFAULT_WINDOW = 1024

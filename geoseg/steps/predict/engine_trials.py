@@ -13,7 +13,7 @@ from geoseg import allocator, grid
 from geoseg.errors import ConfigError, GeosegError, ModelError
 from geoseg.models.run.inference_settings import Engine
 from geoseg.models.run.predictor import Layers, Predictor
-from geoseg.models.saved.saved_model import SavedModel
+from geoseg.models.saved_model import SavedModel
 from geoseg.raster import Block
 from geoseg.steps.predict.engine_choice import Trial
 
@@ -158,8 +158,8 @@ def _try(setup: TrialSetup, engine: Engine, truth: Layers | None) -> _Tried:
 
 
 def _on(model: SavedModel, engine: Engine) -> SavedModel:
-    recipe = model.recipe.model_copy(update={"engine": engine})
-    return SavedModel(model.folders, model.specs, recipe)
+    settings = model.settings.model_copy(update={"engine": engine})
+    return SavedModel(model.folders, model.specs, settings)
 
 
 def _agreement(layers: Layers, truth: Layers, block: Block) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 from geoseg import files
 from geoseg.job import spread, step_key
 from geoseg.layout import CHOICE, SHARED_CHOICE
-from geoseg.models.saved.saved_model import SavedModel
+from geoseg.models.saved_model import SavedModel
 from geoseg.steps.predict.engine_choice import DEFAULT_WINDOW, Choice, ChoiceTask
 from geoseg.steps.predict.plan import Plan, PlannedScene
 from geoseg.steps.predict.predictor_cache import release

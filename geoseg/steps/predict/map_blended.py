@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from geoseg.classes import IGNORE
 from geoseg.grid import Tile
 from geoseg.models.run.decide import layers
-from geoseg.models.run.inference_settings import Recipe
+from geoseg.models.run.inference_settings import InferenceSettings
 from geoseg.models.run.predictor import Layers
 from geoseg.raster.block import Mask, Pixels
 from geoseg.steps.predict.region_pixels import RegionPixels
@@ -24,7 +24,7 @@ class SoftPredictor(Protocol):
     """A predictor that also gives the probabilities of the classes."""
 
     @property
-    def recipe(self) -> Recipe:
+    def settings(self) -> InferenceSettings:
         """How probabilities become layers."""
         ...
 
@@ -68,7 +68,7 @@ def map_blended(view: RegionPixels, predictor: SoftPredictor) -> tuple[Layers, i
     assert total is not None, "regions without a pixel to map are skipped"
     # Where all windows were skipped the weight is 0; those pixels are set to nodata below.
     total /= weight.clamp_min(torch.finfo(weight.dtype).tiny)
-    values = layers(total, predictor.recipe).numpy()
+    values = layers(total, predictor.settings).numpy()
     values[:, ~view.wanted] = IGNORE
     return values, mapped
 

@@ -15,7 +15,7 @@ from geoseg.grid import Window
 from geoseg.layout import map_part
 from geoseg.maps.map_parts import rows_and_columns, write_part
 from geoseg.models.run.predictor import Layers, Predictor
-from geoseg.models.saved.saved_model import SavedModel
+from geoseg.models.saved_model import SavedModel
 from geoseg.raster import RasterSource
 from geoseg.steps.predict.map_cores import map_cores
 from geoseg.steps.predict.predictor_cache import predictor_of

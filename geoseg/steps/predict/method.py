@@ -10,9 +10,9 @@ from typing import Any
 from geoseg.classes import ClassScheme
 from geoseg.errors import ConfigError, GridError
 from geoseg.maps.map_files import rasters
-from geoseg.models.run.inference_settings import Recipe
+from geoseg.models.run.inference_settings import InferenceSettings
 from geoseg.models.run.predictor import Predictor
-from geoseg.models.saved.saved_model import SavedModel, weights_of
+from geoseg.models.saved_model import SavedModel, weights_of
 from geoseg.steps.predict.options import PredictOptions
 
 type ModelArgument = str | Path | Predictor | Sequence[str | Path]
@@ -109,13 +109,13 @@ def _open(model: ModelArgument, options: PredictOptions) -> SavedModel | Predict
     if isinstance(model, Predictor):
         return model
     folders = [model] if isinstance(model, str | Path) else list(model)
-    recipe = Recipe(
+    settings = InferenceSettings(
         views=options.tta,
         passes=options.passes,
         confidence=options.confidence,
         probabilities=options.probabilities,
     )
-    return SavedModel.open([Path(folder) for folder in folders], recipe)
+    return SavedModel.open([Path(folder) for folder in folders], settings)
 
 
 def _refuse(options: PredictOptions, names: Sequence[str], wanted: str, got: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from geoseg import grid, ground
 from geoseg.classes import ClassScheme
 from geoseg.errors import ApartError, ConfigError
-from geoseg.models.saved.saved_model import SavedModel
+from geoseg.models.saved_model import SavedModel
 from geoseg.mosaic import Mosaic, mosaic_grid
 from geoseg.raster import RasterSource, Scene, on_grid, open_scenes
 from geoseg.raster.drivers import SUFFIXES

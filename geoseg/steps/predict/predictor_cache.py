@@ -6,7 +6,7 @@ import threading
 
 from geoseg import allocator
 from geoseg.models.run.predictor import Predictor
-from geoseg.models.saved.saved_model import SavedModel
+from geoseg.models.saved_model import SavedModel
 
 _lock = threading.Lock()
 _loaded: dict[tuple[SavedModel, int], Predictor] = {}
@@ -30,7 +30,7 @@ def predictor_of(model: SavedModel | Predictor, slots: int) -> Predictor:
     import torch
 
     torch.set_num_threads(1)
-    allocator.keep(freed=model.recipe.engine.makes_arrays)
+    allocator.keep(freed=model.settings.engine.makes_arrays)
     with _lock:
         if (model, slots) not in _loaded:
             _loaded.clear()  # one at a time: two large networks may not fit the memory

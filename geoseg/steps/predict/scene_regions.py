@@ -12,7 +12,7 @@ from geoseg import grid
 from geoseg.errors import GridError
 from geoseg.grid import Window
 from geoseg.models.run.predictor import Predictor
-from geoseg.models.saved.saved_model import SavedModel
+from geoseg.models.saved_model import SavedModel
 from geoseg.raster import FileSource, RasterSource, XarraySource
 from geoseg.raster.cog import BLOCK
 from geoseg.steps.predict.engine_choice import DEFAULT_WINDOW, Choice
@@ -67,7 +67,7 @@ def about_how_many(plan: Plan) -> int:
 def _on_engine(model: SavedModel | Predictor, choice: Choice) -> SavedModel | Predictor:
     if not isinstance(model, SavedModel) or choice.engine is None:
         return model
-    return replace(model, recipe=model.recipe.model_copy(update={"engine": choice.engine}))
+    return replace(model, settings=model.settings.model_copy(update={"engine": choice.engine}))
 
 
 def areas(source: RasterSource, side: int) -> list[Window]:

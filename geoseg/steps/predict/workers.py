@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dask.system import CPU_COUNT
 
 from geoseg.job import WorkerOptions
-from geoseg.models.saved.saved_model import SavedModel
+from geoseg.models.saved_model import SavedModel
 from geoseg.steps.predict.method import Method
 
 GPU_SLOTS, GPU_READERS = 2, 6

@@ -1,24 +1,20 @@
-"""Which options mean something to an architecture."""
+"""Options that apply to an architecture."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from geoseg.errors import ConfigError
-
-if TYPE_CHECKING:
-    from geoseg.steps.train import TrainOptions
+from geoseg.steps.train.options import TrainOptions
 
 ALWAYS = {"architecture", "fold", "seed"}
 PIXELWISE = {"forest": {"features"}, "svm": {"features"}, "threshold": {"index"}}
-"""By architecture; networks take all other options."""
+"""Options of pixelwise classifiers; networks take all others."""
 
 
 def require_applicable(options: TrainOptions) -> None:
-    """Refuse options that were given and would do nothing.
+    """Refuse options that were given and would be ignored.
 
     Raises:
-        ConfigError: there are such; all of them are named.
+        ConfigError: options do not apply to the architecture; the error names all of them.
     """
     found = inapplicable(options)
     if found:
@@ -31,14 +27,14 @@ def require_applicable(options: TrainOptions) -> None:
 
 
 def inapplicable(options: TrainOptions) -> list[str]:
-    """Names of the options that were given and do nothing for the architecture, as declared.
+    """List the options that were given and do not apply to the architecture, as declared.
 
     Example:
-        >>> from geoseg.steps.train import TrainOptions
         >>> inapplicable(TrainOptions(architecture="svm", epochs=5, features="texture", loss="ce"))
         ['loss', 'epochs']
     """
     fields = set(type(options).model_fields)
+    # only what was given: a default of another architecture does no harm
     mine = PIXELWISE.get(options.architecture, fields - set().union(*PIXELWISE.values()))
     idle = options.model_fields_set - mine - ALWAYS
     return [name for name in type(options).model_fields if name in idle]

@@ -1,4 +1,4 @@
-"""Networks: where they start, what they are fed, how they are fitted and calibrated."""
+"""Train networks: initial weights, batches, fit, calibration, pictures."""
 
 from __future__ import annotations
 
@@ -6,88 +6,92 @@ import logging
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
 from geoseg.chips import ChipSet
-from geoseg.chips.chip_arrays import Samples
 from geoseg.chips.loader import loader
-from geoseg.chips.sampling import Batches, Order
-from geoseg.chips.unlabelled_areas import Ground
+from geoseg.chips.sampling import Batches, ChipSampler
+from geoseg.chips.unlabelled_areas import UnlabelledAreas
 from geoseg.errors import ConfigError
 from geoseg.job.record import versions
-from geoseg.models.fit.calibration import calibrate, some_logits
-from geoseg.models.fit.fitting import STEPS_PER_EPOCH, best_of, fit
-from geoseg.models.fit.history import Rows, write_table
-from geoseg.models.fit.starting_point import Inputs, Origin, Start, start
+from geoseg.models.fit.chip_logits import labelled_logits
+from geoseg.models.fit.fitting import STEPS_PER_EPOCH, fit
+from geoseg.models.fit.history import Epochs, best_of, write_metrics
+from geoseg.models.fit.starting_point import (
+    InitialWeights,
+    InputBands,
+    StartingPoint,
+    starting_point,
+)
+from geoseg.models.fit.temperature import calibrate
 from geoseg.models.fit.training_pictures import draw_pictures
-from geoseg.models.fit.training_settings import Recipe
+from geoseg.models.fit.training_settings import TrainingSettings
 from geoseg.models.networks.build import halo_of, stride_of, window_of
 from geoseg.models.saved.model_files import save_model
 from geoseg.models.saved.spec import ModelSpec
-from geoseg.steps.train.pseudo_labels import Told, widened
+from geoseg.steps.train.options import TrainOptions
+from geoseg.steps.train.pseudo_labels import Counts, add_pseudo_labels
 from geoseg.steps.train.tuning import tuned
 
-if TYPE_CHECKING:
-    from geoseg.steps.train import TrainOptions
-
 MAX_CLASS_WEIGHT = 10.0
-RECIPE = {
+"""Keeps a class with a handful of pixels from dominating every batch it is in."""
+SAME_NAMES = {
     "loss", "label_smoothing", "lr", "schedule", "accumulate", "ema", "epochs", "patience",
     "edges", "seed",
 }  # fmt: skip
+"""Options that are training settings as they are."""
 
 logger = logging.getLogger(__name__)
 
 
 def fit_network(
-    chips: ChipSet, ground: Ground | None, folder: Path, work: Path, options: TrainOptions
+    chips: ChipSet, areas: UnlabelledAreas | None, folder: Path, work: Path, options: TrainOptions
 ) -> dict[str, float | None]:
     """Fit a network to chips, calibrate it, and write the model directory with its pictures.
 
     Args:
-        chips: the chips.
-        ground: where to cut chips without labels to learn from too, if anywhere.
-        folder: the model directory.
-        work: folder for what a killed run goes on from.
-        options: what and how.
+        chips: labelled chips.
+        areas: where to cut chips without labels to train on too; None for nowhere.
+        folder: model directory to write.
+        work: folder for what a killed run continues from.
+        options: architecture and training.
 
     Returns:
-        What goes into the record: chips by split, and validation metrics.
+        Counts for the record: chips by split, and validation metrics.
 
     Raises:
-        ConfigError: edges were asked for where they teach the network nothing.
+        ConfigError: edges were asked for where the features below the last layer are frozen.
     """
-    _check(options)
+    _require_trainable_features(options)
     if options.tune:
         options = tuned(options, partial(_score, chips), work)
-    fitted = _fitted(chips, options, work / "fit", folder)
-    told: Told = {}
-    if ground:
-        fitted, told = _fitted_again(fitted, chips, ground, options, work, folder)
-    recipe, network = fitted.recipe, fitted.first.network
-    val = Samples(chips.images, chips.valid, chips.labels, chips.positions("val"))
-    found = calibrate(*some_logits(network, val, recipe))
+    fitted = _fit(chips, options, work / "fit", folder)
+    counts: Counts = {}
+    if areas:
+        fitted, counts = _fit_again(fitted, chips, areas, options, work, folder)
+    settings, network = fitted.settings, fitted.start.network
+    val = chips.arrays("val")
+    found = calibrate(*labelled_logits(network, val, settings))
     logger.info(
         "temperature %.3g; expected calibration error on validation chips %.4f, was %.4f",
         found.temperature, found.ece_after, found.ece_before,
     )  # fmt: skip
     errors = {"ece_before": found.ece_before, "ece_after": found.ece_after}
-    metrics = {**best_of(fitted.rows), **errors, **told}
+    metrics = {**best_of(fitted.epochs), **errors, **counts}
     spec = _spec(chips, fitted, options).model_copy(
         update={"temperature": found.temperature, "metrics": metrics}
     )
-    draw_pictures(network, val, recipe, fitted.rows, spec, folder)
+    draw_pictures(network, val, settings, fitted.epochs, spec, folder)
     save_model(folder, network, spec)
-    counts = {split: len(chips.positions(split)) for split in ("train", "val")}
-    return {**counts, **metrics}
+    sizes = {split: len(chips.positions(split)) for split in ("train", "val")}
+    return {**sizes, **metrics}
 
 
-def _check(options: TrainOptions) -> None:
+def _require_trainable_features(options: TrainOptions) -> None:
     if options.edges and options.tuning == "probe":
         raise ConfigError(
-            "teaches the features below the last layer, which stay as they are",
+            "trains the features below the last layer, which --tuning probe freezes",
             where="--edges",
             got="--tuning probe",
             fix="leave out one of them",
@@ -96,61 +100,83 @@ def _check(options: TrainOptions) -> None:
 
 @dataclass(frozen=True, eq=False)
 class _Fitted:
-    first: Start
-    recipe: Recipe
-    rows: Rows
+    start: StartingPoint
+    settings: TrainingSettings
+    epochs: Epochs
 
 
-def _fitted(
+def _fit(
     chips: ChipSet, options: TrainOptions, work: Path, logs: Path, more: ChipSet | None = None
 ) -> _Fitted:
-    """Fit a network to chips, or to ``more``; either way those of chips scale, weigh and judge."""
+    """Fit a network to chips, or to ``more``.
+
+    Scaling, class weights and validation come from ``chips`` in either case, so that the scores
+    of two networks can be compared.
+    """
     torch.manual_seed(options.seed)
-    recipe = _recipe(chips, options)
-    origin = Origin(options.weights, options.weights_folder, options.scaling, options.tuning)
-    inputs = Inputs(tuple(band.name for band in chips.spec.bands), recipe.mean, recipe.std)
-    first = start(options.architecture, options.backbone, inputs, recipe.classes, origin)
-    recipe = replace(recipe, mean=first.mean, std=first.std)
-    learned = more or chips
-    feed = loader(learned, "train", _drawn(learned, options))
-    val = loader(chips, "val", _all(options))
-    order = feed.sampler
-    assert isinstance(order, Order), "the loader of chips is in an order of its own"
-    learn = order.learn if options.sampling == "hard" else None
-    return _Fitted(first, recipe, fit(first.network, feed, val, recipe, work, logs, learn=learn))
+    settings = _settings(chips, options)
+    initial = InitialWeights(
+        options.weights, options.weights_folder, options.scaling, options.tuning
+    )
+    names = tuple(band.name for band in chips.spec.bands)
+    start = starting_point(
+        options.architecture,
+        options.backbone,
+        InputBands(names, settings.mean, settings.std),
+        settings.classes,
+        initial,
+    )
+    # pretrained weights may bring a scaling of their own
+    settings = replace(settings, mean=start.mean, std=start.std)
+    source = more or chips
+    train = loader(source, "train", _train_batches(source, options))
+    val = loader(chips, "val", Batches(batch=options.batch, workers=options.workers))
+    sampler = train.sampler
+    assert isinstance(sampler, ChipSampler), "the loader of chips has a sampler of its own"
+    take_losses = sampler.take_losses if options.sampling == "hard" else None
+    epochs = fit(start.network, train, val, settings, work, logs, take_losses=take_losses)
+    return _Fitted(start, settings, epochs)
 
 
-def _fitted_again(
-    alone: _Fitted, chips: ChipSet, ground: Ground, options: TrainOptions, work: Path, logs: Path
-) -> tuple[_Fitted, Told]:
-    """The better of a network and one that has learned from its pseudo-labels too.
+def _fit_again(
+    first: _Fitted,
+    chips: ChipSet,
+    areas: UnlabelledAreas,
+    options: TrainOptions,
+    work: Path,
+    logs: Path,
+) -> tuple[_Fitted, Counts]:
+    """Fit a second network with pseudo-labels of the first, and keep the better one.
 
     Returns:
-        The network, and what goes into the record.
+        The better network, and entries of the record.
     """
-    network, place = alone.first.network, work / "pseudo"
-    more, told = widened(chips, ground, network, alone.recipe, options.confidence, place)
-    before = best_of(alone.rows)["val_miou"]
+    network = first.start.network
+    more, counts = add_pseudo_labels(
+        chips, areas, network, first.settings, options.confidence, work / "pseudo"
+    )
+    before = best_of(first.epochs)["val_miou"]
     if more is None:
-        return alone, {**told, "val_miou_before": before, "val_miou_after": None}
-    both = _fitted(chips, options, work / "again", logs, more)
-    after = best_of(both.rows)["val_miou"]
-    kept, named = (both, "with") if after > before else (alone, "without")
+        return first, {**counts, "val_miou_before": before, "val_miou_after": None}
+    second = _fit(chips, options, work / "again", logs, more)
+    after = best_of(second.epochs)["val_miou"]
+    kept, named = (second, "with") if after > before else (first, "without")
     logger.info(
         "validation mIoU %.3f, with pseudo-labels %.3f: the model is the one %s them",
         before, after, named,
     )  # fmt: skip
-    write_table(logs / "metrics.csv", kept.rows)
-    return kept, {**told, "val_miou_before": before, "val_miou_after": after}
+    # both fits wrote the file; the last one to do so may not be the one that is kept
+    write_metrics(logs / "metrics.csv", kept.epochs)
+    return kept, {**counts, "val_miou_before": before, "val_miou_after": after}
 
 
 def _score(chips: ChipSet, options: TrainOptions, place: Path) -> float:
-    """The validation mIoU that a set of options comes to."""
-    return best_of(_fitted(chips, options, place, place).rows)["val_miou"]
+    """Validation mIoU of a network trained with options."""
+    return best_of(_fit(chips, options, place, place).epochs)["val_miou"]
 
 
-def _drawn(chips: ChipSet, options: TrainOptions) -> Batches:
-    """Batches of an epoch; small sets are gone through several times."""
+def _train_batches(chips: ChipSet, options: TrainOptions) -> Batches:
+    """Batches of an epoch; small chip sets are gone through several times."""
     count = len(chips.positions("train"))
     batch = min(options.batch, count)
     return Batches(
@@ -163,43 +189,39 @@ def _drawn(chips: ChipSet, options: TrainOptions) -> Batches:
     )
 
 
-def _all(options: TrainOptions) -> Batches:
-    return Batches(batch=options.batch, workers=options.workers)
-
-
-def _recipe(chips: ChipSet, options: TrainOptions) -> Recipe:
+def _settings(chips: ChipSet, options: TrainOptions) -> TrainingSettings:
     bands = chips.spec.bands
-    return Recipe(
+    return TrainingSettings(
         mean=tuple(band.mean for band in bands),
         std=tuple(band.std for band in bands),
         classes=len(chips.spec.scheme.classes),
-        class_weights=_weights(chips.spec.pixels["train"], options.class_weights),
-        **options.model_dump(include=RECIPE),
+        class_weights=_class_weights(chips.spec.pixels["train"], options.class_weights),
+        **options.model_dump(include=SAME_NAMES),
     )
 
 
-def _weights(pixels: tuple[int, ...], rule: str) -> tuple[float, ...]:
-    """Class weights from training pixels; a class without any has weight 0."""
+def _class_weights(pixels: tuple[int, ...], rule: str) -> tuple[float, ...]:
+    """Weights by class from labelled training pixels; a class without any has weight 0."""
     power = {"none": 0.0, "sqrt": 0.5, "balanced": 1.0}[rule]
     even = sum(pixels) / len(pixels)
     return tuple(min((even / n) ** power, MAX_CLASS_WEIGHT) if n else 0.0 for n in pixels)
 
 
 def _spec(chips: ChipSet, fitted: _Fitted, options: TrainOptions) -> ModelSpec:
-    spec, first = chips.spec, fitted.first
+    spec, start = chips.spec, fitted.start
     return ModelSpec(
         architecture=options.architecture,
-        backbone=first.backbone,
+        backbone=start.backbone,
         bands=tuple(band.name for band in spec.bands),
         dtype=spec.dtype,
-        mean=fitted.recipe.mean,
-        std=fitted.recipe.std,
+        mean=fitted.settings.mean,
+        std=fitted.settings.std,
         gsd_m=spec.gsd_m,
         scheme=spec.scheme,
-        stride=stride_of(first.network),
-        halo=halo_of(first.network),
+        stride=stride_of(start.network),
+        halo=halo_of(start.network),
         window=window_of(options.architecture, spec.size),
-        origin=first.origin,
-        licence=first.licence,
+        origin=start.origin,
+        licence=start.licence,
         versions=versions(),
     )

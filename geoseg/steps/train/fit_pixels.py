@@ -1,32 +1,29 @@
-"""Models that look at single pixels: forest, SVM, threshold."""
+"""Train pixelwise classifiers: forest, SVM, threshold."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from geoseg.chips import ChipSet
-from geoseg.chips.chip_arrays import Samples
 from geoseg.job.record import versions
 from geoseg.models.pixelwise import features
 from geoseg.models.pixelwise.learn import learn
 from geoseg.models.saved.spec import ModelSpec
-
-if TYPE_CHECKING:
-    from geoseg.steps.train import TrainOptions
+from geoseg.steps.train.options import TrainOptions
 
 
 def fit_pixels(chips: ChipSet, folder: Path, options: TrainOptions) -> dict[str, int | float]:
-    """Fit one to chips, and write the model directory.
+    """Fit a classifier to chips, and write the model directory.
 
     Returns:
-        What goes into the record: chips by split, and validation metrics.
+        Counts for the record: chips by split, and validation metrics.
+
+    Raises:
+        ChipsError: fewer than two classes have labelled pixels.
+        ModelError: the index needs a band that the chips lack.
     """
     spec = chips.spec
-    train_set, val_set = (
-        Samples(chips.images, chips.valid, chips.labels, chips.positions(split))
-        for split in ("train", "val")
-    )
+    train, val = chips.arrays("train"), chips.arrays("val")
     index = options.architecture == "threshold"
     model = ModelSpec(
         architecture=options.architecture,
@@ -42,5 +39,5 @@ def fit_pixels(chips: ChipSet, folder: Path, options: TrainOptions) -> dict[str,
         features=None if index else options.features,
         versions=versions(),
     )
-    metrics = learn(train_set, val_set, model, options.index, options.seed, folder)
-    return {"train": len(train_set.positions), "val": len(val_set.positions), **metrics}
+    metrics = learn(train, val, model, options.index, options.seed, folder)
+    return {"train": len(train), "val": len(val), **metrics}

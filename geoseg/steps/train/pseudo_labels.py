@@ -1,4 +1,4 @@
-"""Labels that a network gives to scenes without any, to learn from them too."""
+"""Pseudo-labels: scenes without labels, labelled by a network where it is confident."""
 
 from __future__ import annotations
 
@@ -10,49 +10,49 @@ from pathlib import Path
 from torch import nn
 
 from geoseg.chips import ChipSet
-from geoseg.chips.chip_arrays import Samples
 from geoseg.chips.pseudo_chips import added_pixels, with_pseudo_labels
-from geoseg.chips.unlabelled_areas import Ground
-from geoseg.models.fit.calibration import fit_temperature, some_logits
-from geoseg.models.fit.confident_labels import confident
-from geoseg.models.fit.training_settings import Recipe
+from geoseg.chips.unlabelled_areas import UnlabelledAreas
+from geoseg.models.fit.chip_logits import labelled_logits
+from geoseg.models.fit.confident_labels import confident_labels
+from geoseg.models.fit.temperature import fit_temperature
+from geoseg.models.fit.training_settings import TrainingSettings
 
-type Told = Mapping[str, float | None]
+type Counts = Mapping[str, float | None]
+"""Entries of the record, by name."""
 
 logger = logging.getLogger(__name__)
 
 
-def widened(
+def add_pseudo_labels(
     chips: ChipSet,
-    ground: Ground,
+    areas: UnlabelledAreas,
     network: nn.Module,
-    recipe: Recipe,
+    settings: TrainingSettings,
     confidence: float,
     work: Path,
-) -> tuple[ChipSet | None, Told]:
-    """Training chips, and those of scenes without labels where a network is sure (Lee, 2013).
+) -> tuple[ChipSet | None, Counts]:
+    """Extend training chips by those of unlabelled scenes that get pseudo-labels (Lee, 2013).
 
     Args:
-        chips: the labelled chips; the network's confidence is calibrated on those of validation.
-        ground: where chips without labels may be cut.
-        network: fitted to the training chips.
-        recipe: how it was fitted.
-        confidence: probability from which a class becomes a label.
-        work: folder for the chips.
+        chips: labelled chips; the network's confidence is calibrated on their validation split.
+        areas: where chips without labels may be cut.
+        network: network fitted to the training chips.
+        settings: how it was fitted.
+        confidence: calibrated probability from which a class becomes the label.
+        work: folder for the new chip set.
 
     Returns:
-        The chips, None where the network is sure of nothing; and how many pixels of each class
-        were added.
+        The chip set, None if no pixel got a label; and the number of added pixels by class.
     """
-    val = Samples(chips.images, chips.valid, chips.labels, chips.positions("val"))
+    val = chips.arrays("val")
     label = partial(
-        confident,
+        confident_labels,
         network=network,
-        recipe=recipe,
-        temperature=fit_temperature(*some_logits(network, val, recipe)),
+        settings=settings,
+        temperature=fit_temperature(*labelled_logits(network, val, settings)),
         at_least=confidence,
     )
-    more = with_pseudo_labels(chips, ground, label, work)
+    more = with_pseudo_labels(chips, areas, label, work)
     added = added_pixels(chips, more)
     named = zip(chips.spec.scheme.names, added, strict=True)
     text = ", ".join(f"{name} {count:,}" for name, count in named)

@@ -1,4 +1,4 @@
-"""Options found by trying: a few short trainings, each wiser than the one before."""
+"""Search for options by a series of short trainings."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from geoseg import files
 from geoseg.errors import ConfigError
+from geoseg.steps.train.options import TrainOptions
 
 if TYPE_CHECKING:
     from optuna import Trial
 
-    from geoseg.steps.train import TrainOptions
-
 SHORTER = 4
-"""A trial has this part of the epochs."""
+"""A trial has this fraction of the epochs: 1/4."""
 
 logger = logging.getLogger(__name__)
 
@@ -26,16 +25,19 @@ logger = logging.getLogger(__name__)
 def tuned(
     options: TrainOptions, score: Callable[[TrainOptions, Path], float], work: Path
 ) -> TrainOptions:
-    """Options with the learning rate, loss, class weights and smoothing that scored best.
+    """Search for the learning rate, loss, class weights and smoothing that score best.
 
-    Trials are proposed by optuna's tree-structured Parzen estimator (Bergstra et al., 2011) from
-    the seed and the scores so far, so a search that was killed proposes the same ones again;
-    those that had ended are not repeated.
+    optuna's tree-structured Parzen estimator (Bergstra et al., 2011) proposes trials from the seed
+    and the scores so far. A search that was killed therefore proposes the same ones again, and
+    takes the scores of finished trials from their notes.
 
     Args:
-        options: where to start from; how many trials.
-        score: trains with options, in a folder, and says how good that is.
-        work: folder for what trials leave.
+        options: number of trials, and all other options.
+        score: trains with options, in a folder, and returns a score; higher is better.
+        work: folder for the trials.
+
+    Returns:
+        The options with the best values found.
 
     Raises:
         ConfigError: optuna is not installed.
@@ -54,6 +56,7 @@ def tuned(
         proposed = short.model_copy(update=_proposal(trial))
         return _once(work / f"trial-{trial.number + 1}", lambda place: score(proposed, place))
 
+    # optuna keeps no files here: the notes of trials are enough to repeat a search
     sampler = optuna.samplers.TPESampler(seed=options.seed)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     study.optimize(attempt, n_trials=options.tune)

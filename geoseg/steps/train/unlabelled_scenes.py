@@ -1,4 +1,4 @@
-"""Scenes without labels that training is given: opened as the labelled ones were, and checked."""
+"""Scenes without labels to train on, opened and checked like the labelled ones."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from geoseg.raster import RasterSource, open_scenes
 
 
 def open_unlabelled(chips: ChipSet, scenes: Sequence[str]) -> list[RasterSource]:
-    """Open scenes with the bands of chips, read as the chips' scenes were.
+    """Open scenes with the bands of chips, read like the scenes of the chips.
 
     Args:
-        chips: the labelled chips; their record says how scenes are read.
-        scenes: files, folders of bands, YAML files, patterns, lists.
+        chips: labelled chips; their record holds the reading options.
+        scenes: files, folders of bands, YAML files, patterns or lists.
 
     Raises:
         RasterError: a scene cannot be read.
-        ChipsError: a scene lacks a band, or its pixels are of another type or size.
+        ChipsError: a scene lacks a band, or has another dtype or pixel size.
     """
     if not scenes:
         return []
@@ -33,7 +33,7 @@ def open_unlabelled(chips: ChipSet, scenes: Sequence[str]) -> list[RasterSource]
 
 
 def _reading(path: Path) -> ReadOptions:
-    """How the labelled scenes were read: nodata, bands, CRS."""
+    """Reading options of the labelled scenes: nodata, bands, CRS."""
     record = read_record(path)
     options = record.options if record else {}
     return ReadOptions.model_validate(
@@ -42,7 +42,7 @@ def _reading(path: Path) -> ReadOptions:
 
 
 def _fitting(source: RasterSource, spec: ChipSpec) -> RasterSource:
-    """The scene with the bands of the chips, in their order."""
+    """Take the bands of the chips, in their order."""
     names, wanted = ([band.name for band in each.bands] for each in (source, spec))
     gsd_m = ground.gsd_m(source.geobox)
     ratio = max(gsd_m, spec.gsd_m) / min(gsd_m, spec.gsd_m)
@@ -63,6 +63,6 @@ def _fitting(source: RasterSource, spec: ChipSpec) -> RasterSource:
                 where=source.name,
                 got=got,
                 wanted=needed,
-                fix="give scenes like the labelled ones with --unlabelled",
+                fix="give --unlabelled scenes like the labelled ones",
             )
     return source.take(tuple(names.index(name) for name in wanted))

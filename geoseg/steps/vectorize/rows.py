@@ -110,7 +110,7 @@ def _ids_by_value(regions: Regions, scheme: ClassScheme, where: Path) -> NDArray
             f"{len(found.unknown)} pixel value(s) belong to no class",
             where=where,
             got=found.list_unknown("px"),
-            wanted=", ".join(map(repr, scheme.codes)),
+            wanted=scheme.list_codes(),
             fix="give the class file the map was made with",
         )
     return found.ids

@@ -1,26 +1,23 @@
-"""What runs a network: torch itself, ONNX Runtime or OpenVINO, behind one function."""
+"""Run networks with torch, ONNX Runtime or OpenVINO, behind one function."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from geoseg.errors import ConfigError
+from geoseg.models.run.engines.forward import Forward
 from geoseg.models.run.inference_settings import Engine
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor, nn
-
-type Forward = Callable[[Tensor], Tensor]
-"""(images, bands, height, width) float32 to (images, classes, height, width) float32 logits."""
+    from torch import nn
 
 PACKAGES = {"torch": "torch", "onnx": "onnxruntime", "openvino": "openvino"}
 
 
 def installed(engine: Engine) -> bool:
-    """Whether the engine's package is there."""
+    """Whether the engine's package is installed."""
     return find_spec(PACKAGES[engine.name]) is not None
 
 
@@ -29,15 +26,15 @@ def build(
 ) -> Forward:
     """Make a network ready to run on an engine.
 
-    Every call works on one thread of the CPU, so that the bytes of a map do not depend on how
-    many there are; several calls may be under way at once.
+    Every call uses one thread of the CPU, so that the bytes of a map do not depend on the number
+    of threads; several calls may run at once.
 
     Args:
-        network: the network; it may be changed in place.
-        bands: its input channels.
-        engine: what to run it on.
+        network: maps (images, bands, height, width) to logits; it may be changed in place.
+        bands: number of input channels.
+        engine: what runs it.
         device: where; only torch knows other devices than the CPU.
-        slots: how many calls will be under way at once.
+        slots: number of calls that will run at once.
 
     Raises:
         ConfigError: the engine is not installed.
@@ -45,6 +42,7 @@ def build(
     """
     _require(engine)
     network = network.eval()
+    # engines are imported late: onnxruntime and openvino are extras, and slow to load
     if engine.name == "openvino":
         from geoseg.models.run.engines import openvino_runtime
 
@@ -59,13 +57,13 @@ def build(
 
 
 def read(graph: bytes, shape: tuple[int, int, int, int], engine: Engine, slots: int) -> Forward:
-    """Make the network of an ONNX file ready to run on the CPU; as `build`.
+    """Make the network of an ONNX file ready to run on the CPU; see `build`.
 
     Args:
-        graph: the file, all of it.
-        shape: of the images; -1 where any number will do.
+        graph: the whole file.
+        shape: (images, bands, height, width); -1 where any number will do.
         engine: ONNX Runtime or OpenVINO.
-        slots: how many calls will be under way at once.
+        slots: number of calls that will run at once.
 
     Raises:
         ConfigError: the engine is not installed.

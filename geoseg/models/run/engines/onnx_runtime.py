@@ -1,4 +1,4 @@
-"""ONNX Runtime: the fastest on CPUs without bfloat16 instructions."""
+"""ONNX Runtime, the fastest engine on CPUs without bfloat16 instructions."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from geoseg.errors import ModelError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from geoseg.models.run.engines import Forward
+    from geoseg.models.run.engines.forward import Forward
 
 EXAMPLE = 256
+"""Side in pixels of the image that the network is traced with."""
 OPSET = 17
-"""Read by ONNX Runtime from 1.12 on."""
+"""Read by ONNX Runtime 1.12 and later."""
 SIZES = {2: "height", 3: "width"}
 FAILURES = (
     RuntimeError, NotImplementedError, problems.Fail, problems.InvalidArgument,
@@ -30,7 +31,7 @@ FAILURES = (
 
 
 def build(network: nn.Module, bands: int) -> Forward:
-    """The network as an ONNX Runtime session; every call runs on its caller's thread.
+    """Make an ONNX Runtime session of a network; every call runs on its caller's thread.
 
     Raises:
         ModelError: torch cannot export the network, or the runtime cannot run it.
@@ -39,12 +40,12 @@ def build(network: nn.Module, bands: int) -> Forward:
 
 
 def graph(network: nn.Module, example: Tensor, names: Mapping[int, str] = SIZES) -> bytes:
-    """A network as an ONNX file, its input named image and its output answer.
+    """Export a network as an ONNX file with the input "image" and the output "answer".
 
     Args:
-        network: maps images to numbers by class.
-        example: images, of the size that the network takes.
-        names: of those of the four dimensions that may have any size.
+        network: maps (images, bands, height, width) to (images, classes, height, width).
+        example: images of a size that the network takes.
+        names: names of the dimensions that may have any size, by number.
 
     Raises:
         ModelError: torch cannot export the network.
@@ -53,6 +54,7 @@ def graph(network: nn.Module, example: Tensor, names: Mapping[int, str] = SIZES)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            # dynamo=False, as the newer exporter takes ten times as long
             torch.onnx.export(
                 network, (example,), stream,  # type: ignore[arg-type]  # a stream is fine with the exporter of old
                 input_names=["image"], output_names=["answer"], opset_version=OPSET,
@@ -64,7 +66,7 @@ def graph(network: nn.Module, example: Tensor, names: Mapping[int, str] = SIZES)
 
 
 def read(data: bytes) -> Forward:
-    """The network of an ONNX file as a session; every call runs on its caller's thread.
+    """Make a session of an ONNX file; every call runs on its caller's thread.
 
     Raises:
         ModelError: the runtime cannot run it.

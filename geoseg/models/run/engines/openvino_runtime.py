@@ -1,4 +1,4 @@
-"""OpenVINO: the fastest on CPUs with bfloat16 instructions."""
+"""OpenVINO, the fastest engine on CPUs with bfloat16 instructions."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from geoseg.errors import ModelError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from geoseg.models.run.engines import Forward
+    from geoseg.models.run.engines.forward import Forward
     from geoseg.models.run.inference_settings import Engine
 
 EXAMPLE = 256
+"""Side in pixels of the image that the network is traced with."""
 
 
 def build(network: nn.Module, bands: int, engine: Engine, slots: int) -> Forward:
-    """The network as a compiled OpenVINO model: one stream of one thread per slot.
+    """Compile a network: one stream of one thread per slot.
 
     Raises:
         ModelError: OpenVINO cannot convert the network.
@@ -39,7 +40,7 @@ def build(network: nn.Module, bands: int, engine: Engine, slots: int) -> Forward
 
 
 def read(graph: bytes, shape: tuple[int, int, int, int], engine: Engine, slots: int) -> Forward:
-    """The network of an ONNX file, as `build` makes it.
+    """Compile the network of an ONNX file, like `build`.
 
     Raises:
         ModelError: OpenVINO cannot convert the network.
@@ -87,10 +88,10 @@ def _model_errors() -> Iterator[None]:
 
 @cache
 def _core() -> ov.Core:
-    """One for the life of the process.
+    """Make one core for the life of the process.
 
-    On Linux each gives its thread an alternate signal stack and, when it goes, gives back the one
-    before. Of several that go in another order, the stack left is unmapped memory, and the next
-    signal overwrites whatever lies there by then.
+    On Linux each core gives its thread an alternate signal stack and restores the previous one
+    when it is destroyed. Destroyed in another order, several cores leave a stack in unmapped
+    memory, and the next signal overwrites whatever lies there by then.
     """
     return ov.Core()

@@ -1,4 +1,4 @@
-"""Torch itself: batch norm folded into convolutions, channels last, bfloat16 where asked for."""
+"""Torch: batch norm folded into convolutions, channels last, bfloat16 where asked for."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from geoseg.models.networks import dropout
 
 if TYPE_CHECKING:
-    from geoseg.models.run.engines import Forward
+    from geoseg.models.run.engines.forward import Forward
     from geoseg.models.run.inference_settings import Engine
 
 EXAMPLE = 128
 ALIKE = 1e-3
-"""Share of the largest logit by which a fused network may differ: rounding, and no more."""
+"""Fraction of the largest logit by which a fused network may differ, which is rounding."""
 
 
 def build(network: nn.Module, bands: int, engine: Engine, device: torch.device) -> Forward:
-    """The network on a device."""
+    """Put a network on a device, its batch norms folded."""
     dtype = torch.bfloat16 if engine.precision == "bf16" else torch.float32
     network = _fused(network, bands).to(device, dtype).to(memory_format=torch.channels_last)
     run = torch.compile(network) if engine.compiled else network
@@ -36,10 +36,10 @@ def build(network: nn.Module, bands: int, engine: Engine, device: torch.device) 
 
 @torch.no_grad()
 def _fused(network: nn.Module, bands: int) -> nn.Module:
-    """Batch norms folded into the convolutions before them, if the logits stay what they are.
+    """Fold batch norms into the convolutions before them, if the logits stay the same.
 
-    torch.fx would find the pairs too, but while it traces one network it replaces the call of all
-    modules of the process, and other threads map with theirs.
+    torch.fx would find the pairs too, but while it traces a network it replaces the ``__call__`` of
+    all modules of the process, and other threads may be predicting with theirs.
     """
     if not any(type(module) is nn.BatchNorm2d for module in network.modules()):
         return network
@@ -56,7 +56,7 @@ def _fused(network: nn.Module, bands: int) -> nn.Module:
 
 
 def _watched(network: nn.Module, example: Tensor) -> tuple[Tensor, list[tuple[str, str]]]:
-    """Logits, and the names of convolutions and of the batch norms that take what those put out."""
+    """Logits, and the names of convolutions with the batch norms that take their outputs."""
     made: list[tuple[Tensor, int, str]] = []
     taken: list[tuple[str, str]] = []
     hooks = []
@@ -83,5 +83,6 @@ def _watched(network: nn.Module, example: Tensor) -> tuple[Tensor, list[tuple[st
     finally:
         for hook in hooks:
             hook.remove()
+    # a layer that runs twice may see several convolutions; folding it into one would be wrong
     runs = Counter(name for _, _, name in made) + Counter(norm for _, norm in taken)
     return logits, [pair for pair in taken if runs[pair[0]] == runs[pair[1]] == 1]

@@ -1,4 +1,4 @@
-"""A predictor on disk: a model directory, or a network in an ONNX file."""
+"""Models in files: model directories and ONNX files, opened by their specs and loaded later."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from typing import TYPE_CHECKING
 
 from geoseg.errors import ModelError
 from geoseg.models.pretrained import weights
-from geoseg.models.run.inference_settings import Engine, Recipe
+from geoseg.models.run.inference_settings import Engine, InferenceSettings
 from geoseg.models.saved.fold_models import members
 from geoseg.models.saved.spec import WEIGHTS, ModelSpec, read_spec
 
 if TYPE_CHECKING:
-    from geoseg.models.pixelwise import PixelPredictor
-    from geoseg.models.run.network_predictors import Ensemble, LogitsPredictor
+    from geoseg.models.run.network_predictors import Ensemble
+    from geoseg.models.run.predictor import ProbabilityPredictor
 
 ONNX = ".onnx"
 
 
 def is_file(path: Path) -> bool:
-    """Whether a model is a file of ONNX and not a directory."""
+    """Whether a model is an ONNX file, not a directory."""
     return path.suffix.lower() == ONNX and not path.is_dir()
 
 
 def weights_of(path: Path) -> Path:
-    """Where the weights of a model are."""
+    """The file with the weights of a model."""
     return path if is_file(path) else path / WEIGHTS
 
 
 def spec_of(path: Path) -> ModelSpec:
-    """What a model directory or an ONNX file was made for.
+    """Read the spec of a model directory or an ONNX file.
 
     Raises:
         ConfigError: the package that reads ONNX is not installed.
-        ModelError: it is no model.
+        ModelError: the path is not a model.
         UnsafeError: the file needs other files, or operators that are not ONNX's own.
     """
     if not is_file(path):
@@ -47,24 +47,26 @@ def spec_of(path: Path) -> ModelSpec:
 
 @dataclass(frozen=True)
 class SavedModel:
-    """One model or several, and what to do with them: a predictor before it is loaded.
+    """One or several models and how to run them; small, so that it travels to workers.
 
     Attributes:
         folders: model directories and ONNX files; the probabilities of several are averaged.
-        specs: of each.
-        recipe: the engine, what is averaged, what is written.
+        specs: the spec of each.
+        settings: engine, averaging and output layers.
     """
 
     folders: tuple[Path, ...]
     specs: tuple[ModelSpec, ...]
-    recipe: Recipe
+    settings: InferenceSettings
 
     @classmethod
-    def open(cls, folders: Sequence[Path], recipe: Recipe) -> SavedModel:
+    def open(cls, folders: Sequence[Path], settings: InferenceSettings) -> SavedModel:
         """Read the specs of models; a directory of folds stands for the models in it.
 
         Raises:
-            ModelError: a folder is no model, or they map other classes or bands than the first.
+            ConfigError: the package that reads ONNX is not installed.
+            ModelError: a folder is not a model, or has other classes or bands than the first.
+            UnsafeError: an ONNX file needs other files, or operators that are not ONNX's own.
         """
         folders = [member for folder in folders for member in members(_folder(folder))]
         specs = tuple(spec_of(folder) for folder in folders)
@@ -82,10 +84,11 @@ class SavedModel:
                     got=", ".join((*spec.bands, *(each.name for each in spec.scheme.classes))),
                     wanted=f"those of {folders[0]}",
                 )
-        return cls(tuple(folders), specs, recipe)
+        return cls(tuple(folders), specs, settings)
 
     def __hash__(self) -> int:
-        return hash((self.folders, self.recipe))
+        # specs hold mappings, which have no hash
+        return hash((self.folders, self.settings))
 
     @property
     def is_network(self) -> bool:
@@ -94,55 +97,55 @@ class SavedModel:
 
     @property
     def uses_torch(self) -> bool:
-        """Whether torch itself can run it, on a GPU too."""
+        """Whether torch can run it, which includes GPUs."""
         return self.is_network and self.reference == Engine()
 
     @property
     def reference(self) -> Engine:
-        """The engine that others are held to; torch does not run ONNX files."""
+        """The engine whose result others must reproduce; torch does not run ONNX files."""
         return Engine(name="onnx") if any(map(is_file, self.folders)) else Engine()
 
     @property
     def window(self) -> int | None:
-        """Side of the windows that suit all; None leaves it to the machine."""
+        """The window side in pixels that suits all models; None if any will do."""
         return min((spec.window for spec in self.specs if spec.window), default=None)
 
-    def load(
-        self, device: str | None = None, slots: int = 1
-    ) -> LogitsPredictor | PixelPredictor | Ensemble:
-        """The predictor.
+    def load(self, device: str | None = None, slots: int = 1) -> ProbabilityPredictor | Ensemble:
+        """Load the weights.
 
         Args:
-            device: where it runs; the GPU where there is one.
-            slots: how many windows will be under way at once.
+            device: torch device; None for the GPU where there is one.
+            slots: number of windows that will be predicted at once.
 
         Raises:
-            ModelError: a model is damaged, or the engine cannot run it.
+            ModelError: a model is damaged or has changed, or the engine cannot run it.
         """
         from geoseg.models.run.network_predictors import Ensemble
 
         pairs = zip(self.folders, self.specs, strict=True)
-        members = [self._member(folder, spec, device, slots) for folder, spec in pairs]
-        return members[0] if len(members) == 1 else Ensemble(members, self.recipe)
+        loaded = [self._load_one(folder, spec, device, slots) for folder, spec in pairs]
+        return loaded[0] if len(loaded) == 1 else Ensemble(loaded, self.settings)
 
-    def _member(
+    def _load_one(
         self, folder: Path, spec: ModelSpec, device: str | None, slots: int
-    ) -> LogitsPredictor | PixelPredictor:
-        from geoseg.models.pixelwise import PixelPredictor
-        from geoseg.models.run.network_predictors import NetworkPredictor
-        from geoseg.models.saved.model_files import load_network
-
+    ) -> ProbabilityPredictor:
+        # late, as each brings other heavy packages: scikit-image and numba, ONNX, or torch
         if not spec.is_network:
-            return PixelPredictor.load(folder, spec, self.recipe)
+            from geoseg.models.pixelwise.pixel_predictor import PixelPredictor
+
+            return PixelPredictor.load(folder, spec, self.settings)
         if is_file(folder):
             from geoseg.models.exchange.onnx_predictor import FilePredictor
 
-            return FilePredictor(folder, spec, self.recipe, slots=slots)
-        return NetworkPredictor(*load_network(folder), self.recipe, device=device, slots=slots)
+            return FilePredictor(folder, spec, self.settings, slots=slots)
+        from geoseg.models.run.network_predictors import NetworkPredictor
+        from geoseg.models.saved.model_files import load_network
+
+        return NetworkPredictor(*load_network(folder), self.settings, device=device, slots=slots)
 
 
 def _folder(path: Path) -> Path:
-    """A model directory, or where the ready model of that name was fetched to."""
+    """A model directory; for the name of a pretrained model, the one it was fetched to."""
     if path.exists() or not weights.is_name(str(path)):
         return path
     from geoseg.models.pretrained.weight_files import cache
@@ -150,7 +153,7 @@ def _folder(path: Path) -> Path:
     found = weights.named(str(path))
     if found.use != "model":
         raise ModelError(
-            "are weights of a backbone, no model", where=found.name,
+            "are weights of a backbone, not a model", where=found.name,
             fix=f"train one: geoseg train CHIPS -o MODEL --weights {found.name}",
         )  # fmt: skip
     if not (cache() / path).is_dir():
