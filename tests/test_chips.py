@@ -15,12 +15,12 @@ from conftest import SCHEME, TINY, MakeRaster, SmallScene, write_labels
 
 import geoseg
 from geoseg.chips import open_chips
-from geoseg.chips.chip_set import FILES
 from geoseg.classes import ClassScheme
 from geoseg.errors import ChipsError, ClassError, ModelError, VectorError
 from geoseg.files import sha256
 from geoseg.grid import Window
 from geoseg.labels import LabelLayer, open_labels
+from geoseg.layout import CHIP_FILES
 from geoseg.raster import FileSource
 
 
@@ -74,7 +74,9 @@ def test_two_workers_cut_the_same_bytes(
 ) -> None:
     options = TINY.model_copy(update={"workers": 2})
     again = geoseg.tile(scene.path, labels, tmp_path / "chips", classes=SCHEME, options=options)
-    assert [sha256(chips / name) for name in FILES] == [sha256(again / name) for name in FILES]
+    assert [sha256(chips / name) for name in CHIP_FILES] == [
+        sha256(again / name) for name in CHIP_FILES
+    ]
 
 
 def test_chips_without_a_label_are_left_out_and_counted(tmp_path: Path, scene: SmallScene) -> None:

@@ -32,7 +32,8 @@ from geoseg.errors import ConfigError, ModelError, PartialError, RetryError
 from geoseg.files import sha256
 from geoseg.grid import Window
 from geoseg.job import WorkerOptions, spread
-from geoseg.models.run import engines, hardware, memory_cost, network_predictors
+from geoseg.models.input_scaling import scaled
+from geoseg.models.run import engines, hardware, memory_cost
 from geoseg.models.run.engines import torch_eager
 from geoseg.models.run.inference_settings import Engine, InferenceSettings
 from geoseg.models.run.network_predictors import NetworkPredictor
@@ -100,8 +101,11 @@ def network(spec: ModelSpec) -> nn.Module:
     optimizer = torch.optim.Adam(network.parameters(), 3e-3)
     for step in range(16):
         pixels, classes = textures(step, 64, 128)
-        images = network_predictors.scale(
-            pixels[None], np.ones((1, 64, 128), bool), spec.mean, spec.std
+        images = scaled(
+            torch.tensor(pixels[None]),
+            torch.ones(1, 64, 128, dtype=torch.bool),
+            spec.mean,
+            spec.std,
         )
         loss = nn.functional.cross_entropy(network(images), torch.from_numpy(classes[None]).long())
         optimizer.zero_grad()

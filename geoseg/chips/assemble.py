@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from geoseg import files, grid, ground
 from geoseg.chips.band_statistics import Moments, moments_of, pooled
 from geoseg.chips.chip_index import write_index
-from geoseg.chips.chip_set import INDEX, SPEC, ChipSpec, Fold, SceneGrid
+from geoseg.chips.chip_set import ChipSpec, Fold, SceneGrid
 from geoseg.chips.class_balance import balance
 from geoseg.chips.cut import ChipPart, load_part
 from geoseg.chips.leaks import (
@@ -29,6 +29,7 @@ from geoseg.chips.split_areas import fixed_splits
 from geoseg.chips.write_arrays import write_arrays
 from geoseg.classes import ClassScheme
 from geoseg.errors import ChipsError
+from geoseg.layout import CHIP_INDEX, CHIP_SPEC
 from geoseg.raster import RasterSource
 from geoseg.vector import Polygons
 
@@ -103,8 +104,8 @@ def assemble(
     spec = _spec(placed, split, sources, scheme, moments, shared)
     write_arrays(folder, partial(_loaded, [path for _, path in parts]), len(placed.scene))
     valid = moments[:, 0, 0] / size**2
-    write_index(folder / INDEX, placed, split, valid, [source.geobox for source in sources])
-    files.write_bytes(folder / SPEC, spec.model_dump_json(indent=2).encode())
+    write_index(folder / CHIP_INDEX, placed, split, valid, [source.geobox for source in sources])
+    files.write_bytes(folder / CHIP_SPEC, spec.model_dump_json(indent=2).encode())
     return spec
 
 

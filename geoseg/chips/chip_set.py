@@ -32,14 +32,19 @@ from geoseg.classes import ClassScheme
 from geoseg.errors import ChipsError, ConfigError
 from geoseg.grid import Window
 from geoseg.job.record import read_record
+from geoseg.layout import (
+    CHIP_FILES,
+    CHIP_IMAGES,
+    CHIP_INDEX,
+    CHIP_LABELS,
+    CHIP_SPEC,
+    CHIP_VALID,
+    RECORD,
+)
 
 type SplitName = Literal["train", "val", "test"]
 
-INDEX = "chips.gpkg"
-SPEC = "chips.json"
-RECORD = "run.json"
 AGAIN = "run geoseg tile again"
-FILES = ("images.npy", "valid.npy", "labels.npy", INDEX, SPEC)
 
 
 class SceneGrid(BaseModel):
@@ -144,22 +149,22 @@ class ChipSet:
         """(chips, bands, size, size), as stored; meaningless where not valid."""
         side = self.spec.size
         shape = (len(self.index), len(self.spec.bands), side, side)
-        return _mapped(self.folder / "images.npy", shape, self.spec.dtype)
+        return _mapped(self.folder / CHIP_IMAGES, shape, self.spec.dtype)
 
     @cached_property
     def valid(self) -> NDArray[np.bool_]:
         """(chips, size, size)."""
-        return _mapped(self.folder / "valid.npy", self._plane, "bool")
+        return _mapped(self.folder / CHIP_VALID, self._plane, "bool")
 
     @cached_property
     def labels(self) -> NDArray[np.uint8]:
         """(chips, size, size) class ids, 255 where unlabelled."""
-        return _mapped(self.folder / "labels.npy", self._plane, "uint8")
+        return _mapped(self.folder / CHIP_LABELS, self._plane, "uint8")
 
     @cached_property
     def index(self) -> pd.DataFrame:
         """One row per chip: scene, row, col, block, split, valid fraction, pixels by class id."""
-        table: pd.DataFrame = pyogrio.read_dataframe(self.folder / INDEX, read_geometry=False)
+        table: pd.DataFrame = pyogrio.read_dataframe(self.folder / CHIP_INDEX, read_geometry=False)
         if self.fold is not None:
             table["split"] = table[f"split_{self.fold}"]
         return table
@@ -201,7 +206,7 @@ class ChipSet:
         record = read_record(self.folder / RECORD)
         if record is None:
             raise ChipsError("has no record of its files", where=self.folder / RECORD, fix=AGAIN)
-        for name in FILES:
+        for name in CHIP_FILES:
             got = files.sha256(self.folder / name)
             if got != record.outputs.get(name):
                 raise ChipsError(
@@ -232,7 +237,7 @@ def open_chips(folder: Path, fold: int | None = None) -> ChipSet:
         ConfigError: there is no such fold.
     """
     try:
-        spec = ChipSpec.model_validate_json((folder / SPEC).read_bytes())
+        spec = ChipSpec.model_validate_json((folder / CHIP_SPEC).read_bytes())
         spec, fold = _of_fold(folder, spec, fold)
         chips = ChipSet(folder, spec, fold)
         _check_index(chips)
@@ -261,9 +266,13 @@ def _check_index(chips: ChipSet) -> None:
     sane = len(whole) > 0 and (whole >= 0).all() and (whole[:, 0] < len(spec.scenes)).all()
     on_grid = not (whole[:, 1:] % spec.size).any()
     if not (sane and on_grid and len(np.unique(whole, axis=0)) == len(whole)):
-        raise ChipsError("its rows do not describe chips", where=chips.folder / INDEX, fix=AGAIN)
+        raise ChipsError(
+            "its rows do not describe chips", where=chips.folder / CHIP_INDEX, fix=AGAIN
+        )
     if (chips.pixels < 0).any() or (chips.pixels.sum(axis=1) > spec.size**2).any():
-        raise ChipsError("counts more pixels than chips", where=chips.folder / INDEX, fix=AGAIN)
+        raise ChipsError(
+            "counts more pixels than chips", where=chips.folder / CHIP_INDEX, fix=AGAIN
+        )
 
 
 def _mapped(path: Path, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from geoseg import files
 from geoseg.chips.assemble import scene_grid
 from geoseg.chips.chip_index import write_index
-from geoseg.chips.chip_set import INDEX, SPEC, ChipSet, open_chips
+from geoseg.chips.chip_set import ChipSet, open_chips
 from geoseg.chips.cut import ChipPart, load_part, part_name, write_part
 from geoseg.chips.leaks import digest
 from geoseg.chips.overlaps import PlacedChips
@@ -24,6 +24,7 @@ from geoseg.chips.write_arrays import write_arrays
 from geoseg.classes import IGNORE
 from geoseg.grid import Window
 from geoseg.job import Ledger
+from geoseg.layout import CHIP_INDEX, CHIP_SPEC
 from geoseg.progress import track
 from geoseg.raster import RasterSource
 from geoseg.raster.block import Mask, Pixels
@@ -56,7 +57,7 @@ def with_pseudo_labels(
         None if no pixel was labelled.
     """
     folder, parts = work / "chips", work / "parts"
-    if not (folder / SPEC).exists():
+    if not (folder / CHIP_SPEC).exists():
         found = _cut_all(chips, areas, label, parts)
         if not found:
             return None
@@ -131,14 +132,14 @@ def _merge(
     split = Split(np.full((1, count), TRAIN), np.zeros(count, np.int64), spec.block, spec.buffer)
     scenes = (*spec.scenes, *(scene_grid(source) for source in areas.sources))
     write_arrays(folder, partial(_parts, chips, [path for _, path in parts]), count)
-    write_index(folder / INDEX, placed, split, valid, [scene.geobox for scene in scenes])
+    write_index(folder / CHIP_INDEX, placed, split, valid, [scene.geobox for scene in scenes])
     changes: dict[str, Any] = {
         "scenes": scenes,
         "pixels": {TRAIN: tuple(placed.pixels.sum(axis=0).tolist())},
         "folds": (),
     }
     merged = spec.model_copy(update=changes)
-    files.write_bytes(folder / SPEC, merged.model_dump_json(indent=2).encode())
+    files.write_bytes(folder / CHIP_SPEC, merged.model_dump_json(indent=2).encode())
 
 
 def _placed(

@@ -10,6 +10,7 @@ import numpy as np
 from geoseg import classes, grid
 from geoseg.classes import IGNORE, ClassScheme
 from geoseg.errors import RasterError
+from geoseg.layout import CLASS_FILE, CLASSES, CONFIDENCE, PROBABILITIES, work_folders
 from geoseg.raster.cog import BLOCK
 from geoseg.raster.drivers import driver_of
 from geoseg.raster.file_source import FileSource
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     import xarray as xr
     from odc.geo.geobox import GeoBox
 
-CLASSES, CONFIDENCE, PROBABILITIES = "classes", "confidence", "probabilities"
-SCHEME = "classes.yaml"
+LAYERS = {"classes": CLASSES, "confidence": CONFIDENCE, "probabilities": PROBABILITIES}
+"""The file of each variable."""
+
 AGAIN = "make the map again with geoseg predict"
 CHUNK = 4 * BLOCK
 """Side of the chunks: whole blocks of the files, 4 MiB of one band."""
@@ -51,22 +53,22 @@ def open_map(path: str | Path) -> xr.Dataset:
     import xarray as xr
 
     folder = _folder(Path(path))
-    scheme = classes.load_yaml(folder / SCHEME)
-    geobox = FileSource(folder / f"{CLASSES}.tif").geobox
+    scheme = classes.load_yaml(folder / CLASS_FILE)
+    geobox = FileSource(folder / CLASSES).geobox
     layers = {
-        name: _layer(folder / f"{name}.tif", name, scheme, geobox)
-        for name in (CLASSES, CONFIDENCE, PROBABILITIES)
-        if (folder / f"{name}.tif").is_file()
+        name: _layer(folder / file, name, scheme, geobox)
+        for name, file in LAYERS.items()
+        if (folder / file).is_file()
     }
     return xr.Dataset(layers, attrs={"Conventions": "CF-1.11"})
 
 
 def _folder(path: Path) -> Path:
-    folder = path.parent if path.name == f"{CLASSES}.tif" else path
-    missing = [name for name in (f"{CLASSES}.tif", SCHEME) if not (folder / name).is_file()]
+    folder = path.parent if path.name == CLASSES else path
+    missing = [name for name in (CLASSES, CLASS_FILE) if not (folder / name).is_file()]
     if not missing:
         return folder
-    if folder.is_dir() and any(folder.glob(".work-*")):
+    if folder.is_dir() and any(work_folders(folder)):
         raise RasterError(
             "holds an unfinished map", where=path, fix="run the same geoseg predict again"
         )
@@ -90,7 +92,7 @@ def _layer(path: Path, name: str, scheme: ClassScheme, geobox: GeoBox) -> xr.Dat
         )
     data = _data(path)
     coords: dict[Any, Any] = xr_coords(geobox, always_yx=True)
-    if name == PROBABILITIES:
+    if name == "probabilities":
         if len(data) != len(scheme.classes):
             raise RasterError(
                 "has other classes than the map's class file",
@@ -134,7 +136,7 @@ def _attributes(path: Path, name: str, scheme: ClassScheme) -> dict[str, Any]:
     NaN in memory, and ``.rio.nodata`` fails on a uint8 array with such an encoding.
     """
     nodata = {"_FillValue": np.uint8(IGNORE)}
-    if name != CLASSES:
+    if name != "classes":
         (first, *more) = FileSource(path).bands
         long_name = "probability in percent" if more else first.name
         return {"long_name": long_name, "units": "percent", **nodata}

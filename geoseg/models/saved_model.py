@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geoseg.errors import ModelError
+from geoseg.layout import WEIGHTS
 from geoseg.models.pretrained import weights
 from geoseg.models.run.inference_settings import Engine, InferenceSettings
 from geoseg.models.saved.fold_models import members
-from geoseg.models.saved.spec import WEIGHTS, ModelSpec, read_spec
+from geoseg.models.saved.spec import ModelSpec, read_spec
 
 if TYPE_CHECKING:
     from geoseg.models.run.network_predictors import Ensemble

@@ -20,6 +20,7 @@ from rasterio.io import MemoryFile
 from geoseg import files, grid
 from geoseg.errors import RetryError
 from geoseg.grid import Window
+from geoseg.layout import gdal_sidecar
 
 BLOCK = 512
 """Side of the blocks of every raster geoseg writes, GDAL's default for COGs; regions are aligned
@@ -116,7 +117,7 @@ def write_cog(vrt: Path, final: Path, settings: CogSettings) -> None:
                 BIGTIFF="IF_SAFER", NUM_THREADS="ALL_CPUS", **options,
             )  # fmt: skip
             # GDAL may write a sidecar beside the temporary file, which nobody would rename.
-            files.remove(temporary.with_name(temporary.name + ".aux.xml"))
+            files.remove(gdal_sidecar(temporary))
             _compare(vrt, temporary, final)
         except (CPLE_BaseError, RasterioError) as error:  # copy does not wrap GDAL's errors
             raise RetryError(

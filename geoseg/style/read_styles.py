@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 from geoseg.classes import IGNORE, ClassScheme, load_yaml, parse
 from geoseg.errors import ClassError
+from geoseg.layout import CLASS_FILE, gdal_sidecar
 from geoseg.style.pam import ALPHA, BLUE, GREEN, NAME, RED, VALUE
 
 MAX_BYTES = 16 << 20
@@ -43,7 +44,7 @@ def scheme_of(
         ClassError: no scheme is found, or its file is broken.
         ConfigError: the YAML file is not valid YAML.
     """
-    beside = raster.with_name("classes.yaml")
+    beside = raster.with_name(CLASS_FILE)
     if given is None:
         given = beside if beside.is_file() else raster
     if isinstance(given, ClassScheme):
@@ -170,7 +171,7 @@ def _from_gpkg(path: Path) -> ClassScheme:
 
 def _raster_entries(path: Path) -> list[_Entry]:
     colours = _colour_table(path)
-    aux = path.with_name(path.name + ".aux.xml")
+    aux = gdal_sidecar(path)
     band = _xml(_text(aux), aux).find("PAMRasterBand[@band='1']") if aux.is_file() else None
     if band is not None:
         table = band.find("GDALRasterAttributeTable")

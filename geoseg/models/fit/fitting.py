@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from geoseg import allocator, files
+from geoseg.layout import METRICS
 from geoseg.models.fit.chip_losses import ChipLosses, TakeLosses
 from geoseg.models.fit.history import Epochs, History, epochs_of
 from geoseg.models.fit.resume import Resume, WholeFiles
@@ -137,7 +138,7 @@ def _trainer(settings: TrainingSettings, work: Path, logs: Path, more: list[Call
         EarlyStopping(
             "val_miou", mode="max", patience=settings.patience, check_on_train_epoch_end=True
         ),
-        History(logs / "metrics.csv"),
+        History(logs / METRICS),
         ModelCheckpoint(
             work, filename="best", monitor="val_miou", mode="max", save_on_train_epoch_end=True,
             enable_version_counter=False,

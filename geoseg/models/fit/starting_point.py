@@ -10,13 +10,14 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 from geoseg.errors import ConfigError
+from geoseg.layout import MODEL_SPEC, WEIGHTS
 from geoseg.models.architectures import Architecture
 from geoseg.models.band_names import SENTINEL2
 from geoseg.models.fit.training_settings import Scaling, Tuning
 from geoseg.models.networks.build import BACKBONE, build, default_backbone
 from geoseg.models.pretrained import weight_files, weights
 from geoseg.models.pretrained.transfer import Kernel, load_weights
-from geoseg.models.saved.spec import SPEC, WEIGHTS, read_spec
+from geoseg.models.saved.spec import read_spec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -130,7 +131,7 @@ def file_of(name: str, folder: Path | None) -> Path:
         ModelError: the file is damaged.
     """
     path = Path(name)
-    if (path / SPEC).is_file():
+    if (path / MODEL_SPEC).is_file():
         return path / WEIGHTS
     if path.is_file():
         return path
@@ -165,7 +166,7 @@ class _Given:
 
 def _given(initial: InitialWeights) -> _Given:
     path = Path(str(initial.weights))
-    if (path / SPEC).is_file():
+    if (path / MODEL_SPEC).is_file():
         spec = read_spec(path)
         return _Given(
             spec.origin or str(path), spec.backbone, (spec.architecture,), spec.bands, spec.mean,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from geoseg import files
 from geoseg.classes import IGNORE
+from geoseg.layout import CURVES, EXAMPLES
 from geoseg.models.fit.chip_logits import chip_logits
 from geoseg.models.fit.history import Epochs, best_of
 from geoseg.models.saved.spec import ModelSpec
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from geoseg.chips.chip_arrays import ChipArrays
     from geoseg.models.fit.training_settings import TrainingSettings
 
-EXAMPLES = 8
+EXAMPLE_COUNT = 8
 PER_ROW = 2
 TRAIN, VAL, INK = "#8d99a6", "#c2410c", "#1f2933"
 
@@ -49,9 +50,9 @@ def draw_pictures(
         spec: band names and classes.
         folder: folder of the pictures.
     """
-    draw_curves(epochs, int(best_of(epochs)["best_epoch"]), folder / "curves.png")
+    draw_curves(epochs, int(best_of(epochs)["best_epoch"]), folder / CURVES)
     chips = examples(network, val, settings)
-    draw_examples(chips, spec, folder / "examples.png")
+    draw_examples(chips, spec, folder / EXAMPLES)
 
 
 def draw_curves(epochs: Epochs, best_epoch: int, out: Path) -> None:
@@ -112,7 +113,7 @@ class Example:
 def examples(network: nn.Module, val: ChipArrays, settings: TrainingSettings) -> list[Example]:
     """Predict the validation chips with the most classes, in the order of the chip set."""
     counts = [len(np.unique(ids[ids != IGNORE])) for ids in (val.labels[i] for i in val.positions)]
-    chosen = np.sort(np.argsort(counts, kind="stable")[::-1][:EXAMPLES])
+    chosen = np.sort(np.argsort(counts, kind="stable")[::-1][:EXAMPLE_COUNT])
     found = []
     for at, logits in chip_logits(network, val.take(chosen), settings):
         for index, ids in zip(at, logits.argmax(dim=1).byte().cpu().numpy(), strict=True):

@@ -14,6 +14,7 @@ from geoseg import accuracy, files
 from geoseg.chips.chip_arrays import ChipArrays
 from geoseg.classes import IGNORE
 from geoseg.errors import ChipsError
+from geoseg.layout import METRICS
 from geoseg.models.band_names import IndexName, bands_of
 from geoseg.models.fit.temperature import Calibration, calibrate, draw, pixels_per_chip
 from geoseg.models.pixelwise.classifiers import (
@@ -70,7 +71,7 @@ def learn(
     update = {"temperature": found.temperature, "metrics": metrics}
     save_spec(folder, saved.model_copy(update=update))
     table = "\n".join([",".join(metrics), ",".join(map(str, metrics.values()))])
-    files.write_bytes(folder / "metrics.csv", (table + "\n").encode())
+    files.write_bytes(folder / METRICS, (table + "\n").encode())
     return metrics
 
 

@@ -10,9 +10,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from geoseg import files
 from geoseg.errors import ModelError
-from geoseg.models.saved.spec import SPEC, read_spec
-
-FOLDS = "folds.json"
+from geoseg.layout import FOLDS, MODEL_SPEC, folds
+from geoseg.models.saved.spec import read_spec
 
 
 class FoldScores(BaseModel):
@@ -33,9 +32,8 @@ class FoldScores(BaseModel):
 
 def members(folder: Path) -> list[Path]:
     """List the models of a directory: itself, or its folds in order."""
-    # by length first, so that fold-10 comes after fold-9
-    folds = sorted(folder.glob("fold-*"), key=lambda fold: (len(fold.name), fold.name))
-    return [folder] if (folder / SPEC).exists() or not folds else folds
+    found = folds(folder)
+    return [folder] if (folder / MODEL_SPEC).exists() or not found else found
 
 
 def write_folds(folder: Path, folds: Sequence[Path]) -> FoldScores:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from geoseg import files
 from geoseg.errors import ModelError
+from geoseg.layout import MODEL_SPEC, WEIGHTS
 from geoseg.models.networks.build import build
-from geoseg.models.saved.spec import SPEC, WEIGHTS, ModelSpec, read_spec
+from geoseg.models.saved.spec import ModelSpec, read_spec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -47,7 +48,7 @@ def save_spec(folder: Path, spec: ModelSpec) -> ModelSpec:
     weights = folder / WEIGHTS
     digest = files.sha256(weights) if weights.is_file() else ""
     spec = spec.model_copy(update={"weights_sha256": digest})
-    files.write_bytes(folder / SPEC, spec.model_dump_json(indent=2).encode())
+    files.write_bytes(folder / MODEL_SPEC, spec.model_dump_json(indent=2).encode())
     return spec
 
 

@@ -13,12 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from geoseg import ground
 from geoseg.classes import ClassScheme
 from geoseg.errors import ModelError
+from geoseg.layout import MODEL_SPEC
 from geoseg.models.architectures import Architecture, Features, PixelwiseName
 from geoseg.models.band_names import IndexName, position
 from geoseg.raster import RasterSource
 
 logger = logging.getLogger(__name__)
-SPEC, WEIGHTS = "spec.json", "model.safetensors"
 GSD_TOLERANCE = 0.2
 """By what fraction the pixel sizes of a scene and a model may differ."""
 
@@ -167,7 +167,7 @@ def read_spec(folder: Path) -> ModelSpec:
         ModelError: the folder is not a model directory, or its spec is damaged.
     """
     try:
-        return ModelSpec.model_validate_json((folder / SPEC).read_bytes())
+        return ModelSpec.model_validate_json((folder / MODEL_SPEC).read_bytes())
     except (OSError, ValidationError) as error:
         raise ModelError(
             "is not a model directory", where=folder, got=error, fix="make one with geoseg train"

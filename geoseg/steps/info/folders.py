@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from geoseg import classes, files, ground, yamlfile
+from geoseg import classes, files, ground, layout, yamlfile
 from geoseg.classes import ClassScheme
 from geoseg.errors import GeosegError, InputError
 from geoseg.gdal_messages import collect_messages
+from geoseg.layout import CLASSES, RECORD
 from geoseg.problems import Problem, merge_files, problem_from, worst_first
 from geoseg.raster import open_scene
 from geoseg.raster.drivers import SUFFIXES
@@ -16,14 +17,7 @@ from geoseg.steps.info.entry import Entry, class_rows, entry, whole_number
 from geoseg.steps.info.model_entries import folds_entry, model_entry
 from geoseg.steps.info.raster_entry import raster_entry
 
-CHIPS, MODEL, RUN, CLASSES, WEIGHTS, ONNX = (
-    "chips.json",
-    "spec.json",
-    "run.json",
-    "classes.tif",
-    "model.safetensors",
-    ".onnx",
-)
+ONNX = ".onnx"
 
 
 def folder_entry(path: Path, *, deep: bool) -> Entry:
@@ -32,15 +26,15 @@ def folder_entry(path: Path, *, deep: bool) -> Entry:
     Raises:
         GeosegError: it is broken, or nothing that geoseg knows.
     """
-    if (path / CHIPS).is_file():
-        return _chips(path)
-    if _is_model(path):
+    if path.is_file() and path.suffix.lower() == ONNX:
         return model_entry(path)
-    if (path / CLASSES).is_file():
+    describe = {"chips": _chips, "model": model_entry, "folds": folds_entry}
+    kind = layout.kind_of(path)
+    if kind in describe:
+        return describe[kind](path)
+    if kind == "map":
         return _map(path, deep=deep)
-    if any(path.glob(f"fold-*/{MODEL}")):
-        return folds_entry(path)
-    if path.is_dir() and any(path.glob(".work-*")):
+    if kind == "unfinished":
         raise InputError("holds an unfinished run", where=path, fix="run the same command again")
     if path.is_dir() and not any(each.suffix.lower() in SUFFIXES for each in path.iterdir()):
         inside = sorted(each.name for each in path.iterdir())
@@ -100,28 +94,21 @@ def _class_problems(scheme: ClassScheme, pixels: dict[str, tuple[int, ...]]) -> 
     return rows
 
 
-def _is_model(path: Path) -> bool:
-    if path.is_file():
-        return path.suffix.lower() == ONNX
-    sure = (path / WEIGHTS).is_file() or not (path / CLASSES).is_file()
-    return sure and (path / MODEL).is_file()
-
-
 def _map(path: Path, *, deep: bool) -> Entry:
     """The entry of a map's class raster, with the counts of its record."""
     from geoseg.job.record import read_record
 
     looked = raster_entry(path / CLASSES, deep=deep)
-    record = read_record(path / RUN)
+    record = read_record(path / RECORD)
     rows: list[Problem] = [row for row in looked["problems"] if row.code != "palette"]
     pixels: dict[str, int] = {}
     if record is None:
-        text = f"there is no {RUN}, the record of how it was made"
+        text = f"there is no {RECORD}, the record of how it was made"
         rows.append(Problem("no-record", "warning", text, "make it with geoseg predict"))
     else:
         pixels = dict(record.counts.get("pixels", {}))
         rows += _changed(path, dict(record.outputs), deep=deep)
-    if any(path.glob(".work-*")):
+    if any(layout.work_folders(path)):
         text = "it holds the parts of an unfinished run"
         rows.append(Problem("unfinished", "warning", text, "run the same command again"))
     total = sum(pixels.values()) or 1

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from geoseg import files
-from geoseg.models.saved.fold_models import FOLDS, FoldScores, members, read_folds
-from geoseg.models.saved.spec import SPEC, WEIGHTS, ModelSpec
+from geoseg import files, layout
+from geoseg.layout import FOLDS, MODEL_SPEC, WEIGHTS
+from geoseg.models.saved.fold_models import FoldScores, members, read_folds
+from geoseg.models.saved.spec import ModelSpec
 from geoseg.problems import Problem, worst_first
 from geoseg.steps.info.entry import Entry, class_rows, entry
 
@@ -49,7 +50,7 @@ def folds_entry(path: Path) -> Entry:
     Raises:
         ModelError: the spec of a fold, or folds.json, cannot be read.
     """
-    models = [fold for fold in members(path) if (fold / SPEC).is_file()]
+    models = [fold for fold in members(path) if (fold / MODEL_SPEC).is_file()]
     looked = {fold.name: model_entry(fold) for fold in models}
     found = [row.about(name) for name, each in looked.items() for row in each["problems"]]
     scores = read_folds(path)
@@ -58,7 +59,9 @@ def folds_entry(path: Path) -> Entry:
     described = {"path": str(path), "metrics": metrics, "folds": folds}
     first = next(iter(looked.values()))
     return (
-        first | described | {"problems": worst_first([*found, *_incomplete(scores, list(looked))])}
+        first
+        | described
+        | {"problems": worst_first([*found, *_incomplete(path, scores, list(looked))])}
     )
 
 
@@ -75,11 +78,11 @@ def _weights_problem(path: Path, spec: ModelSpec) -> list[Problem]:
     return []
 
 
-def _incomplete(scores: FoldScores | None, there: list[str]) -> list[Problem]:
+def _incomplete(path: Path, scores: FoldScores | None, there: list[str]) -> list[Problem]:
     if scores is None:
         text = f"no {FOLDS}: the training of all folds has not finished"
         return [Problem("unfinished", "warning", text, "run the same command again")]
-    wanted = [f"fold-{number}" for number in range(1, len(scores.val_miou) + 1)]
+    wanted = [layout.fold(path, number).name for number in range(1, len(scores.val_miou) + 1)]
     lost = [name for name in wanted if name not in there]
     if not lost:
         return []

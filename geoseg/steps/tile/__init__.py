@@ -60,11 +60,11 @@ def tile(
         True
     """
     from geoseg import raster, style
-    from geoseg.chips.chip_set import FILES
     from geoseg.chips.export import export
     from geoseg.classes import ClassScheme
     from geoseg.job import open_run
     from geoseg.labels import LabelLayer
+    from geoseg.layout import CHIP_FILES
     from geoseg.steps.tile.compatible import check_labels_meet, check_same_bands
     from geoseg.steps.tile.given_areas import read_given_areas
 
@@ -80,7 +80,11 @@ def tile(
     inputs = [*(path for source in sources for path in source.paths), *layer.inputs()]
     inputs += [path for path in (options.test_area, options.areas) if path]
     with open_run(
-        "tile", folder, inputs=inputs, options=_key_options(sources, scheme, options), outputs=FILES
+        "tile",
+        folder,
+        inputs=inputs,
+        options=_key_options(sources, scheme, options),
+        outputs=CHIP_FILES,
     ) as run:
         fresh = not run.done
         if fresh:

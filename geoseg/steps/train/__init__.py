@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from geoseg import layout
 from geoseg.errors import ChipsError
+from geoseg.layout import CHIP_FILES, CURVES, EXAMPLES, METRICS, MODEL_SPEC, WEIGHTS
 from geoseg.steps.train.applicable import require_applicable
 from geoseg.steps.train.options import TrainOptions
 
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TrainOptions", "train"]
 
-OUTPUTS = ("model.safetensors", "spec.json", "metrics.csv")
-PICTURES = ("curves.png", "examples.png")
+OUTPUTS = (WEIGHTS, MODEL_SPEC, METRICS)
+PICTURES = (CURVES, EXAMPLES)
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +71,7 @@ def train(chips: str | Path, out: str | Path, *, options: TrainOptions | None = 
         raise ChipsError(
             "has no folds", where=chips, fix="leave out --fold, or cut chips with --folds"
         )
-    models = [folder / f"fold-{number}" for number in range(1, folds + 1)]
+    models = [layout.fold(folder, number) for number in range(1, folds + 1)]
     for number, model in enumerate(models, 1):
         _train_one(open_chips(Path(chips), number), model, options)
     scores = write_folds(folder, models)
@@ -78,14 +80,13 @@ def train(chips: str | Path, out: str | Path, *, options: TrainOptions | None = 
 
 
 def _train_one(chips: ChipSet, folder: Path, options: TrainOptions) -> None:
-    from geoseg.chips.chip_set import FILES
     from geoseg.job import open_run
     from geoseg.steps.train.unlabelled_scenes import open_unlabelled
 
     _require_trainable(chips)
     scenes = open_unlabelled(chips, options.unlabelled)
     read = [path for scene in scenes for path in scene.paths]
-    inputs = [*(chips.folder / name for name in FILES), *_weights_files(options), *read]
+    inputs = [*(chips.folder / name for name in CHIP_FILES), *_weights_files(options), *read]
     # the number of readers does not change the weights, so a resumed run may have another
     resolved = options.model_dump(mode="json", exclude={"workers"}) | {"fold": chips.fold}
     with open_run(

@@ -15,6 +15,7 @@ from geoseg.chips.sampling import Batches, ChipSampler
 from geoseg.chips.unlabelled_areas import UnlabelledAreas
 from geoseg.errors import ConfigError
 from geoseg.job.record import versions
+from geoseg.layout import METRICS
 from geoseg.models.fit.chip_logits import labelled_logits
 from geoseg.models.fit.fitting import STEPS_PER_EPOCH, fit
 from geoseg.models.fit.history import Epochs, best_of, write_metrics
@@ -166,7 +167,7 @@ def _fit_again(
         before, after, named,
     )  # fmt: skip
     # both fits wrote the file; the last one to do so may not be the one that is kept
-    write_metrics(logs / "metrics.csv", kept.epochs)
+    write_metrics(logs / METRICS, kept.epochs)
     return kept, {**counts, "val_miou_before": before, "val_miou_after": after}
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from geoseg import ground
 from geoseg.chips import ChipSet
-from geoseg.chips.chip_set import RECORD, ChipSpec
+from geoseg.chips.chip_set import ChipSpec
 from geoseg.errors import ChipsError
 from geoseg.job import read_record
+from geoseg.layout import RECORD
 from geoseg.models.saved.spec import GSD_TOLERANCE
 from geoseg.options import ReadOptions
 from geoseg.raster import RasterSource, open_scenes
