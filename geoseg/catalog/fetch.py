@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import Field
 
-from geoseg import files
+from geoseg import files, layout
 from geoseg.catalog import download, multihash
 from geoseg.catalog.class_tables import scheme_of
 from geoseg.catalog.entries import CatalogAsset, Entry, list_entries, show
@@ -19,7 +19,6 @@ from geoseg.options import Options
 from geoseg.remote import Address
 
 logger = logging.getLogger(__name__)
-CLASS_FILE = "classes.yaml"
 SAFE = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,128}")
 
 
@@ -64,7 +63,7 @@ def fetch(
         raise _no_files(entry)
     made = [_bring(asset, target, int(options.max_gb * 1e9)) for target, asset in wanted.items()]
     if entry.classes:
-        made.append(Path(to) / entry.id / CLASS_FILE)
+        made.append(Path(to) / entry.id / layout.CLASS_FILE)
         files.write_bytes(made[-1], scheme_of(entry).to_yaml().encode())
     return made
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geoseg.catalog import multihash, policy
-from geoseg.catalog.tree import CatalogProblem, Document, Tree, links, local_path, walk
+from geoseg.catalog.tree import FILE, CatalogProblem, Document, Tree, links, local_path, walk
 from geoseg.errors import UnsafeError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def validate(root: str | Path | None = None) -> list[CatalogProblem]:
             found += check(tree, document)
     for check_all in (_twice, policy.remaps, policy.uses):
         found += check_all(tree)
-    return sorted(dict.fromkeys(found), key=lambda each: (each.path != "catalog.json", each.path))
+    return sorted(dict.fromkeys(found), key=lambda each: (each.path != FILE, each.path))
 
 
 def _schema(tree: Tree, document: Document) -> Iterator[CatalogProblem]:

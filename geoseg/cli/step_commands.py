@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from geoseg import layout
 from geoseg.cli.application import AsJson, Out, command, print_paths
 from geoseg.errors import ConfigError
 from geoseg.steps.evaluate import EvaluateOptions, evaluate
@@ -136,7 +137,9 @@ def predict_(
         print(explain(scenes, model, out, options=options))
         return
     folders = predict(scenes, model, out, options=options)
-    print_paths([folder / name for folder in folders for name in ("classes.tif", "confidence.tif")])
+    print_paths(
+        [folder / name for folder in folders for name in (layout.CLASSES, layout.CONFIDENCE)]
+    )
 
 
 @command("vectorize")

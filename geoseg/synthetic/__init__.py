@@ -25,6 +25,7 @@ def demo(folder: str | Path = "demo", *, seed: int = 0) -> list[Path]:
         >>> geoseg.demo("demo")[-1].name  # doctest: +SKIP
         'overview.png'
     """
+    from geoseg import layout
     from geoseg.files import write_bytes
     from geoseg.job import once
     from geoseg.pipeline import run
@@ -33,7 +34,7 @@ def demo(folder: str | Path = "demo", *, seed: int = 0) -> list[Path]:
     folder = Path(folder)
     once(
         "scene",
-        folder / ".steps" / "scene.json",
+        folder / layout.STEPS_FOLDER / "scene.json",
         inputs=[],
         options={"seed": seed},
         outputs=[folder / name for name in ("scene.tif", "labels.gpkg", "classes.yaml")],

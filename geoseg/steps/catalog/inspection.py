@@ -12,7 +12,7 @@ import pyproj
 import rasterio
 import shapely
 
-from geoseg import grid, ground
+from geoseg import grid, ground, layout
 from geoseg.errors import ConfigError
 from geoseg.raster import open_scene
 from geoseg.raster.drivers import SUFFIXES, driver_of
@@ -91,7 +91,7 @@ def sidecars(path: Path) -> list[Path]:
     """The existing files that belong to another one: parts of a shapefile, and GDAL's .aux.xml."""
     parts = SHAPEFILE_PARTS if path.suffix.lower() == ".shp" else ()
     beside = [path.with_suffix(part) for part in parts]
-    return [each for each in (*beside, path.with_name(f"{path.name}.aux.xml")) if each.is_file()]
+    return [each for each in (*beside, layout.gdal_sidecar(path)) if each.is_file()]
 
 
 def _lonlat(frame: shapely.Geometry, crs: pyproj.CRS) -> shapely.Geometry:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from geoseg import files
+from geoseg import files, layout
 from geoseg.errors import OutputError
 from geoseg.steps.vectorize.options import VectorizeOptions, amount_of
 
@@ -118,12 +118,12 @@ def _run_of(classes: Path) -> str:
     """The first 12 digits of the key of the run that made the raster; empty if unknown."""
     from geoseg.job import read_record
 
-    record = read_record(classes.with_name("run.json"))
+    record = read_record(classes.with_name(layout.RECORD))
     return record.key[:12] if record else ""
 
 
 def _confidence(classes: Path, confidence: str | Path | None) -> RasterSource | None:
-    beside = classes.with_name("confidence.tif")
+    beside = classes.with_name(layout.CONFIDENCE)
     if confidence is None and beside.is_file() and beside != classes:
         confidence = beside
     return None if confidence is None else _file(Path(confidence))
