@@ -466,7 +466,7 @@ def test_folds_that_are_damaged_lost_or_not_trained_yet_are_problems(folds: Path
     shutil.rmtree(folds / "fold-1")
     assert message(look(folds), "fold-missing") == "fold-1 is not there"
     (folds / "folds.json").write_text("{}")
-    assert "how well the folds do" in message(look(folds), "unreadable")
+    assert "the scores of the folds" in message(look(folds), "unreadable")
     (folds / "folds.json").unlink()
     assert codes(look(folds)) == {"unfinished"}
 
