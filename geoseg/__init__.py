@@ -1,7 +1,7 @@
 """Land-cover and flood maps from satellite, aerial and drone rasters.
 
 Every command of the ``geoseg`` program is a function here, with the same name and arguments.
-Nothing heavy is loaded before a function is used.
+Heavy libraries are loaded when a function first needs them, so that ``import geoseg`` is instant.
 """
 
 from __future__ import annotations

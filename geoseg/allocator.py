@@ -1,4 +1,4 @@
-"""Where the memory of large arrays goes when they are freed: glibc's settings, and no others."""
+"""Whether freed memory of large arrays stays with the process: settings of glibc's allocator."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ from contextlib import contextmanager
 from functools import cache
 
 TRIM_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -4, -8
-"""Parameters of mallopt(3)."""
+"""Parameters of mallopt(3), as numbered in malloc.h."""
 DEFAULTS = {TRIM_THRESHOLD: 128 << 10, MMAP_MAX: 65536}
 KEPT = {TRIM_THRESHOLD: 2**31 - 1, MMAP_MAX: 0}
 ENVIRONMENT = {"MALLOC_ARENA_MAX": "1"}
-"""What `share` does, for processes that are started with it."""
+"""The same as `share`, for processes started with it."""
 
 
 def share() -> None:
-    """One arena for the threads of this process from now on, as large arrays need it to be kept.
+    """Let all threads of this process share one arena from now on.
 
-    Arenas that threads have already stay; so this comes before libraries start theirs.
+    Memory that one thread frees can then be used by another one. Arenas that threads have already
+    stay, so this comes before libraries start their threads.
     """
     if glibc := _glibc():
         glibc.mallopt(ARENA_MAX, 1)
 
 
 def keep(*, freed: bool) -> None:
-    """Whether the memory of freed arrays stays with this process.
+    """Choose whether the memory of freed arrays stays with this process.
 
-    Otherwise glibc gives the memory of each large array back to the system and gets it again, page
-    by page, for the next one: a sixth of the time of a network that runs in torch.
+    By default glibc returns the memory of each large array to the system and gets it back page by
+    page for the next one, which took a sixth of the time of a network run in torch.
     """
     if glibc := _glibc():
         for parameter, value in (KEPT if freed else DEFAULTS).items():
@@ -38,7 +39,7 @@ def keep(*, freed: bool) -> None:
 
 @contextmanager
 def returned() -> Iterator[None]:
-    """Whatever was kept in the block, at its end free memory goes back to the system."""
+    """Return free memory to the system at the end of the block, whatever was kept in it."""
     try:
         yield
     finally:

@@ -14,20 +14,20 @@ from geoseg import yamlfile
 from geoseg.errors import ConfigError
 from geoseg.options import Options, ReadOptions, complaint
 from geoseg.remote import is_remote
-from geoseg.steps.evaluate import EvaluateOptions
-from geoseg.steps.predict import PredictOptions
-from geoseg.steps.publish import PublishOptions
-from geoseg.steps.tile import TileOptions
-from geoseg.steps.train import TrainOptions
+from geoseg.steps.evaluate.options import EvaluateOptions
+from geoseg.steps.predict.options import PredictOptions
+from geoseg.steps.publish.options import PublishOptions
+from geoseg.steps.tile.options import TileOptions
 from geoseg.steps.train.applicable import inapplicable
-from geoseg.steps.vectorize import VectorizeOptions
+from geoseg.steps.train.options import TrainOptions
+from geoseg.steps.vectorize.options import VectorizeOptions
 
 
 class PipelineConfig(Options):
     """A pipeline: from scenes and labels to a map, its polygons and its accuracy.
 
     Paths are relative to the YAML file. Everything is written below ``out``: chips/, model/, map/,
-    the polygon files, report.json and overview.png; map/report.html shows the map in a browser, and
+    the polygon files, report.json and overview.png; map/report.html opens the map in a browser,
     map/map.qgz in QGIS.
     """
 
@@ -35,10 +35,10 @@ class PipelineConfig(Options):
     """Heading of the overview; the name of the YAML file by default."""
 
     scenes: tuple[str, ...] = Field(min_length=1)
-    """Scenes to learn from: files, folders of bands, YAML files or patterns."""
+    """Scenes to train on: files, folders of bands, YAML files or glob patterns."""
 
     labels: str
-    """Polygon layer, label raster, or a folder or pattern of label rasters."""
+    """Polygon layer, label raster, or a folder or glob pattern of label rasters."""
 
     classes: str
     """Class file."""
@@ -47,16 +47,16 @@ class PipelineConfig(Options):
     """Folder for all results."""
 
     map: tuple[str, ...] = ()
-    """Scenes to map and evaluate; those to learn from by default."""
+    """Scenes to map and evaluate; by default those to train on."""
 
     truth: str | None = None
-    """Truth for the evaluation; the labels by default."""
+    """Truth for the evaluation; by default the labels."""
 
     polygons: tuple[str, ...] = ("landcover.gpkg", "landcover.geojson")
-    """Polygon files to write; the extension picks the format."""
+    """Polygon files to write; the extension sets the format."""
 
     read: ReadOptions = ReadOptions()
-    """How scenes are read; holds for tile and predict."""
+    """How scenes are read, in tile and predict."""
 
     tile: TileOptions = TileOptions()
     """Options of the tile step."""
@@ -71,15 +71,16 @@ class PipelineConfig(Options):
     """Options of the vectorize step."""
 
     evaluate: EvaluateOptions = EvaluateOptions()
-    """Options of the evaluate step; the held-out chips are counted unless it says otherwise."""
+    """Options of the evaluate step; by default it counts the held-out chips."""
 
     publish: PublishOptions = PublishOptions()
-    """Options of the publish step; it takes the title, the polygons and labels that are polygons
-    from here."""
+    """Options of the publish step; title, polygons and polygon labels default to those here."""
 
     def rooted(self, folder: Path) -> PipelineConfig:
-        """The same pipeline with paths relative to ``folder`` made relative to where we are."""
-        unlabelled = {"unlabelled": tuple(_scene(each, folder) for each in self.train.unlabelled)}
+        """A copy whose paths are taken as relative to ``folder``."""
+        unlabelled = tuple(_scene(each, folder) for each in self.train.unlabelled)
+        # an update counts as given, and a threshold refuses even an empty list of scenes
+        given = {"unlabelled": unlabelled} if unlabelled else {}
         update: dict[str, Any] = {
             "scenes": tuple(_scene(each, folder) for each in self.scenes),
             "map": tuple(_scene(each, folder) for each in self.map or self.scenes),
@@ -88,7 +89,7 @@ class PipelineConfig(Options):
             "classes": str(folder / self.classes),
             "out": str(folder / self.out),
             "tile": _rooted(self.tile, folder),
-            "train": _rooted(self.train.model_copy(update=unlabelled), folder),
+            "train": _rooted(self.train.model_copy(update=given), folder),
             "predict": _rooted(self.predict, folder),
             "vectorize": self.vectorize.rooted(folder),
             "evaluate": _rooted(self.evaluate, folder),
@@ -140,10 +141,10 @@ def load(path: Path, overrides: Sequence[str] = ()) -> PipelineConfig:
 
     Args:
         path: the YAML file.
-        overrides: "a.b=value" texts that replace what the file says; the value is YAML.
+        overrides: "a.b=value" texts that override values of the file; the value is YAML.
 
     Raises:
-        ConfigError: the file cannot be read, or a key is unknown or wrong; all of them are named.
+        ConfigError: the file cannot be read, or keys are unknown or wrong; lists all of them.
     """
     content = yamlfile.read(path)
     for override in overrides:
@@ -156,7 +157,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> PipelineConfig:
 
 
 def _problem(error: ErrorDetails) -> str:
-    """One thing that is wrong in a pipeline file, with the key that was probably meant."""
+    """A problem of a pipeline file, with the key that was probably meant."""
     *parents, last = error["loc"] or ("",)
     key = ".".join(map(str, error["loc"]))
     if error["type"] != "extra_forbidden":

@@ -1,7 +1,7 @@
-"""Every error geoseg raises on purpose.
+"""All errors geoseg raises on purpose.
 
     GeosegError
-    ├── InputError            exit 2   something you gave has to change first
+    ├── InputError            exit 2   something you passed has to change first
     │   ├── GridError                  grids, windows, resolutions that do not fit together
     │   ├── ClassError                 the class scheme, or label codes it does not know
     │   ├── RasterError                a raster that is broken, unsupported or lacks georeferencing
@@ -12,11 +12,11 @@
     │   ├── CatalogError               an entry of the data catalog
     │   ├── ConfigError                a YAML file or an option
     │   └── UnsafeError                refused for safety: remote or code-carrying sources
-    ├── OutputError           exit 2   the output place cannot be used
-    └── RetryError            exit 3   run the same command again: finished work is kept
-        └── PartialError               some items failed again and again; all others are finished
+    ├── OutputError           exit 2   the output cannot be written there
+    └── RetryError            exit 3   run the same command again: it resumes
+        └── PartialError               some items failed repeatedly; all others are finished
 
-Each error says what is wrong, where, what was got, what was wanted, and the next move.
+Each error says what is wrong, where, what was found, what was expected, and the next move.
 """
 
 from __future__ import annotations
@@ -30,14 +30,18 @@ class GeosegError(Exception):
 
     Args:
         what: what is wrong, as a clause.
-        where: the file (or option, or window) it is wrong in.
+        where: the file, option or window it is wrong in.
         got: what was found.
-        wanted: what would have been right.
+        wanted: what was expected.
         fix: the next move, as an imperative.
 
     Example:
-        >>> print(RasterError("has no CRS", where="scene.tif", fix="pass --crs EPSG:32633"))
-        scene.tif: has no CRS. Next: pass --crs EPSG:32633
+        >>> import geoseg
+        >>> try:
+        ...     geoseg.open_scene("nowhere.tif")
+        ... except geoseg.GeosegError as error:
+        ...     print(type(error).__name__, error.where, error.exit_code)
+        RasterError nowhere.tif 2
     """
 
     exit_code = 1
@@ -65,7 +69,8 @@ class GeosegError(Exception):
         return text.replace("\n", "\\n")
 
     def __reduce__(self) -> tuple[object, ...]:
-        got = str(self.got) if isinstance(self.got, Exception) else self.got  # GDAL's stay at home
+        # errors of GDAL cannot be pickled, and workers send theirs home
+        got = str(self.got) if isinstance(self.got, Exception) else self.got
         return (_rebuild, (type(self), self.what, self.where, got, self.wanted, self.fix))
 
 
@@ -76,7 +81,7 @@ def _rebuild(
 
 
 class InputError(GeosegError):
-    """Something the user gave has to change first."""
+    """Something the user passed has to change first."""
 
     exit_code = 2
 
@@ -122,26 +127,26 @@ class UnsafeError(InputError):
 
 
 class OutputError(GeosegError):
-    """The output place cannot be used."""
+    """The output cannot be written there."""
 
     exit_code = 2
 
 
 class RetryError(GeosegError):
-    """Run the same command again: what was finished is kept."""
+    """Run the same command again: finished work is kept."""
 
     exit_code = 3
 
 
 class PartialError(RetryError):
-    """Some items failed again and again; all others are finished and kept.
+    """Some items failed repeatedly; all others are finished and kept.
 
     Args:
         what: what is wrong, as a clause.
-        failures: name and reason of each item that failed.
-        where: what was being done.
+        failures: name and reason of each failed item.
+        where: the work it happened in.
         got: what was found.
-        wanted: what would have been right.
+        wanted: what was expected.
         fix: the next move, as an imperative.
     """
 

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and the hashes that name their content."""
+"""Files that appear whole or not at all, and hashes of content."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ UNUSABLE = (
 def whole(final: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``final`` that replaces it when the block succeeds.
 
-    The temporary name keeps the final suffix, so that drivers that look at it still work. On any
-    exception the temporary file is removed and what stood under the final name stays.
+    The temporary name keeps the final suffix, by which GDAL and others choose a format. On any
+    exception the temporary file is removed, and an earlier file under the final name stays.
 
     Args:
-        final: the path that the file (or directory) shall have.
+        final: the final path of the file or directory.
 
     Raises:
-        OutputError: the folder cannot be written to.
+        OutputError: the folder is not writable.
         RetryError: the disk is full.
 
     Example:
@@ -60,9 +60,9 @@ def whole(final: Path) -> Iterator[Path]:
 
 
 def clear_leftovers(final: Path) -> None:
-    """Remove what killed processes left beside ``final`` while they wrote it.
+    """Remove temporary files that killed processes have left beside ``final``.
 
-    GDAL puts files of its own beside the one that it writes, with longer names.
+    GDAL writes files of its own, such as journals, beside them, whose names are longer.
     """
     name = _temporary_name(glob.escape(final.name), "?" * 8)
     for leftover in final.parent.glob(f"{name}*" if final.suffix else name):
@@ -70,20 +70,31 @@ def clear_leftovers(final: Path) -> None:
 
 
 def write_bytes(final: Path, data: bytes) -> str:
-    """Write ``data`` under ``final``, whole or not at all, and return its sha256."""
+    """Write ``data`` to ``final``, whole or not at all, and return its SHA-256.
+
+    Raises:
+        OutputError: the folder is not writable.
+        RetryError: the disk is full.
+    """
     with whole(final) as temporary:
         temporary.write_bytes(data)
     return hashlib.sha256(data).hexdigest()
 
 
 def write_json(final: Path, value: Any) -> None:
-    """Write ``value`` as indented UTF-8 JSON, whole or not at all."""
+    """Write ``value`` to ``final`` as indented UTF-8 JSON, whole or not at all.
+
+    Raises:
+        OutputError: the folder is not writable.
+        RetryError: the disk is full.
+        ValueError: a number is NaN or infinite, which JSON cannot hold.
+    """
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     write_bytes(final, (text + "\n").encode())
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a directory tree, if it is there."""
+    """Remove a file or a directory tree, if it exists."""
     if path.is_dir():
         shutil.rmtree(path)
     else:
@@ -91,13 +102,13 @@ def remove(path: Path) -> None:
 
 
 def sha256(path: Path) -> str:
-    """The sha256 of a file's bytes, in hexadecimal."""
+    """The SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def fingerprint(value: Any) -> str:
-    """A sha256 over a JSON value, the same for equal values.
+    """The SHA-256 of a JSON value, independent of the order of keys.
 
     Example:
         >>> fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
@@ -109,10 +120,10 @@ def fingerprint(value: Any) -> str:
 
 @contextmanager
 def disk_errors(final: Path) -> Iterator[None]:
-    """Turn what the system says while ``final`` is written into what a user can do about it.
+    """Turn errors of the system while ``final`` is written into ones a user can act on.
 
     Raises:
-        OutputError: the folder cannot be written to.
+        OutputError: the folder is not writable.
         RetryError: the disk is full.
     """
     try:
@@ -134,7 +145,11 @@ def disk_errors(final: Path) -> Iterator[None]:
 
 
 def sync(path: Path) -> None:
-    """Flush a file, or what a directory lists, to the disk; Windows has no directory handles."""
+    """Flush a file or a directory's entries to the disk.
+
+    A rename survives a power cut only once the directory is flushed too. Windows offers no handles
+    of directories and needs none.
+    """
     if path.is_dir() and os.name == "nt":
         return
     handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)

@@ -1,7 +1,7 @@
-"""What GDAL may do in this process, said before any libgdal reads it: import this first.
+"""Restrictions on GDAL in this process: import this before rasterio and pyogrio.
 
-rasterio and pyogrio bring a libgdal each. Both look at the environment when their drivers are
-registered, so do processes that are started later.
+The wheels of rasterio and pyogrio hold a libgdal each. Both read the environment once, when they
+register their drivers, and so do processes that are started later.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ import logging
 import os
 
 CACHE_MB = 128
-"""GDAL's own cache takes 5 % of the memory and is the part of a step that grows with the raster."""
+"""GDAL's block cache would by default grow to 5 % of the memory, as the raster is read."""
 SKIPPED = (
     "WMS", "WCS", "WMTS", "HTTP", "STACIT", "STACTA", "GTI", "DERIVED", "MRF", "PDF", "OGCAPI",
     "OGR_VRT", "GDALG", "ADBC",
 )  # fmt: skip
-"""Drivers that send requests, follow descriptions to other files or load code. VRT is not among
-them: those that are opened were looked at first."""
+"""Drivers that send requests, follow references to other files or load code. VRT is not among them:
+`geoseg.raster.drivers` inspects each VRT before it is opened."""
 CODE = ("GDAL_VRT_ENABLE_PYTHON", "GDAL_DRIVER_PATH", "OGR_DRIVER_PATH")
-"""Variables by which a file or a folder brings code into the process."""
+"""Variables that let files or folders bring code into the process."""
 
 
 def restrict() -> None:
-    """Bound GDAL's cache and take away the drivers that reach out; what a user set is kept."""
+    """Limit GDAL's cache and skip the drivers above; the user's own settings are kept."""
     os.environ.setdefault("GDAL_CACHEMAX", str(CACHE_MB))
     skipped = os.environ.get("GDAL_SKIP", "")
     listed = skipped.split(",") if "," in skipped else skipped.split()
@@ -33,7 +33,7 @@ def restrict() -> None:
 
 
 def _matters(record: logging.LogRecord) -> bool:
-    """Builds differ in their drivers: one that is not there need not be taken away."""
+    """Drop GDAL's warning that a skipped driver does not exist: builds differ in their drivers."""
     return "GDAL_SKIP" not in record.getMessage()
 
 

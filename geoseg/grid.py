@@ -1,7 +1,8 @@
-"""Integer windows over a grid: the one way geoseg says "this part of the raster".
+"""Integer windows on a grid: geoseg's one way to name a part of a raster.
 
 A grid is an ``odc.geo.geobox.GeoBox`` (shape, affine transform, CRS; rotated ones too). A window
-is row before column, height before width, like the array it slices, and never leaves integers.
+has row before column, height before width, like the array it slices, and whole numbers only: with
+fractional windows, the pixels of neighbouring reads would overlap or leave gaps.
 """
 
 from __future__ import annotations
@@ -29,10 +30,13 @@ class Window:
     """A rectangle of pixels; it may reach outside the raster it is used on.
 
     Attributes:
-        row: first row.
-        col: first column.
+        row: first row; negative above the raster.
+        col: first column; negative left of the raster.
         height: number of rows, > 0.
         width: number of columns, > 0.
+
+    Raises:
+        GridError: the height or the width is not positive.
 
     Example:
         >>> Window(0, 0, 96, 128).intersect(Window(64, 100, 64, 64))
@@ -65,7 +69,7 @@ class Window:
         return slice(self.row, stop_row), slice(self.col, stop_col)
 
     def expand(self, pixels: int) -> Window:
-        """The window with ``pixels`` more on each side."""
+        """The window grown by ``pixels`` on each side."""
         return Window(
             self.row - pixels,
             self.col - pixels,
@@ -91,14 +95,14 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """What a step owns (``core``) and what it has to see for that (``read``)."""
+    """A part of a raster to compute (``core``), and the pixels needed for it (``read``)."""
 
     core: Window
     read: Window
 
 
 class Block(Protocol):
-    """Pixels and which of them are real."""
+    """Pixels, and which of them hold data."""
 
     @property
     def pixels(self) -> NDArray[Any]:
@@ -112,11 +116,11 @@ class Block(Protocol):
 
 
 class Source(Protocol):
-    """A raster that is read by windows; every ``geoseg.raster.RasterSource`` has it."""
+    """A raster that is read by windows; every ``geoseg.raster.RasterSource`` is one."""
 
     @property
     def name(self) -> str:
-        """What to call it in messages."""
+        """Its name in messages."""
         ...
 
     @property
@@ -140,6 +144,9 @@ def split(area: Window, size: int) -> Iterator[Window]:
 
     The windows partition the area: every pixel is in exactly one.
 
+    Raises:
+        GridError: the size is not positive.
+
     Example:
         >>> [w.shape for w in split(Window(0, 0, 96, 128), 64)]
         [(64, 64), (64, 64), (32, 64), (32, 64)]
@@ -155,7 +162,7 @@ def split(area: Window, size: int) -> Iterator[Window]:
 def tiles(
     shape: Iterable[int], core: int, halo: int, *, multiple_of: int = 1, area: Window | None = None
 ) -> Iterator[Tile]:
-    """Partition a raster into cores, each with the halo a model has to see around it.
+    """Partition a raster into cores, each with the halo the model needs around it.
 
     Cores and halo are multiples of the model's stride, so that every window starts on the model's
     own pooling grid; that makes tiled prediction equal to whole-image prediction. Reads stop at
@@ -163,8 +170,8 @@ def tiles(
 
     Args:
         shape: (height, width) of the raster.
-        core: side of the part each tile owns, in pixels.
-        halo: pixels seen around the core.
+        core: side of a core in pixels.
+        halo: pixels of context on each side of a core.
         multiple_of: the model's stride.
         area: the part of the raster to tile; its corner must lie on the core grid.
 
@@ -216,7 +223,11 @@ def crop(geobox: GeoBox, window: Window) -> GeoBox:
 
 
 def crs_of(geobox: GeoBox) -> CRS:
-    """The CRS of a grid that has one; every opened source does."""
+    """The CRS of a grid; every opened source has one.
+
+    Raises:
+        GridError: the grid has no CRS.
+    """
     if geobox.crs is None:
         raise GridError(
             "a grid without a CRS cannot be placed on the ground",

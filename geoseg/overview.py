@@ -1,4 +1,4 @@
-"""One picture of a run: scene, truth, map, polygons, legend and figures."""
+"""One picture of a pipeline run: scene, truth, map, polygons, legend and scores."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ HELD_OUT = "#111111"
 
 @dataclass(frozen=True)
 class Subject:
-    """What an overview shows.
+    """The subject of an overview.
 
     Attributes:
-        title: the heading.
+        title: heading of the picture.
         source: the scene.
         labels: the truth.
-        classes: the class raster.
-        polygons: the polygons of the map.
-        chips: the chips, whose held-out blocks are outlined.
-        report: what `geoseg.evaluate` returned.
+        classes: path of the class raster.
+        polygons: path of the map's polygons.
+        chips: the chips, whose held-out blocks are hatched.
+        report: the accuracy report of `geoseg.evaluate`.
     """
 
     title: str
@@ -53,10 +53,10 @@ class Subject:
 
 
 def write_overview(subject: Subject, out: Path) -> None:
-    """Draw the overview and save it as PNG.
+    """Draw an overview and save it as PNG.
 
     Args:
-        subject: what to show.
+        subject: the scene, map and scores to show.
         out: the PNG to write.
     """
     import matplotlib
@@ -103,7 +103,7 @@ def _shrink(geobox: GeoBox) -> GeoBox:
 
 
 def _picture(source: RasterSource, small: GeoBox) -> NDArray[np.uint8]:
-    """Red, green and blue, stretched between the 2nd and 98th percentile; grey for less bands."""
+    """Red, green and blue, stretched between the 2nd and 98th percentile; grey for fewer bands."""
     picked = true_colour([band.name for band in source.bands])
     block = WarpSource(source.take(picked), small, "average").read(grid.whole(small.shape))
     return photo(block.pixels, block.valid)
@@ -130,7 +130,7 @@ def _frame(axes: Axes, name: str) -> None:
 
 
 def _outline_held_out(axes: Axes, subject: Subject, small: GeoBox) -> None:
-    """The chips that only evaluation saw, on the first scene of the chips."""
+    """Hatch the test chips, which no model was trained on."""
     from matplotlib.patches import Rectangle
 
     scale = small.shape[1] / subject.source.geobox.shape[1]
@@ -162,7 +162,7 @@ def _polygons(axes: Axes, path: Path, scheme: ClassScheme, small: GeoBox) -> Non
 
 
 def _figures(axes: Axes, subject: Subject) -> None:
-    """Legend, scores by class and the facts of the scene, as one column of text."""
+    """Legend, scores by class, size and CRS of the scene, in one column of text."""
     axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.axis("off")
     report = subject.report

@@ -1,4 +1,4 @@
-"""Run a whole pipeline; what has not changed is not done again."""
+"""Run a whole pipeline; unchanged steps are skipped."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from geoseg import layout
 from geoseg.config import PipelineConfig, load
 from geoseg.steps.evaluate import evaluate
 from geoseg.steps.predict import predict
@@ -21,20 +22,29 @@ if TYPE_CHECKING:
     from geoseg.raster import Scene
     from geoseg.remote import Place
 
+MAP_FILES = (layout.CLASSES, layout.CONFIDENCE, layout.CLASS_FILE)
+"""What later steps read of a map."""
+
 
 def run(config: str | Path, *, settings: Sequence[str] = ()) -> list[Path]:
     """Run a pipeline; steps whose inputs and options have not changed are skipped.
 
     Args:
-        config: a YAML file as `geoseg.config.PipelineConfig` describes it.
-        settings: "a.b=value" texts that replace what the file says.
+        config: the pipeline file, YAML; its keys are those of `geoseg.config.PipelineConfig`.
+        settings: "a.b=value" texts that override values of the file.
 
     Returns:
-        What was made, overview.png last.
+        The folders and files made, overview.png last.
 
     Raises:
-        ConfigError: the file is not a pipeline.
-        GeosegError: a step failed; earlier steps are kept.
+        ConfigError: the file is not a valid pipeline.
+        GeosegError: a step failed; the results of earlier steps are kept.
+
+    Example:
+        >>> import geoseg
+        >>> made = geoseg.run("pipeline.yaml", settings=["polygons=[lake.gpkg]"])
+        >>> [path.name for path in made[:3]], made[-1].name
+        (['chips', 'model', 'map'], 'overview.png')
     """
     path = Path(config)
     plan = load(path, settings).rooted(path.parent)
@@ -45,7 +55,7 @@ def run(config: str | Path, *, settings: Sequence[str] = ()) -> list[Path]:
     chips = tile(plan.scenes, plan.labels, out / "chips", classes=plan.classes, options=plan.tile)
     model = train(chips, out / "model", options=plan.train)
     maps = predict(plan.map, model, out / "map", options=plan.predict)
-    report = _report(plan, maps, chips, out / "report.json")
+    report = _report(plan, maps, chips, out / layout.ACCURACY_REPORT)
     made = [chips, model, *maps]
     scenes = list(expand(plan.map))
     names = [map_name(open_scene(scene, plan.tile).name) for scene in scenes]
@@ -57,21 +67,20 @@ def run(config: str | Path, *, settings: Sequence[str] = ()) -> list[Path]:
         title = plan.title or path.stem
         made += [*polygons, *_published(plan, land_map, polygons, report, title)]
         picture = _Picture(plan, title, scene, land_map, chips, report)
-        made.append(picture.draw(folder / "overview.png", folder / plan.polygons[0]))
+        made.append(picture.draw(folder / layout.OVERVIEW, folder / plan.polygons[0]))
     return [*made[:-1], report, made[-1]]
 
 
 def _polygons(plan: PipelineConfig, land_map: Path, out: Path) -> Path:
     from geoseg.job import WorkerOptions, once
 
-    names = ("classes.tif", "confidence.tif", "classes.yaml")
     once(
         "vectorize",
         _record(out),
-        inputs=[*(land_map / name for name in names), *plan.vectorize.rasters.values()],
+        inputs=[*(land_map / name for name in MAP_FILES), *plan.vectorize.rasters.values()],
         options=plan.vectorize.model_dump(mode="json", exclude=set(WorkerOptions.model_fields)),
         outputs=[out],
-        work=partial(vectorize, land_map / "classes.tif", out, options=plan.vectorize),
+        work=partial(vectorize, land_map / layout.CLASSES, out, options=plan.vectorize),
     )
     return out
 
@@ -79,10 +88,10 @@ def _polygons(plan: PipelineConfig, land_map: Path, out: Path) -> Path:
 def _published(
     plan: PipelineConfig, land_map: Path, polygons: Sequence[Path], accuracy: Path, title: str
 ) -> list[Path]:
-    """The files that open the map; map.qgz and report.html stand for them.
+    """Publish a map; returns map.qgz and report.html, out of all the files written.
 
-    Publishing finds the accuracy by itself, where that is about this map; it is named here so that
-    another one has the map published anew.
+    `publish` finds the accuracy report by itself. It is an input here so that the map is published
+    again when the report changes.
     """
     from geoseg.job import once
     from geoseg.maps.contents import VECTORS
@@ -97,10 +106,16 @@ def _published(
             "labels": shown,
         }
     )
-    inputs = [land_map / name for name in ("classes.tif", "confidence.tif", "classes.yaml")]
+    inputs = [land_map / name for name in MAP_FILES]
     inputs += [*options.polygons, *([shown] if shown else []), options.accuracy or accuracy]
     apart = {"polygons", "labels", "imagery", "accuracy"}
-    names = ("map.qgz", "report.html", "map.qlr", "item.json", "collection.json")
+    names = (
+        layout.PROJECT,
+        layout.REPORT_PAGE,
+        layout.LAYER_DEFINITION,
+        layout.STAC_ITEM,
+        layout.STAC_COLLECTION,
+    )
     once(
         "publish",
         _record(land_map / "publish"),
@@ -109,7 +124,7 @@ def _published(
         outputs=[land_map / name for name in names],
         work=partial(publish, land_map, options=options),
     )
-    return [land_map / "map.qgz", land_map / "report.html"]
+    return [land_map / layout.PROJECT, land_map / layout.REPORT_PAGE]
 
 
 def _report(plan: PipelineConfig, maps: Sequence[Path], chips: Path, out: Path) -> Path:
@@ -121,10 +136,9 @@ def _report(plan: PipelineConfig, maps: Sequence[Path], chips: Path, out: Path) 
     options, truth = plan.evaluate, plan.truth or ""
     if options.chips is None and options.area is None:
         options = options.model_copy(update={"chips": chips})
-    names = ("classes.tif", "confidence.tif", "classes.yaml")
-    made_from = [land_map / name for land_map in maps for name in names]
+    made_from = [land_map / name for land_map in maps for name in MAP_FILES]
     made_from += LabelLayer(truth, open_chips(chips).spec.scheme).inputs()
-    made_from += [options.chips / "chips.gpkg"] if options.chips else []
+    made_from += [options.chips / layout.CHIP_INDEX] if options.chips else []
     made_from += [options.area] if options.area else []
     once(
         "evaluate",
@@ -139,7 +153,7 @@ def _report(plan: PipelineConfig, maps: Sequence[Path], chips: Path, out: Path) 
 
 @dataclass(frozen=True)
 class _Picture:
-    """The overview of one map."""
+    """The overview picture of one map."""
 
     plan: PipelineConfig
     title: str
@@ -154,7 +168,7 @@ class _Picture:
         once(
             "overview",
             _record(out),
-            inputs=[*self._sources(), self.land_map / "classes.tif", self.report, polygons],
+            inputs=[*self._sources(), self.land_map / layout.CLASSES, self.report, polygons],
             options={"title": self.title},
             outputs=[out],
             work=lambda: self._draw(out, polygons),
@@ -165,7 +179,7 @@ class _Picture:
         from geoseg.raster import open_scene
 
         paths = open_scene(self.scene, self.plan.tile).paths
-        return [*paths, self.chips / "chips.gpkg", self.chips / "chips.json"]
+        return [*paths, self.chips / layout.CHIP_INDEX, self.chips / layout.CHIP_SPEC]
 
     def _draw(self, out: Path, polygons: Path) -> None:
         from geoseg.chips import open_chips
@@ -179,7 +193,7 @@ class _Picture:
             title=self.title,
             source=open_scene(self.scene, options),
             labels=LabelLayer(truth, scheme, options.column, options.layer),
-            classes=self.land_map / "classes.tif",
+            classes=self.land_map / layout.CLASSES,
             polygons=polygons,
             chips=chips,
             report=json.loads(self.report.read_text(encoding="utf-8")),
@@ -188,4 +202,4 @@ class _Picture:
 
 
 def _record(out: Path) -> Path:
-    return out.parent / ".steps" / f"{out.name}.json"
+    return out.parent / layout.STEPS_FOLDER / f"{out.name}.json"

@@ -1,4 +1,4 @@
-"""A progress bar on standard error for work longer than a second, and none where nobody looks."""
+"""A progress bar on standard error for work longer than a second, if that is a terminal."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator
 
 
 def track[T](items: Iterable[T], *, label: str, total: int | None) -> Iterator[T]:
-    """Yield ``items``; show a bar once a second has passed.
+    """Yield ``items``, and show a bar once a second has passed.
 
     Args:
-        items: what to go through.
-        label: what is being done, in a word or two.
-        total: how many items there will be; None where nobody knows.
+        items: the items to iterate over.
+        label: a word or two beside the bar.
+        total: number of items; None if unknown.
     """
     if not sys.stderr.isatty():
         yield from items

@@ -1,4 +1,4 @@
-"""Pixels and class ids to colours."""
+"""Colours for pixels and class ids."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from geoseg.classes import IGNORE, ClassScheme
 
 EMPTY = "#d9dee3"
-"""The colour of what has no class."""
+"""Colour of pixels without a class."""
 
 
 def painted(ids: NDArray[np.uint8], scheme: ClassScheme) -> NDArray[np.uint8]:
-    """Class ids, (height, width), in the colours of their classes over white paper.
+    """Class ids, (height, width), in the colours of their classes, over white.
 
     Returns:
-        (height, width, 3).
+        (height, width, 3) red, green, blue.
 
     Example:
         >>> scheme = ClassScheme(classes=({"name": "water", "color": "#2b83ba"},))
@@ -33,14 +33,14 @@ def painted(ids: NDArray[np.uint8], scheme: ClassScheme) -> NDArray[np.uint8]:
 
 
 def photo(pixels: NDArray[np.generic], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Three bands, each stretched between its 2nd and 98th percentile; white where not valid.
+    """Stretch three bands, each between its 2nd and 98th percentile; invalid pixels are white.
 
     Args:
-        pixels: (3, height, width): red, green, blue.
-        valid: (height, width).
+        pixels: (3, height, width) red, green, blue.
+        valid: (height, width) mask of pixels with data.
 
     Returns:
-        (height, width, 3).
+        (height, width, 3) red, green, blue.
     """
     rgb = np.stack([_stretched(band.astype(float), valid) for band in pixels], axis=-1)
     rgb[~valid] = 255
@@ -48,7 +48,7 @@ def photo(pixels: NDArray[np.generic], valid: NDArray[np.bool_]) -> NDArray[np.u
 
 
 def true_colour(bands: Sequence[str]) -> tuple[int, int, int]:
-    """Which bands are red, green and blue: by name, else the first three, else the first one.
+    """Positions of red, green and blue: by name, else the first three bands, else the first one.
 
     Example:
         >>> true_colour(["B02", "B03", "B04", "B08"]), true_colour(["a", "b", "c"])
@@ -66,7 +66,7 @@ def true_colour(bands: Sequence[str]) -> tuple[int, int, int]:
 
 
 def _opaque(rgba: tuple[int, int, int, int]) -> tuple[int, int, int]:
-    """The colour over white paper."""
+    """A colour with alpha over white."""
     share = rgba[3] / 255
     red, green, blue = (round(share * channel + (1 - share) * 255) for channel in rgba[:3])
     return red, green, blue

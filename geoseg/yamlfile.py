@@ -1,4 +1,8 @@
-"""YAML that people write, read strictly: no tags, no aliases, no duplicate keys, bounded size."""
+"""A strict reader of YAML files: no tags, no aliases, no duplicate keys, limited size and depth.
+
+Tags can construct objects, aliases can expand to gigabytes ("billion laughs"), and of a key given
+twice PyYAML silently keeps the last.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,7 @@ def read(path: Path) -> dict[str, Any]:
 
     Raises:
         ConfigError: the file is missing, not UTF-8, over 1 MiB, nested deeper than 32 levels, uses
-            tags, aliases or a key twice, or is not a mapping; with line and column where known.
+            tags, aliases or a key twice, or is not a mapping; names the line, if known.
     """
     try:
         data = path.read_bytes()
@@ -37,6 +41,9 @@ def read(path: Path) -> dict[str, Any]:
 
 def parse(text: str) -> dict[str, Any]:
     """Parse YAML text as `read` does.
+
+    Raises:
+        ConfigError: as `read`.
 
     Example:
         >>> parse("tile: {size: 256}")
@@ -81,7 +88,7 @@ def _strict_loader() -> type[yaml.SafeLoader]:
                 key, line = self.construct_object(key_node), key_node.start_mark.line + 1
                 if not isinstance(key_node, yaml.ScalarNode):
                     raise ConfigError(
-                        f"has a key in line {line} that is no plain text", wanted="key: value"
+                        f"has a key in line {line} that is not plain text", wanted="key: value"
                     )
                 if key in seen:
                     raise ConfigError(f"has the key {key!r} twice, in lines {seen[key]} and {line}")

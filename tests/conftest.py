@@ -235,7 +235,7 @@ def training_briefly() -> Iterator[None]:
         return train(chips, out, options=options)
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("geoseg.cli", "geoseg.pipeline", "geoseg"):
+        for module in ("geoseg.cli.step_commands", "geoseg.pipeline", "geoseg"):
             patch.setattr(f"{module}.train", train_briefly)
         yield
 

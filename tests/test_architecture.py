@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,6 +135,16 @@ def same_step(found: Import) -> bool:
     return len(found.source) == 1 or found.source[:2] == found.target[:2]
 
 
+def test_modules_of_a_step_take_its_options_from_options_and_not_from_its_package() -> None:
+    wrong = [
+        str(found)
+        for found in IMPORTS
+        if found.source[0] == "steps" and len(found.source) == 3 and not found.typing_only
+        if found.target == found.source[:2]
+    ]
+    assert not wrong
+
+
 def test_every_module_stands_on_a_floor() -> None:
     modules = {parts_of(path)[0] for path in MODULES}
     assert not modules - set(FLOOR_OF), (
@@ -260,6 +270,13 @@ def test_a_module_has_a_name_that_says_something_and_at_most_600_lines(path: Pat
     assert lines <= MAX_LINES, f"{path} has {lines} lines: split it"
     vague = NO_NAMES & set(parts_of(path))
     assert not vague, f"{path}: {vague} says nothing; name it after what it holds"
+
+
+def test_no_two_modules_have_the_same_name() -> None:
+    """A name says what a module holds; options stand in every step."""
+    names = Counter(path.name for path in MODULES)
+    shared = {name for name, count in names.items() if count > 1}
+    assert shared <= {"__init__.py", "options.py"}
 
 
 @pytest.mark.parametrize("module", ["geoseg", "geoseg.errors", "geoseg.options"])

@@ -70,8 +70,8 @@ def test_a_value_out_of_range_names_its_option(capsys: pytest.CaptureFixture[str
         (
             ["--simplify", "2.5"],
             (
-                "--simplify: say dp:METRES, such as dp:2.5, or vw:SQUARE_METRES, such as vw:25, of "
-                "more than 0; got 2.5"
+                "--simplify: must be dp:METRES, such as dp:2.5, or vw:SQUARE_METRES, such as "
+                "vw:25, above 0; got 2.5"
             ),
         ),
         (["--min-area-m2", "nan"], "--min-area-m2: Input should be a finite number; got nan"),
@@ -88,7 +88,7 @@ def test_what_an_option_says_of_itself_comes_without_the_words_of_a_library(
 def test_a_bug_of_ours_is_exit_1_without_a_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("geoseg.cli.train", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("geoseg.cli.step_commands.train", lambda *_, **__: 1 / 0)
     assert _main(["train", "chips", "-o", "m"]) == 1
     error = capsys.readouterr().err
     assert "ZeroDivisionError" in error
@@ -106,7 +106,7 @@ def test_an_interrupt_has_an_exit_code_of_its_own(
     def interrupted(*_: object, **__: object) -> None:
         raise interrupt
 
-    monkeypatch.setattr("geoseg.cli.train", interrupted)
+    monkeypatch.setattr("geoseg.cli.step_commands.train", interrupted)
     assert _main(["train", "chips", "-o", "m"]) == code
     assert "same command" in capsys.readouterr().err
 

@@ -125,6 +125,10 @@ class TestCrop:
         affine = Affine(0.5, 0, 500_000 + 2.5, 0, -0.5, 5_000_000 - 1.5)
         assert grid.crop(UTM, Window(3, 5, 20, 30)) == GeoBox((20, 30), affine, "EPSG:32633")
 
+    def test_a_grid_without_a_crs_is_nowhere(self) -> None:
+        with pytest.raises(GridError, match="without a CRS"):
+            grid.crs_of(GeoBox((2, 3), Affine.identity(), None))
+
     def test_a_crop_may_reach_outside(self) -> None:
         crop = grid.crop(UTM, Window(-2, -4, 10, 10))
         assert crop.affine @ (0, 0) == (500_000 - 4 * 0.5, 5_000_000 + 2 * 0.5)

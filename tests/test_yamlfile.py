@@ -23,8 +23,8 @@ REFUSED = {
     "a tab": ("a:\n\tb: 1\n", "line 2, column 1"),
     "an open quote": ("a: 'x", "not valid YAML"),
     "two documents": ("a: 1\n---\nb: 2\n", "not valid YAML"),
-    "a list as key": ("? [a, b]\n: 1\n", "a key in line 1 that is no plain text"),
-    "a template": ("path: {{ folder }}\n", "a key in line 1 that is no plain text"),
+    "a list as key": ("? [a, b]\n: 1\n", "a key in line 1 that is not plain text"),
+    "a template": ("path: {{ folder }}\n", "a key in line 1 that is not plain text"),
     "no such date": ("when: 2024-13-45\n", "month must be in 1..12"),
     "an endless number": ("seed: " + "1" * 5000, "not valid YAML"),
 }

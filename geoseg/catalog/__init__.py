@@ -1,4 +1,4 @@
-"""The data catalog: a static STAC catalog of data sets, read without a network."""
+"""The data catalog: a static STAC catalog of data sets; reading it works offline."""
 
 from geoseg.catalog.class_tables import scheme_of
 from geoseg.catalog.entries import Entry, list_entries, show

@@ -1,4 +1,4 @@
-"""The classes of a data set as a class scheme: its own, or those of another one."""
+"""The classes of a data set as a class scheme: its own, or those of another data set."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from geoseg.classes import ClassScheme
 from geoseg.errors import CatalogError
 
 COLOURS = ("#1b9e77", "#d95f02", "#7570b3", "#e7298a", "#66a61e", "#e6ab02", "#a6761d", "#666666")
-"""Brewer's Dark2, for classes whose colour the catalog does not know."""
+"""ColorBrewer's Dark2, for classes whose entry gives no colour."""
 
 
 def scheme_of(entry: Entry, like: Entry | None = None) -> ClassScheme:
-    """What a class file for the label rasters of a data set says.
+    """The class scheme for the label rasters of a data set.
 
     Args:
         entry: the data set; its class values become label codes.
-        like: another data set whose classes, in its order and colours, are wanted instead; values
-            that have no counterpart there are not labelled.
+        like: another data set, whose classes, order and colours are used instead; values without a
+            counterpart there are ignored.
 
     Returns:
-        The scheme; a value that means "no label" is ignored.
+        The scheme; values that mean "no label" are ignored.
 
     Raises:
-        CatalogError: one of both has no classes, or nothing says which are which.
+        CatalogError: one of the two has no classes, or the entry has no remap to the other.
 
     Example:
         >>> from geoseg.catalog import default_root, show
@@ -53,15 +53,15 @@ def scheme_of(entry: Entry, like: Entry | None = None) -> ClassScheme:
 
 
 def _table(entry: Entry, like: Entry | None) -> dict[int, int]:
-    """Which value means which class."""
+    """The class of each value."""
     if like is None:
         return {each.value: each.value for each in entry.classes if not each.nodata}
     if like.id not in entry.remap:
         raise CatalogError(
-            f"nothing says which classes of {like.id} its own are",
+            f"has no remap to the classes of {like.id}",
             where=entry.id,
             wanted=f"one of {', '.join(entry.remap)}" if entry.remap else None,
-            fix="write values: in classes.yaml by hand",
+            fix="write the label codes into classes.yaml by hand",
         )
     return entry.remap[like.id]
 

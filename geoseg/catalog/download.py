@@ -1,4 +1,4 @@
-"""Large files from servers: what has come is kept, and the rest is asked for."""
+"""Resumable downloads of large files."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from geoseg.remote import COPY_BYTES, Address, Body
 
 
 def transfer(address: Address, part: Path, *, most: int) -> None:
-    """Fetch a file, or what is missing of one whose beginning has been fetched before.
+    """Download a file, resuming an earlier download.
 
-    Beside ``part`` stands what the server said of the version; where that has changed, the file is
-    fetched anew.
+    The file's version, as the server states it, is kept beside ``part``; if it has changed, the
+    download starts over.
 
     Args:
         address: the file.
-        part: where its bytes go; it stays when the transfer breaks off.
-        most: so many bytes, and no more, are taken.
+        part: where its bytes go; kept if the transfer breaks off.
+        most: largest size in bytes that is accepted.
 
     Raises:
-        ConfigError: the server has no such file, does not hand it out, or it is too large.
-        RetryError: the disk is full, or the network or the server failed several times in a row.
+        ConfigError: the server has no such file or refuses it, or it is too large.
+        RetryError: the disk is full, or the transfer failed repeatedly without progress.
     """
     while True:
         before = _length(part)
@@ -37,18 +37,18 @@ def transfer(address: Address, part: Path, *, most: int) -> None:
                 "cannot be fetched",
                 where=address.name,
                 got=str(error) or type(error).__name__,
-                fix="run the same command again: what has come is kept",
+                fix="run the same command again: it resumes",
             ) from error
 
 
 def discard(part: Path) -> None:
-    """Remove a part and the note about its version."""
+    """Remove a partial file and the note of its version."""
     for path in (part, _note(part)):
         path.unlink(missing_ok=True)
 
 
 def finish(part: Path, final: Path) -> None:
-    """Give a whole part its name."""
+    """Give a complete download its final name."""
     files.sync(part)
     part.replace(final)
     discard(part)
@@ -56,7 +56,7 @@ def finish(part: Path, final: Path) -> None:
 
 
 def _append(address: Address, part: Path, most: int) -> None:
-    """Ask for the last byte again: of a whole part the server tells its version then, too."""
+    """Ask for the last byte again: past the end of a complete part a server states no version."""
     note = _note(part)
     begin = max(_length(part) - 1, 0) if note.is_file() else 0
     with address.rest(begin) as rest:

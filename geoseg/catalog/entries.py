@@ -17,7 +17,7 @@ CLASSES = "classification:classes"
 
 
 class CatalogBand(BaseModel):
-    """A band: its name, its own pixel size where bands differ, micrometres, what it measures."""
+    """A band: name, pixel size in metres where bands differ, central wavelength in micrometres."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -28,7 +28,7 @@ class CatalogBand(BaseModel):
 
 
 class CatalogClass(BaseModel):
-    """A class: the number in the rasters, its name, "rrggbb", and whether it means no label."""
+    """A class: pixel value, name, colour as "rrggbb", and whether it means "no label"."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -43,11 +43,11 @@ class Fetch(BaseModel):
     """How to get a data set.
 
     Attributes:
-        method: "command" (call ``how``), "stac-api" (search ``collection`` at ``url``),
-            "download" (take ``url``), or "manual" (do what ``how`` says).
-        how: for people.
-        url: where it is.
-        collection: the collection's id at a STAC API.
+        method: "command" (run ``how``), "stac-api" (search ``collection`` at ``url``),
+            "download" (fetch ``url``), or "manual" (follow ``how``).
+        how: instructions for people.
+        url: address of the data or the API.
+        collection: id of the collection at a STAC API.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -62,10 +62,10 @@ class CatalogAsset(BaseModel):
     """A file of a data set.
 
     Attributes:
-        href: as it stands in the catalog.
-        path: the local file; None for a remote one.
-        checksum: multihash, as ``1220`` and a sha256, or ``d50110`` and an md5.
-        size: in bytes, where it is known.
+        href: as written in the catalog.
+        path: the local file; None if it is on a server.
+        checksum: multihash: ``1220`` and a SHA-256, or ``d50110`` and an MD5.
+        size: in bytes, if known.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -82,19 +82,19 @@ class Entry(BaseModel):
     """A data set of the catalog.
 
     Attributes:
-        id: what `show` takes.
+        id: the name that `show` and `fetch` take.
         kind: a collection, or an item of one.
-        license: an SPDX id, or "other": then ``license_url`` says more.
-        commercial_use: "yes", "no", or "see source" where nobody here is sure.
+        license: SPDX id, or "other" with the text at ``license_url``.
+        commercial_use: "yes", "no", or "see source" if unclear.
         gsd_m: ground sampling distances in metres.
-        bands: of its images.
-        classes: of its labels.
-        remap: for other entries: which of their class values each of its own values becomes.
+        bands: bands of its images.
+        classes: classes of its labels.
+        remap: by id of another entry, the class value there of each value here.
         fetch: how to get it.
-        sources: where these facts come from, as far as that is not obvious.
-        unknown: what nobody here knows of it.
-        collection: the collection that an item belongs to.
-        assets: files that the catalog names.
+        sources: where these facts come from, unless obvious.
+        unknown: facts that could not be found out.
+        collection: id of the collection an item belongs to.
+        assets: its files, by key.
         path: the document that describes it.
     """
 
@@ -121,13 +121,13 @@ class Entry(BaseModel):
 
 
 def list_entries(root: str | Path | None = None) -> tuple[Entry, ...]:
-    """The data sets of a catalog.
+    """List the data sets of a catalog.
 
     Args:
-        root: the catalog's folder or its catalog.json; `default_root` without it.
+        root: the catalog's folder or its catalog.json; `default_root` if None.
 
     Raises:
-        CatalogError: a document cannot be read, or does not say what an entry needs.
+        CatalogError: a document cannot be read or lacks what an entry needs.
     """
     tree = walk(root)
     if tree.problems:
@@ -139,10 +139,10 @@ def list_entries(root: str | Path | None = None) -> tuple[Entry, ...]:
 
 
 def show(root: str | Path | None, name: str) -> Entry:
-    """The data set of a catalog with the id ``name``.
+    """Return the data set with the id ``name``.
 
     Raises:
-        CatalogError: the catalog cannot be read, or has no such data set; names those it has.
+        CatalogError: the catalog cannot be read, or has no such data set; lists those it has.
     """
     entries = list_entries(root)
     for each in entries:
@@ -187,12 +187,12 @@ def _entry(document: Document, folder: Path) -> Entry:
             "does not describe a data set",
             where=document.path,
             got=repr(error) if isinstance(error, KeyError) else error,
-            fix="geoseg catalog validate lists everything that is wrong",
+            fix="geoseg catalog validate lists all problems",
         ) from error
 
 
 def _facts(document: Document) -> dict[str, Any]:
-    """Fields wherever STAC lets them stand; an item takes from its collection what it lacks."""
+    """Fields from wherever STAC allows them; an item inherits what it lacks from its collection."""
     content = document.content
     inherited = {}
     if content["type"] == "Feature" and document.parent is not None:

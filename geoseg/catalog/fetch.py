@@ -1,4 +1,4 @@
-"""The files of a data set onto this machine, and its classes as a class file."""
+"""Download the files of a data set, and write its classes as a class file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import Field
 
-from geoseg import files
+from geoseg import files, layout
 from geoseg.catalog import download, multihash
 from geoseg.catalog.class_tables import scheme_of
 from geoseg.catalog.entries import CatalogAsset, Entry, list_entries, show
@@ -19,7 +19,6 @@ from geoseg.options import Options
 from geoseg.remote import Address
 
 logger = logging.getLogger(__name__)
-CLASS_FILE = "classes.yaml"
 SAFE = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,128}")
 
 
@@ -27,35 +26,35 @@ class FetchOptions(Options):
     """Options of `fetch`."""
 
     assets: tuple[str, ...] = ()
-    """Files to fetch, by their keys in the catalog; all of them when empty."""
+    """Files to fetch, by their keys in the catalog; all by default."""
 
     max_gb: float = Field(20, gt=0)
-    """Refuse files that are larger."""
+    """Refuse files larger than this many gigabytes."""
 
 
 def fetch(
     root: str | Path | None, name: str, to: str | Path, *, options: FetchOptions | None = None
 ) -> list[Path]:
-    """Bring the files of a data set into a folder; what is there already is not fetched again.
+    """Download the files of a data set into a folder; files already there are only verified.
 
-    A transfer that broke off goes on when the same call is made again. Every file is compared with
-    its checksum, where one is known, before it gets its name.
+    Calling it again resumes an interrupted transfer. Every file is checked against its checksum, if
+    one is known, before it gets its final name.
 
     Args:
-        root: the catalog's folder or its catalog.json; `default_root` without it.
-        name: id of a collection or an item; a collection brings its items along.
-        to: the folder to write to; the files go into a folder in it that is called like the entry.
-        options: which files, and how large.
+        root: the catalog's folder or its catalog.json; `default_root` if None.
+        name: id of a collection or an item; a collection includes its items.
+        to: folder to write to; the files go into a subfolder named like the entry.
+        options: which files, and up to what size.
 
     Returns:
-        The files, and classes.yaml where the entry has classes.
+        The files, and classes.yaml if the entry has classes.
 
     Raises:
-        CatalogError: there is no such entry, it has no files to fetch (says how to get it), or a
-            file is not what the catalog says.
+        CatalogError: there is no such entry, its files cannot be fetched one by one (the error says
+            how to get it), or a file differs from its checksum or size in the catalog.
         ConfigError: the server has no such file, or it is too large.
-        OutputError: another file stands in the way.
-        RetryError: the network failed, or the disk is full; what has come is kept.
+        OutputError: another file of that name exists.
+        RetryError: the network failed, or the disk is full; partial files are kept.
     """
     options = options or FetchOptions()
     entry = show(root, name)
@@ -64,7 +63,7 @@ def fetch(
         raise _no_files(entry)
     made = [_bring(asset, target, int(options.max_gb * 1e9)) for target, asset in wanted.items()]
     if entry.classes:
-        made.append(Path(to) / entry.id / CLASS_FILE)
+        made.append(Path(to) / entry.id / layout.CLASS_FILE)
         files.write_bytes(made[-1], scheme_of(entry).to_yaml().encode())
     return made
 
@@ -72,7 +71,7 @@ def fetch(
 def _wanted(
     root: str | Path | None, entry: Entry, to: Path, keys: tuple[str, ...]
 ) -> dict[Path, CatalogAsset]:
-    """What to fetch, by where it goes."""
+    """The assets to fetch, by target path."""
     items = [each for each in list_entries(root) if each.collection == entry.id]
     known = {key for each in (entry, *items) for key in each.assets}
     unknown = sorted(set(keys) - known)
@@ -91,7 +90,7 @@ def _wanted(
 
 
 def _file_name(key: str, asset: CatalogAsset) -> str:
-    """The last part of the address where that is a name, else the asset's key."""
+    """The last part of the address if that is a safe file name, else the asset's key."""
     name = PurePosixPath(unquote(urlsplit(asset.href).path)).name
     if SAFE.fullmatch(name):
         return name
@@ -113,8 +112,8 @@ def _bring(asset: CatalogAsset, target: Path, most: int) -> Path:
         wrong = multihash.mismatch(target, asset.checksum, asset.size)
         if wrong:
             fix = "remove it, or name another folder with --to"
-            raise OutputError(f"is there and {wrong}", where=target, fix=fix)
-        logger.info("%s: is there%s", target, "" if asset.checksum else "; no checksum is known")
+            raise OutputError(f"exists already and {wrong}", where=target, fix=fix)
+        logger.info("%s: exists%s", target, "" if asset.checksum else "; no checksum is known")
         return target
     with files.disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -123,20 +122,20 @@ def _bring(asset: CatalogAsset, target: Path, most: int) -> Path:
     else:
         _download(asset, target, most)
     if asset.checksum is None:
-        logger.info("%s: no checksum is known, so nobody knows whether it came whole", target)
+        logger.info("%s: no checksum is known, so it could not be verified", target)
     return target
 
 
 def _copy(source: Path, asset: CatalogAsset, target: Path) -> None:
     if not source.is_file():
-        raise CatalogError("the file of the catalog is not there", where=source)
+        raise CatalogError("the catalog's file is missing", where=source)
     with files.whole(target) as temporary:
         shutil.copyfile(source, temporary)
         _check(temporary, asset, str(source))
 
 
 def _download(asset: CatalogAsset, target: Path, most: int) -> None:
-    """The part stays for the next call if the transfer breaks off, and goes if it is wrong."""
+    """A partial file is kept if the transfer breaks off, and removed if its checksum is wrong."""
     address = Address(asset.href)
     part = target.with_name(f".{target.name}.part")
     download.transfer(address, part, most=most)
@@ -152,7 +151,7 @@ def _check(path: Path, asset: CatalogAsset, where: str) -> None:
     wrong = multihash.mismatch(path, asset.checksum, asset.size)
     if wrong:
         raise CatalogError(
-            f"is not the file of the catalog: it {wrong}",
+            f"is not the file in the catalog: it {wrong}",
             where=where,
-            fix="look whether the data set has a new version; the catalog's entry may be old",
+            fix="check for a new version of the data set; the catalog's entry may be outdated",
         )

@@ -1,4 +1,4 @@
-"""Checksums as STAC's file extension writes them: multihashes in hexadecimal."""
+"""Checksums as in STAC's file extension: multihashes in hexadecimal (multiformats.io/multihash)."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pathlib import Path
 from geoseg import files
 
 PREFIXES = {"1220": "sha256", "d50110": "md5"}
-"""Code of the function and length of the digest; md5 because older archives publish nothing else.
-The numbers are those of the multicodec table."""
+"""Hash function by its code in the multicodec table and the length of the digest; MD5 because older
+archives publish nothing else."""
 MULTIHASH = re.compile(r"(1220)([0-9a-f]{64})|(d50110)([0-9a-f]{32})")
 
 
 def of_file(path: Path) -> str:
-    """The multihash of a file: ``1220`` and its sha256."""
+    """The multihash of a file: ``1220`` and its SHA-256."""
     return f"1220{files.sha256(path)}"
 
 
 def wrong_form(checksum: object) -> str | None:
-    """What is wrong with a checksum as a text.
+    """What is wrong with the form of a checksum; None if nothing.
 
     Example:
         >>> wrong_form("d50110" + 32 * "0") is None, wrong_form("md5") is None
@@ -28,11 +28,13 @@ def wrong_form(checksum: object) -> str | None:
     """
     if MULTIHASH.fullmatch(str(checksum)):
         return None
-    return f"file:checksum is no sha2-256 multihash (1220 and 64 hex digits) or md5: {checksum!r}"
+    return (
+        f"file:checksum is not a sha2-256 multihash (1220 and 64 hex digits) or md5: {checksum!r}"
+    )
 
 
 def mismatch(path: Path, checksum: str | None, size: int | None) -> str | None:
-    """How a file differs from what was said of it; nothing where nothing was said."""
+    """How a file differs from its stated size or checksum; None if it does not."""
     if size is not None and size != path.stat().st_size:
         return f"has {path.stat().st_size} bytes, not {size}"
     match = MULTIHASH.fullmatch(checksum or "")

@@ -1,4 +1,4 @@
-"""What geoseg asks of a catalog beyond STAC: licences, pixel sizes, remaps, and that it is used."""
+"""What geoseg requires of a catalog beyond STAC: licences, pixel sizes, remaps and uses."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from geoseg.errors import UnsafeError
 from geoseg.options import complaint
 
 USERS = ("configs/**/*.yaml", "pipelines/**/*.py", "docs/**/*.md")
-"""Where the data sets of a project are put to use, beside the folder of its catalog."""
+"""Files beside the catalog's folder in which a project uses its data sets."""
 GENERATED = re.compile(r"<!-- data sets -->.*?<!-- end -->", re.DOTALL)
-"""A table made from the catalog; it names every entry and uses none."""
+"""A table generated from the catalog, which names every entry without using it."""
 
 
-def project(tree: Tree, document: Document) -> Iterator[CatalogProblem]:
-    """What is missing in a collection."""
+def required_fields(tree: Tree, document: Document) -> Iterator[CatalogProblem]:
+    """Fields missing from a collection."""
     content = document.content
     if content["type"] != "Collection":
         return
     summaries = _dict(content, "summaries")
     if content.get("license") == "other" and not any(rel == "license" for rel, _ in links(content)):
-        text = "the licence is 'other', and no link says which"
+        text = "the licence is 'other', and no link leads to its text"
         yield tree.problem(document.path, "license", text, "add a link with rel: license")
     if content.get(COMMERCIAL_USE) not in ("yes", "no", "see source"):
         text = f"{COMMERCIAL_USE} is {content.get(COMMERCIAL_USE)!r}, not yes, no or see source"
         yield tree.problem(document.path, "commercial-use", text)
     if not summaries.get("gsd") and not _admits(content, "gsd"):
-        text = "summaries/gsd says no pixel size in metres"
+        text = "summaries/gsd states no pixel size in metres"
         yield tree.problem(document.path, "gsd", text, f'or add "gsd" to {UNKNOWN}')
     if not summaries.get("bands") and not summaries.get(CLASSES):
         text = f"summaries has neither bands nor {CLASSES}"
@@ -45,7 +45,7 @@ def project(tree: Tree, document: Document) -> Iterator[CatalogProblem]:
 
 
 def checksums(tree: Tree, document: Document) -> Iterator[CatalogProblem]:
-    """Files on servers without a checksum, where nobody says that it is not known."""
+    """Files on servers without a checksum, unless the entry lists it as unknown."""
     if _admits(document.content, "checksum"):
         return
     for name, asset in _dict(document.content, "assets").items():
@@ -55,7 +55,7 @@ def checksums(tree: Tree, document: Document) -> Iterator[CatalogProblem]:
 
 
 def remaps(tree: Tree) -> Iterator[CatalogProblem]:
-    """Remaps from or to classes that are not there."""
+    """Remaps from or to classes that do not exist."""
     values = {str(each.content.get("id")): _values(each) for each in tree.documents}
     for document in tree.documents:
         own = values[str(document.content.get("id"))]
@@ -71,7 +71,7 @@ def remaps(tree: Tree) -> Iterator[CatalogProblem]:
 
 
 def uses(tree: Tree) -> Iterator[CatalogProblem]:
-    """Data sets that nothing beside the catalog names; a catalog of its own is not asked."""
+    """Data sets that no file of the project names; a catalog outside a project is not checked."""
     project_folder = tree.folder.parent
     texts = [path.read_text("utf-8") for each in USERS for path in project_folder.glob(each)]
     words = {word for text in texts for word in _words(text)}
@@ -83,7 +83,7 @@ def uses(tree: Tree) -> Iterator[CatalogProblem]:
 
 
 def _served(asset: dict[str, Any], document: Document) -> bool:
-    """Whether a file is at an address that a catalog may name."""
+    """Whether an asset is on a server, at an address that a catalog may name."""
     try:
         href = str(asset.get("href"))
         return "://" in href and local_path(href, document.path, document.path.parent) is None
@@ -92,7 +92,7 @@ def _served(asset: dict[str, Any], document: Document) -> bool:
 
 
 def _words(text: str) -> Iterator[str]:
-    """Everything that could be an id, also at the end of a sentence."""
+    """Every word that could be an id, also at the end of a sentence."""
     for word in re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", GENERATED.sub("", text)):
         yield from (word, word.rstrip(".-_"))
 

@@ -1,4 +1,8 @@
-"""The documents of a static STAC catalog: local files under one folder, bounded in every way."""
+"""The documents of a static STAC catalog: local files in one folder, limited in size and number.
+
+A catalog may come from anyone, so nothing outside its folder is opened and no link is followed to a
+server.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +27,12 @@ TYPES = ("Catalog", "Collection", "Feature")
 
 @dataclass(frozen=True, slots=True)
 class CatalogProblem:
-    """Something about a catalog that has to change.
+    """A problem of a catalog.
 
     Attributes:
         path: the file, relative to the catalog's folder.
-        code: a stable name for programs.
-        message: what was found.
+        code: a stable name of the kind of problem, for programs.
+        message: what is wrong.
         fix: the next move.
     """
 
@@ -47,7 +51,7 @@ class Document:
 
     Attributes:
         path: the file.
-        content: what it holds.
+        content: its JSON.
         parent: the document that links to it, or None for the root.
     """
 
@@ -58,7 +62,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """Every document that can be reached from the root, and what stood in the way to others."""
+    """All documents that can be reached from the root, and the problems met on the way."""
 
     folder: Path
     documents: list[Document] = field(default_factory=list)
@@ -67,7 +71,7 @@ class Tree:
     def problem(
         self, path: Path, code: str, message: str, fix: str | None = None
     ) -> CatalogProblem:
-        """A row about a file of this catalog."""
+        """A problem of a file of this catalog."""
         inside = path.is_relative_to(self.folder)
         return CatalogProblem(
             (path.relative_to(self.folder) if inside else path).as_posix(), code, message, fix
@@ -75,10 +79,10 @@ class Tree:
 
 
 def default_root() -> Path:
-    """The ``data_catalog`` of the current folder, else the one beside the package.
+    """The ``data_catalog`` in the current folder, else the one beside the package.
 
     Raises:
-        CatalogError: there is neither.
+        CatalogError: neither exists.
     """
     for folder in (Path.cwd(), Path(__file__).resolve().parents[2]):
         if (folder / FOLDER / FILE).is_file():
@@ -87,7 +91,7 @@ def default_root() -> Path:
         "there is no data catalog here",
         where=Path.cwd(),
         wanted=f"{FOLDER}/{FILE}",
-        fix="name its folder, or call this from the folder that holds it",
+        fix="pass --root, or run this in the folder that holds it",
     )
 
 
@@ -107,10 +111,10 @@ def walk(root: str | Path | None) -> Tree:
 
 
 def local_path(href: str, document: Path, folder: Path) -> Path | None:
-    """The file that an href of a document names, or None where it names an allowed remote one.
+    """The file that an href of a document leads to; None for an allowed remote address.
 
     Raises:
-        UnsafeError: it leaves the catalog's folder, or names what must not be opened.
+        UnsafeError: it leads out of the catalog's folder, or to something never opened.
     """
     parts = urlsplit(href)
     if href.startswith(("/vsi", "\\")) or (parts.scheme and parts.scheme not in REMOTE):
@@ -128,7 +132,7 @@ def local_path(href: str, document: Path, folder: Path) -> Path | None:
 
 
 def links(content: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """(rel, href) of every link that has both."""
+    """Rel and href of every link that has both."""
     found = content.get("links")
     for each in found if isinstance(found, list) else []:
         rel, href = (each.get("rel"), each.get("href")) if isinstance(each, dict) else (None, None)
@@ -172,7 +176,7 @@ def _hindrance(tree: Tree, path: Path, above: tuple[Path, ...]) -> str | None:
         return f"is nested deeper than {MAX_DEPTH} levels"
     if len(tree.documents) >= MAX_DOCUMENTS:
         return f"has more than {MAX_DOCUMENTS} documents"
-    return None if path.is_file() else "a link leads to a file that is not there"
+    return None if path.is_file() else "a link leads to a missing file"
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -188,16 +192,18 @@ def _read(path: Path) -> dict[str, Any]:
         raise CatalogError("is not JSON", got=error) from error
     if not isinstance(content, dict) or content.get("type") not in TYPES:
         got = content.get("type") if isinstance(content, dict) else type(content).__name__
-        raise CatalogError("is no STAC document", got=got, wanted=f"a type of {', '.join(TYPES)}")
+        raise CatalogError(
+            "is not a STAC document", got=got, wanted=f"a type of {', '.join(TYPES)}"
+        )
     return content
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number of JSON")
+    raise ValueError(f"{constant} is not a JSON number")
 
 
 def _check_host(href: str, host: str | None) -> None:
-    """Refuse the machine itself and its neighbours: a catalog is no way into a network."""
+    """Refuse addresses of this machine and its network: server-side request forgery."""
     try:
         inner = not ipaddress.ip_address(host or "").is_global
     except ValueError:

@@ -1,4 +1,4 @@
-"""Everything that is wrong with a catalog, at once and without a network."""
+"""All problems of a catalog at once; works offline."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from geoseg.catalog import multihash as checksums
-from geoseg.catalog import policy
-from geoseg.catalog.tree import CatalogProblem, Document, Tree, links, local_path, walk
+from geoseg.catalog import multihash, policy
+from geoseg.catalog.tree import FILE, CatalogProblem, Document, Tree, links, local_path, walk
 from geoseg.errors import UnsafeError
 
 if TYPE_CHECKING:
@@ -27,17 +26,17 @@ DATES = ("datetime", "start_datetime", "end_datetime", "created", "updated", "ex
 
 
 def validate(root: str | Path | None = None) -> list[CatalogProblem]:
-    """Check a catalog: files, schema, ids, links, dates, boxes, assets, and what geoseg needs.
+    """Check a catalog: schema, ids, links, dates, boxes, assets, and geoseg's own requirements.
 
-    The core of STAC 1.0 and 1.1 is checked against the schemas that come with pystac; those of
-    extensions are on the web only, so of them what geoseg reads is checked here. Beside configs,
-    pipelines and docs, each data set has to be named by one of them. Nothing is ever fetched.
+    Core STAC 1.0 and 1.1 is validated against the schemas bundled with pystac. Those of extensions
+    are not bundled, so the fields geoseg reads are checked here. In a project with configs,
+    pipelines or docs, one of them has to use each data set.
 
     Args:
-        root: the catalog's folder or its catalog.json; `default_root` without it.
+        root: the catalog's folder or its catalog.json; `default_root` if None.
 
     Returns:
-        All problems, file by file; none when the catalog is fine.
+        All problems, file by file; an empty list if the catalog is valid.
 
     Raises:
         CatalogError: there is no catalog at ``root``.
@@ -45,11 +44,11 @@ def validate(root: str | Path | None = None) -> list[CatalogProblem]:
     tree = walk(root)
     found = list(tree.problems)
     for document in tree.documents:
-        for check in (*CHECKS, policy.project, policy.checksums):
+        for check in (*CHECKS, policy.required_fields, policy.checksums):
             found += check(tree, document)
     for check_all in (_twice, policy.remaps, policy.uses):
         found += check_all(tree)
-    return sorted(dict.fromkeys(found), key=lambda each: (each.path != "catalog.json", each.path))
+    return sorted(dict.fromkeys(found), key=lambda each: (each.path != FILE, each.path))
 
 
 def _schema(tree: Tree, document: Document) -> Iterator[CatalogProblem]:
@@ -68,7 +67,7 @@ def _schema(tree: Tree, document: Document) -> Iterator[CatalogProblem]:
 
 @cache
 def _validator(kind: str) -> Draft7Validator:
-    """The bundled schema; its registry has no way to fetch another one."""
+    """The bundled schema; a registry of the bundled ones keeps jsonschema from fetching others."""
     from jsonschema import Draft7Validator
     from pystac.validation.local_validator import get_local_schema_cache
     from referencing import Registry, Resource
@@ -84,7 +83,7 @@ def _validator(kind: str) -> Draft7Validator:
 def _names(tree: Tree, document: Document) -> Iterator[CatalogProblem]:
     name = document.content.get("id")
     if not isinstance(name, str) or not ID.fullmatch(name) or not name.strip("."):
-        text = f"the id {name!r} is no safe name"
+        text = f"the id {name!r} is not a safe name"
         fix = "use up to 128 letters, digits, dots, dashes and underscores"
         yield tree.problem(document.path, "id", text, fix)
 
@@ -95,12 +94,12 @@ def _twice(tree: Tree) -> Iterator[CatalogProblem]:
         name = str(document.content.get("id"))
         if name in first:
             other = tree.problem(first[name], "", "").path
-            yield tree.problem(document.path, "id", f"the id {name!r} is that of {other} too")
+            yield tree.problem(document.path, "id", f"the id {name!r} is also that of {other}")
         first.setdefault(name, document.path)
 
 
 def _link_targets(tree: Tree, document: Document) -> Iterator[CatalogProblem]:
-    """Children and items are followed by the walk; here all other links."""
+    """Problems of links other than children and items, which `walk` has followed."""
     for rel, href in links(document.content):
         if rel in ("child", "item"):
             continue
@@ -113,14 +112,14 @@ def _link_targets(tree: Tree, document: Document) -> Iterator[CatalogProblem]:
             text = f"the link {rel!r} leads out of the catalog: {href}"
             yield tree.problem(document.path, "link", text, "make it relative")
         elif target is not None and not target.is_file():
-            text = f"the link {rel!r} leads to a file that is not there: {href}"
+            text = f"the link {rel!r} leads to a missing file: {href}"
             yield tree.problem(document.path, "link", text)
 
 
 def _dates(tree: Tree, document: Document) -> Iterator[CatalogProblem]:
     for name, value in _stated_dates(document.content):
         if value is not None and _moment(value) is None:
-            text = f"{name} of {document.content.get('id')!r} is no date and time: {value!r}"
+            text = f"{name} of {document.content.get('id')!r} is not a date and time: {value!r}"
             yield tree.problem(document.path, "datetime", text, "write it as 2024-05-31T10:00:00Z")
     for name, start, end in _spans(document.content):
         first, last = _moment(start), _moment(end)
@@ -170,9 +169,9 @@ def _boxes(tree: Tree, document: Document) -> Iterator[CatalogProblem]:
 
 def _wrong_box(box: Any) -> str | None:
     if not isinstance(box, list) or len(box) not in (4, 6):
-        return "has not 4 or 6 numbers"
+        return "does not have 4 or 6 numbers"
     if not all(isinstance(v, int | float) and math.isfinite(v) for v in box):
-        return "has a value that is no finite number"
+        return "has a value that is not a finite number"
     half = len(box) // 2
     west, south, east, north = box[0], box[1], box[half], box[half + 1]
     if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south <= north <= 90):
@@ -199,10 +198,10 @@ def _assets(tree: Tree, document: Document) -> Iterator[CatalogProblem]:
 
 def _wrong_file(path: Path, asset: dict[str, Any]) -> str | None:
     if not path.is_file():
-        return f"{asset['href']} is not there"
+        return f"{asset['href']} is missing"
     checksum = asset.get("file:checksum")
-    wrong = checksums.wrong_form(checksum) if checksum is not None else None
-    wrong = wrong or checksums.mismatch(path, checksum, asset.get("file:size"))
+    wrong = multihash.wrong_form(checksum) if checksum is not None else None
+    wrong = wrong or multihash.mismatch(path, checksum, asset.get("file:size"))
     return f"{asset['href']} {wrong}" if wrong else None
 
 
@@ -214,4 +213,4 @@ def _listed(content: dict[str, Any], *keys: str) -> list[Any]:
 
 
 CHECKS = (_schema, _names, _link_targets, _dates, _boxes, _assets)
-"""Of STAC, document by document."""
+"""Checks of STAC itself, document by document."""

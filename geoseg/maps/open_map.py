@@ -44,8 +44,10 @@ def open_map(path: str | Path) -> xr.Dataset:
         ClassError: its classes.yaml is not a class file.
 
     Example:
-        >>> open_map("map").classes.attrs["class_names"]  # doctest: +SKIP
-        ['water', 'forest', 'built-up']
+        >>> import geoseg
+        >>> found = geoseg.open_map("map")
+        >>> found.classes.attrs["class_names"], int((found.classes == 1).sum())
+        (['land', 'water'], 10000)
     """
     import rioxarray  # noqa: F401  (registers the .rio accessor)
     import xarray as xr

@@ -1,4 +1,8 @@
-"""Rings as sequences of arcs: chains between nodes that two rings share."""
+"""Rings as sequences of arcs: the boundaries between nodes, each shared by two rings.
+
+The topological data model of GIS (arc-node, as in TopoJSON): an arc is stored, simplified and
+smoothed once, so that neighbours keep sharing their edges.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +12,30 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from geoseg.polygonize.boundary_network import (
+    COL_BITS,
+    COL_MASK,
+    EAST,
+    NORTH,
+    ROW_BITS,
+    SOUTH,
+    WEST,
+)
 from geoseg.polygonize.rings import offsets
-from geoseg.polygonize.walk import COL_BITS, COL_MASK, EAST, NORTH, ROW_BITS, SOUTH, WEST
 
 
 class Arcs(NamedTuple):
     """The arcs of a network, each once, and the rings that follow them.
 
     Attributes:
-        points: (n, 2) column and row of the corners of all arcs, both ends of each included; a
-            closed arc has its start once.
+        points: (n, 2) column and row of the corners of all arcs, arc by arc, both ends included; a
+            closed arc holds its start once.
         starts: (m + 1,) where each arc starts.
-        closed: (m,) whether an arc is a ring of its own, without a node.
-        outer: (m,) whether an arc has the outside on one side.
-        ring_starts: (r + 1,) where each ring starts in the next two.
-        ring_arcs: the arcs of all rings, in the order in which they are followed.
-        backwards: whether each of them is followed from its end.
+        closed: (m,) whether the arc is a whole ring without nodes.
+        outer: (m,) whether the arc has the outside on one side.
+        ring_starts: (r + 1,) where each ring starts in ``ring_arcs`` and ``backwards``.
+        ring_arcs: the arcs of all rings, ring by ring, in the order in which they are followed.
+        backwards: whether each of them is followed from its end to its start.
     """
 
     points: NDArray[np.float64]
@@ -38,8 +50,8 @@ class Arcs(NamedTuple):
 def arcs_of(corners: NDArray[np.int64], starts: NDArray[np.int64]) -> Arcs:
     """Cut rings at their nodes and find the arcs that two of them share.
 
-    An arc is named by the corner and the direction in which it starts; of its two ends, the one
-    with the smaller name counts, so that it runs the same way whoever follows it.
+    An arc is identified by the corner at which it starts and the direction in which it leaves. Of
+    its two ends the smaller identifier counts, so that the arc runs the same way in both rings.
     """
     begin, count, name, back, ring_starts = _cut(corners, starts)
     names, chosen, arc = np.unique(np.minimum(name, back), return_index=True, return_inverse=True)
@@ -55,12 +67,14 @@ def arcs_of(corners: NDArray[np.int64], starts: NDArray[np.int64]) -> Arcs:
 
 @njit(nogil=True, cache=True)
 def _is_node(corner: int) -> bool:
+    """Whether three or four boundaries meet in a packed corner."""
     edges = corner & 15
     return (edges & 1) + (edges >> 1 & 1) + (edges >> 2 & 1) + (edges >> 3 & 1) > 2
 
 
 @njit(nogil=True, cache=True)
 def _direction(here: int, there: int) -> int:
+    """The direction from one packed corner to the next one of its ring."""
     if here >> ROW_BITS == there >> ROW_BITS:
         return EAST if there > here else WEST
     return SOUTH if there > here else NORTH
@@ -75,9 +89,9 @@ def _cut(
     """Cut rings at their nodes.
 
     Returns:
-        For each piece its first place in its ring, how many corners it has with both ends, less
-        than 0 for a ring without a node, its name, and its name from the other end; where the
-        pieces of each ring start.
+        For each piece its first position in its ring, its number of corners with both ends
+        (negative for a ring without nodes), and its identifiers from the start and from the end;
+        where the pieces of each ring start.
     """
     rings = len(starts) - 1
     ring_starts = np.zeros(rings + 1, np.int64)
@@ -139,7 +153,7 @@ def _points(
 
 @njit(nogil=True, cache=True)
 def ring_points(arcs: Arcs) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The points of all rings, laid end to end, and where each ring starts."""
+    """Put the arcs of each ring together again: the points of all rings, and where each starts."""
     rings = len(arcs.ring_starts) - 1
     starts = np.zeros(rings + 1, np.int64)
     for ring in range(rings):

@@ -1,4 +1,4 @@
-"""An array in the place of a raster."""
+"""An array in memory as a raster source."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pixels:
-    """The block of an `ArraySource`."""
+    """A block of an `ArraySource`: pixels (1, height, width), valid (height, width)."""
 
     pixels: NDArray[Any]
     valid: NDArray[np.bool_]
@@ -24,19 +24,23 @@ class Pixels:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ArraySource:
-    """One band in memory, all of it valid.
+    """One band in memory, all of it valid, placed on a grid.
 
     Attributes:
-        array: (height, width).
-        geobox: its grid.
-        name: what to call it in messages.
+        array: (height, width) pixel values.
+        geobox: its grid, of the same shape.
+        name: its name in error messages.
 
     Example:
+        >>> import geoseg
+        >>> import numpy as np
         >>> from affine import Affine
         >>> from odc.geo.geobox import GeoBox
-        >>> source = ArraySource(np.zeros((2, 3)), GeoBox((2, 3), Affine.identity(), None))
-        >>> source.read(Window(0, 1, 2, 2)).pixels.shape
-        (1, 2, 2)
+        >>> classes = np.array([[1, 1, 7], [1, 255, 7]], dtype=np.uint8)
+        >>> geobox = GeoBox((2, 3), Affine(10, 0, 500_000, 0, -10, 5_000_000), "EPSG:32633")
+        >>> (regions,) = geoseg.trace(geoseg.ArraySource(classes, geobox))
+        >>> [polygon.area for polygon in regions.geometries]
+        [300.0, 200.0]
     """
 
     array: NDArray[Any]

@@ -1,4 +1,8 @@
-"""What is known of a band of rows once its boundaries are followed; how two bands become one."""
+"""The regions of a band of rows and their boundaries; how two bands are joined.
+
+Rows are joined like this at the seams of strips, so that regions of any extent are traced with a
+few rows in memory. A region is complete once it reaches neither the first nor the last row.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +18,15 @@ from geoseg.polygonize.runs import united
 
 @dataclass(frozen=True, eq=False)
 class Groups:
-    """Regions as a user counts them, in the order of their first pixels: one row each.
+    """Regions under the chosen connectivity, one row each, in the order of their first pixels.
 
     Attributes:
-        code: the class.
-        pixels: how many pixels the region has.
-        first: the flat index of its first pixel.
-        edge: whether it has a pixel on the raster's outer edge.
-        total: the sum of the confidence, in fixed point.
-        known: how many pixels have a confidence.
+        code: the class code.
+        pixels: number of pixels.
+        first: flat index of the first pixel in the raster.
+        edge: whether the region has a pixel on the raster's outer edge.
+        total: sum of the confidence, in fixed point.
+        known: number of pixels with a confidence.
     """
 
     code: NDArray[Any]
@@ -33,24 +37,21 @@ class Groups:
     known: NDArray[np.int64]
 
     def take(self, chosen: NDArray[Any] | slice[int]) -> Groups:
-        """The rows that are ``chosen``."""
+        """The rows at some positions, of a mask, or of a slice."""
         return Groups(**{name: column[chosen] for name, column in vars(self).items()})
 
 
 @dataclass(frozen=True, eq=False)
 class Band:
-    """Regions that may go on above or below some rows, and what is known of their boundaries.
-
-    A face is a region over sides, which becomes one polygon. Over corners too, several faces can
-    be one group.
+    """Regions of some rows that may go on above or below them, with their boundaries so far.
 
     Attributes:
         groups: the regions.
         group: (faces,) the group of each face.
-        rings: the closed rings of the faces, by the band that closed them.
-        paths: the open ones.
-        top: the face of each run of the first row, -1 outside.
-        bottom: the same of the last row.
+        rings: the closed rings of the faces, in the batches in which they were closed.
+        paths: the open boundaries, which leave the band above or below.
+        top: face of each run of the first row, -1 outside.
+        bottom: face of each run of the last row, -1 outside.
     """
 
     groups: Groups
@@ -81,7 +82,7 @@ class Finished:
 
 
 def join(upper: Band, lower: Band) -> Band:
-    """Two bands as one; the last row of the upper is the first row of the lower."""
+    """Join two bands; the last row of the upper one is the first row of the lower one."""
     shift = len(upper.group)
     meets = upper.bottom >= 0
     one, other = upper.bottom[meets], lower.top[meets] + np.int32(shift)
@@ -107,7 +108,7 @@ def join(upper: Band, lower: Band) -> Band:
 
 
 def finish(band: Band) -> tuple[Finished, Band]:
-    """Part the regions that reach neither the first nor the last row from those that do."""
+    """Separate complete regions, which reach neither the first nor the last row, from open ones."""
     is_open = np.zeros(len(band.groups.code), np.bool_)
     for seam in (band.top, band.bottom):
         is_open[band.group[seam[seam >= 0]]] = True
@@ -126,7 +127,7 @@ def finish(band: Band) -> tuple[Finished, Band]:
 
 
 def combined(parts: list[Finished]) -> Finished:
-    """Several batches as one, which is out of order."""
+    """Concatenate batches; the regions are no longer in the order of their first pixels."""
     groups = {
         name: np.concatenate([vars(part.groups)[name] for part in parts])
         for name in vars(parts[0].groups)
@@ -140,7 +141,7 @@ def combined(parts: list[Finished]) -> Finished:
 
 
 def _complete(band: Band, is_complete: NDArray[np.bool_]) -> Finished:
-    """The regions that are complete, their faces and rings in order."""
+    """The complete regions, with their faces and rings in order."""
     faces = np.flatnonzero(is_complete[band.group])
     faces = faces[np.argsort(band.group[faces], kind="stable")]
     rank = np.full(len(band.group), -1, np.int32)
@@ -157,7 +158,7 @@ def _complete(band: Band, is_complete: NDArray[np.bool_]) -> Finished:
 
 
 def _summed(upper: Groups, lower: Groups, number: NDArray[np.int32], count: int) -> Groups:
-    """The rows of two tables, those of the same new number as one."""
+    """The rows of two tables renumbered; rows of the same number are added up."""
     both = {
         name: np.concatenate([column, vars(lower)[name]]) for name, column in vars(upper).items()
     }

@@ -1,4 +1,4 @@
-"""The shape of boundaries, changed once for both their sides."""
+"""Cartographic generalization of boundaries, done once for both their sides."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def shaped(finished: Finished, rules: Rules, geobox: GeoBox) -> Finished:
-    """All regions of a raster, their boundaries simplified, then smoothed.
+    """Simplify, then smooth, the boundaries of all regions of a raster.
 
-    The whole network is in memory: this takes as much as there is boundary.
+    The whole network is held in memory, as whether a corner may go depends on all corners near it.
     """
     height, width = geobox.shape
     arcs = arcs_of(finished.corners, finished.starts)

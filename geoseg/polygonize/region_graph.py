@@ -1,4 +1,4 @@
-"""The regions of a raster as a graph: what each measures, and how much boundary they share."""
+"""The region adjacency graph of a raster: areas of regions, lengths of shared boundary."""
 
 from __future__ import annotations
 
@@ -17,19 +17,21 @@ from geoseg.polygonize.strip_codes import Rows, Strip, label, read_rows, seam_ro
 
 EMPTY = -1
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-"""2 to the 64 over the golden ratio: hashing by multiplication, Knuth volume 3, 6.4."""
+"""2**64 over the golden ratio: multiplicative hashing (Knuth, The Art of Computer Programming,
+volume 3, section 6.4)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Regions and what lies between them.
+    """A region adjacency graph: regions, and an edge for each pair that share boundary.
 
     Attributes:
-        code: (n,) the class of each region, in the order of first pixels.
-        area: (n,) in the units of a `Metric`.
-        one: (m,) a region, for each stretch of boundary; -1 is outside.
-        other: (m,) the region on its other side.
-        length: (m,) how long it is; 0 where they meet in corners only.
+        code: (n,) class code of each region, in the order of first pixels.
+        area: (n,) in whole units of a `Metric`.
+        one: (m,) a region of each edge; -1 is the outside.
+        other: (m,) the other region of each edge.
+        length: (m,) shared boundary, in whole units of a `Metric`; 0 where regions meet in corners
+            only.
     """
 
     code: NDArray[Any]
@@ -41,15 +43,15 @@ class Graph:
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """The graph of some rows, and what it takes to join it with others.
+    """The graph of some rows, with what it takes to join it to that of the rows below.
 
     Attributes:
         graph: the regions.
-        top: the region of each run of the first row, -1 outside.
-        bottom: the same of the last row.
-        row: the raster's row that the first one is.
-        first: its codes.
-        last: the codes of the last row.
+        top: region of each run of the first row, -1 outside.
+        bottom: region of each run of the last row, -1 outside.
+        row: first row, counted in the raster.
+        first: codes of the first row.
+        last: codes of the last row.
     """
 
     graph: Graph
@@ -68,9 +70,12 @@ def survey(strip: Strip, metric: Metric) -> Survey:
 def whole(
     surveys: Iterable[Survey], height: int, connectivity: int, metric: Metric
 ) -> tuple[Graph, list[NDArray[np.int32]]]:
-    """The graph of a raster from those of its strips, and the region of each of a strip's regions.
+    """Join the graphs of all strips.
 
-    Between two strips lies the graph of their seam, whose two rows are theirs.
+    Two strips are joined through the graph of their seam, which shares a row with each.
+
+    Returns:
+        The graph of the raster, and for each strip the number in it of each of its regions.
     """
     parts: list[Survey] = []
     for each in surveys:
@@ -124,7 +129,7 @@ def _measure(
     place: tuple[int, int, int, int],
     areas: NDArray[np.float64],
 ) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    """The area in counted rows, and the code, of each region."""
+    """The area of each region, of its own rows alone, and its code."""
     row, start, region = runs
     first, own_start, own_stop, height = place
     width = start[row[1] - 1] - 2
@@ -147,10 +152,10 @@ def _measure(
 def _neighbours(
     runs: Runs, place: tuple[int, int, int, int], sides: NDArray[np.int64], corners: bool
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
-    """The pairs of regions that share boundary, each once, and how much.
+    """The pairs of regions that share boundary, each once, and its length.
 
-    Boundary across is counted between all rows, boundary down within counted rows only. With
-    ``corners`` pairs that meet in corners are there too.
+    Horizontal boundary is counted between all rows, vertical boundary in own rows alone: the two
+    rows of a seam belong to strips. With ``corners``, pairs that meet in corners are listed too.
     """
     row, start, region = runs
     first, own_start, own_stop, rows = place
@@ -184,7 +189,7 @@ def _neighbours(
 def _add(
     keys: NDArray[np.int64], lengths: NDArray[np.int64], one: int, other: int, length: int
 ) -> int:
-    """Add to the boundary of a pair; 1 if the pair is new."""
+    """Add to the shared boundary of a pair; 1 if the pair is new, else 0."""
     key = int((np.int64(min(one, other)) + 1) << 32 | (np.int64(max(one, other)) + 1))
     slot = _slot(keys, key)
     lengths[slot] += length
@@ -196,7 +201,7 @@ def _add(
 
 @njit(nogil=True, cache=True)
 def _slot(keys: NDArray[np.int64], key: int) -> int:
-    """Where a key is, or would be."""
+    """The slot of a key, or the free one where it belongs (linear probing)."""
     last = len(keys) - 1
     slot = int((np.uint64(key) * GOLDEN) >> np.uint64(32)) & last
     while keys[slot] not in (key, EMPTY):
@@ -208,7 +213,7 @@ def _slot(keys: NDArray[np.int64], key: int) -> int:
 def _grown(
     keys: NDArray[np.int64], lengths: NDArray[np.int64], least: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """A table with room for at least ``least`` pairs."""
+    """The table copied into one with room for at least ``least`` more pairs, half of it free."""
     size = len(keys)
     while size < 2 * least:
         size *= 2

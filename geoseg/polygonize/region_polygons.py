@@ -1,4 +1,4 @@
-"""Finished regions as shapely polygons."""
+"""Complete regions as shapely polygons."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ from numba import njit
 from numpy.typing import NDArray
 
 from geoseg.polygonize.band import Finished
+from geoseg.polygonize.boundary_network import COL_BITS, COL_MASK, ROW_BITS
 from geoseg.polygonize.strips import FIXED_POINT
-from geoseg.polygonize.walk import COL_BITS, COL_MASK, ROW_BITS
 
 if TYPE_CHECKING:
     from affine import Affine
 
 MOST_CORNERS = 1 << 22
-"""A batch of regions ends before it has more corners, unless a single region does."""
+"""Corners in a batch at most, unless a single region has more: 64 MB of coordinates."""
 
 
 @dataclass(frozen=True, eq=False)
 class Regions:
-    """A batch of finished regions, one row each.
+    """A batch of complete regions, one row each.
 
     Attributes:
-        geometries: (n,) shapely Polygon, or MultiPolygon where a region touches itself in corners
-            only; valid, in the raster's CRS, shells counter-clockwise and holes clockwise.
-        values: (n,) class value.
-        pixels: (n,) number of pixels.
-        first: (n,) flat index of the first pixel, row by row: an id that no tiling changes.
-        confidence: (n,) mean over the pixels that have one; NaN where none has.
+        geometries: (n,) shapely Polygon, or MultiPolygon where a region is connected by corners
+            only; valid, in the raster's CRS, shells counter-clockwise and holes clockwise
+            (RFC 7946).
+        values: (n,) class values, in the raster's type.
+        pixels: (n,) numbers of pixels.
+        first: (n,) flat index of the first pixel, row by row: an id independent of strips.
+        confidence: (n,) mean over the pixels with a confidence; NaN where none has one.
         touches_edge: (n,) whether the region has a pixel on the raster's outer edge.
     """
 
@@ -45,7 +46,7 @@ class Regions:
 
 
 def collect(batches: Iterable[Regions]) -> Regions:
-    """All batches as one, by first pixel."""
+    """Concatenate batches, sorted by first pixel."""
     parts = list(batches) or [_none()]
     columns = {
         name: np.concatenate([vars(part)[name] for part in parts]) for name in vars(parts[0])
@@ -68,12 +69,12 @@ def _none() -> Regions:
 def regions_of(
     finished: Finished, affine: Affine, values: Callable[[NDArray[Any]], NDArray[Any]]
 ) -> Iterator[Regions]:
-    """Make the polygons of finished regions, some thousands at a time.
+    """Make polygons of complete regions, some millions of corners at a time.
 
     Args:
         finished: the regions.
-        affine: from columns and rows to the coordinates of the polygons.
-        values: from codes to class values.
+        affine: from columns and rows to the CRS.
+        values: turns codes into class values.
     """
     corners = finished.starts[finished.rings[finished.faces]]
     start = 0
@@ -116,7 +117,7 @@ def _regions(
 
 
 def _grouped(polygons: NDArray[Any], starts: NDArray[np.int64]) -> NDArray[Any]:
-    """One geometry per region: a MultiPolygon where it has several faces."""
+    """One geometry per region: a MultiPolygon of regions with several faces."""
     counts = np.diff(starts)
     if (counts == 1).all():
         return polygons
@@ -131,7 +132,7 @@ def _grouped(polygons: NDArray[Any], starts: NDArray[np.int64]) -> NDArray[Any]:
 
 @njit(nogil=True, cache=True)
 def _place(corners: NDArray[Any], k: int) -> tuple[float, float]:
-    """Row and column of a packed corner, or of a point."""
+    """Row and column of a packed corner, or of a generalized point."""
     if corners.ndim == 1:
         return corners[k] >> ROW_BITS, corners[k] >> COL_BITS & COL_MASK
     return corners[k, 1], corners[k, 0]
@@ -144,7 +145,9 @@ def _points(
     affine: NDArray[np.float64],
     mirrored: bool,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The coordinates of rings, closed; backwards where the grid mirrors left and right.
+    """The coordinates of rings, closed.
+
+    Rings of a mirrored grid are reversed, so that shells stay counter-clockwise.
 
     Returns:
         (n, 2) x and y, and where each ring starts.

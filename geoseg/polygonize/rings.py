@@ -1,4 +1,4 @@
-"""Rings and their pieces: joined over seams, made simple, put in order."""
+"""Rings and open paths: joined across seams, split into simple rings, put in order."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from geoseg.polygonize.walk import CROSSING
+from geoseg.polygonize.boundary_network import CROSSING
 
 
 @dataclass(frozen=True, eq=False)
 class Rings:
-    """Closed rings that touch themselves nowhere, the region on their left.
+    """Simple closed rings: they do not touch themselves, and their face lies on the left.
 
     Attributes:
-        corners: the packed corners of all rings, each starting at its smallest, none repeated.
+        corners: packed corners of all rings; each ring starts at its smallest, none is repeated.
         starts: (n + 1,) where each ring starts in ``corners``.
-        face: (n,) the region of each.
+        face: (n,) face of each ring.
     """
 
     corners: NDArray[np.int64]
@@ -27,11 +27,11 @@ class Rings:
     face: NDArray[np.int32]
 
     def numbered(self, number: NDArray[np.int32]) -> Rings:
-        """The same rings, their faces numbered anew."""
+        """The same rings with new numbers of faces."""
         return Rings(self.corners, self.starts, number[self.face])
 
     def staying(self, number: NDArray[np.int32]) -> Rings:
-        """The rings of those faces that have a new number, which is not -1."""
+        """The rings of the faces whose new number is not -1."""
         face = number[self.face]
         chosen = np.flatnonzero(face >= 0)
         if len(chosen) == len(face):
@@ -44,14 +44,14 @@ class Rings:
 
 @dataclass(frozen=True, eq=False)
 class Paths:
-    """Pieces of rings from one port of a band to another, the region on their left.
+    """Pieces of rings from one port of a band to another, their face on the left.
 
     Attributes:
-        corners: the packed corners of all paths; a straight line through the band has none.
+        corners: packed corners of all paths; a straight line through the band has none.
         starts: (n + 1,) where each path starts in ``corners``.
-        face: (n,) the region of each.
-        entry: (n,) where it begins: twice the number of the port, plus 1 in the last row.
-        leave: (n,) where it ends.
+        face: (n,) face of each path.
+        entry: (n,) port at which it begins: twice the port's number, plus 1 in the last row.
+        leave: (n,) port at which it ends, written the same way.
     """
 
     corners: NDArray[np.int64]
@@ -62,14 +62,14 @@ class Paths:
 
 
 def offsets(lengths: NDArray[Any]) -> NDArray[np.int64]:
-    """Where each of some pieces starts, laid end to end, and where the last one stops."""
+    """Where pieces of some lengths start when laid end to end, and where the last one ends."""
     starts = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=starts[1:])
     return starts
 
 
 def renumbered(number: NDArray[np.int32], face: NDArray[np.int32]) -> NDArray[np.int32]:
-    """New numbers of faces; -1 stays."""
+    """Faces renumbered; -1 stays -1."""
     new = np.full(len(face), -1, np.int32)
     inside = face >= 0
     new[inside] = number[face[inside]]
@@ -79,14 +79,15 @@ def renumbered(number: NDArray[np.int32], face: NDArray[np.int32]) -> NDArray[np
 def in_order(
     rings: tuple[Rings, ...], rank: NDArray[np.int32], count: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """The rings of those faces that have a rank, face by face, each face's from its shell on.
+    """The rings of all faces with a rank, face by face, the shell of each face first.
 
-    A shell has the smallest corner of all rings of its face: the one left above the first pixel.
+    The shell holds the smallest corner of its face, the upper left one of the first pixel, so that
+    sorting rings by their first corner puts it first.
 
     Args:
-        rings: the rings.
-        rank: the place of each face in the result, -1 for those that are not wanted.
-        count: how many are.
+        rings: the rings, in batches.
+        rank: position of each face in the result; -1 leaves it out.
+        count: number of faces with a rank.
 
     Returns:
         Where the rings of each face start, where the corners of each ring start, the corners.
@@ -99,7 +100,7 @@ def in_order(
     lengths = _joined(
         [np.diff(each.starts)[some] for each, some in zip(rings, chosen, strict=True)]
     )
-    by_start = np.argsort(smallest, kind="stable")  # all but sorted, which makes it fast
+    by_start = np.argsort(smallest, kind="stable")  # nearly sorted already, which makes it fast
     face_starts, order = _by_rank(ranks[by_start].astype(np.int32), count)
     order = by_start[order]
     starts = offsets(lengths[order])
@@ -119,7 +120,7 @@ def _joined(arrays: list[NDArray[Any]]) -> NDArray[np.int64]:
 
 @njit(nogil=True, cache=True)
 def _by_rank(rank: NDArray[np.int32], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """A counting sort: where each rank starts, and the items in order; equals stay as they are."""
+    """A stable counting sort: where each rank starts, and the items in order."""
     starts = np.zeros(count + 1, np.int64)
     for k in range(len(rank)):
         starts[rank[k] + 1] += 1
@@ -141,7 +142,7 @@ def _scatter(
     places: NDArray[np.int64],
     out: NDArray[np.int64],
 ) -> None:
-    """Copy the ``chosen`` rings to their ``places`` in ``out``."""
+    """Copy the ``chosen`` rings to their ``places`` in ``out``, which are where they start."""
     for k in range(len(chosen)):
         start = starts[chosen[k]]
         for j in range(starts[chosen[k] + 1] - start):
@@ -149,16 +150,16 @@ def _scatter(
 
 
 def linked(upper: Paths, lower: Paths, ports: int, shift: int) -> tuple[Paths, Rings]:
-    """Join paths over a seam: where one leaves by a port, another one goes on.
+    """Join paths across a seam: where one leaves through a port, another one enters.
 
     Args:
         upper: the paths above the seam.
-        lower: those below.
-        ports: how many ports the seam has.
-        shift: what is added to the faces of the lower paths.
+        lower: the paths below it.
+        ports: number of ports of the seam.
+        shift: added to the faces of the lower paths.
 
     Returns:
-        Paths that are still open, and rings that are closed now.
+        The paths that are still open, and the rings that are now closed.
     """
     follows = _follows(upper.entry, upper.leave, lower.entry, lower.leave, ports)
     order, chains, still_open = _chains(follows)
@@ -190,7 +191,7 @@ def _follows(
     lower_leave: NDArray[np.int32],
     ports: int,
 ) -> NDArray[np.int32]:
-    """The path that goes on where each one ends, -1 for none; the lower ones count on."""
+    """The path that continues each one, or -1; lower paths are numbered after upper ones."""
     shift = len(upper_entry)
     begins = np.full((2, ports), -1, np.int32)
     for k in range(shift):
@@ -213,10 +214,10 @@ def _follows(
 def _chains(
     follows: NDArray[np.int32],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
-    """Paths in the order in which they go on: first the chains that stay open, then closed ones.
+    """Chain paths to their continuations: first the chains that stay open, then the closed ones.
 
     Returns:
-        The paths; where each chain starts among them; how many chains are open.
+        The paths in order, where each chain starts among them, and the number of open chains.
     """
     count = len(follows)
     led_to = np.zeros(count, np.bool_)
@@ -245,7 +246,7 @@ def _chains(
 
 
 def tidied(corners: NDArray[np.int64], starts: NDArray[np.int64], face: NDArray[np.int32]) -> Rings:
-    """Rings as they were walked, cut where they touch themselves; changes ``corners`` in place."""
+    """Split rings where they touch themselves; changes ``corners`` in place."""
     starts, source = _tidy(corners, starts)
     return Rings(corners, starts, face[source])
 
@@ -254,10 +255,10 @@ def tidied(corners: NDArray[np.int64], starts: NDArray[np.int64], face: NDArray[
 def _tidy(
     corners: NDArray[np.int64], starts: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Cut rings into simple ones, each from its smallest corner.
+    """Split rings into simple ones, each starting at its smallest corner.
 
     Returns:
-        Where the rings now start, and which ring each was part of.
+        Where the rings now start, and the ring that each was part of.
     """
     rings = len(starts) - 1
     crossings = 0
@@ -287,7 +288,7 @@ def _tidy(
 
 @njit(nogil=True, cache=True)
 def _partners(ring: NDArray[np.int64]) -> NDArray[np.int64]:
-    """For each place of a ring the earlier place with the same corner, or -1; empty if none has."""
+    """For each position of a ring the earlier visit of its corner, or -1; empty without any."""
     found = 0
     for k in range(len(ring)):
         found += ring[k] & CROSSING == CROSSING
@@ -314,18 +315,19 @@ def _partners(ring: NDArray[np.int64]) -> NDArray[np.int64]:
 def _cut(ring: NDArray[np.int64], partner: NDArray[np.int64]) -> NDArray[np.int64]:
     """Reorder a ring that touches itself into simple rings, one after another.
 
-    What lies between the two visits of a corner is a ring of its own. Rings do not cross, so the
-    visits nest like brackets.
+    What lies between the two visits of a corner is a ring of its own. As boundaries never cross,
+    the visits nest like brackets, and one pass with a stack finds them. Valid polygons need this:
+    OGC simple features forbid rings that touch themselves.
 
     Returns:
-        The lengths of the rings.
+        The lengths of the simple rings.
     """
     stack = np.empty(len(ring), np.int64)
     depth = np.empty(len(ring), np.int64)
     lengths = np.empty(len(ring) // 4 + 1, np.int64)
     n, done, height = 0, 0, 0
     for k in range(len(ring)):
-        corner = ring[k]  # read before it is overwritten: what is done is never ahead of k
+        corner = ring[k]  # read before it is overwritten: ``done`` never overtakes k
         if partner[k] >= 0:
             base = depth[partner[k]]
             ring[done : done + height - base] = stack[base:height]

@@ -1,4 +1,4 @@
-"""How regions become polygons."""
+"""Which regions are kept, and how their outlines are drawn."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from geoseg.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Visvalingam:
-    """Drop corners in the order of the area they span with their neighbours.
+    """Simplify by effective area: drop the corner that spans the smallest triangle, and so on.
+
+    Visvalingam and Whyatt 1993, Line generalisation by repeated elimination of points.
 
     Attributes:
-        area_m2: corners whose triangle is smaller than this go.
+        area_m2: corners whose triangle with their neighbours is smaller are dropped.
     """
 
     area_m2: float
@@ -25,10 +27,13 @@ class Visvalingam:
 
 @dataclass(frozen=True, slots=True)
 class DouglasPeucker:
-    """Drop corners near the line that is left.
+    """Simplify by distance: drop corners that lie near the simplified line.
+
+    Douglas and Peucker 1973, Algorithms for the reduction of the number of points required to
+    represent a digitized line or its caricature.
 
     Attributes:
-        distance_m: how far the line may come to lie from a corner that went.
+        distance_m: largest distance of a dropped corner from the simplified line.
     """
 
     distance_m: float
@@ -39,23 +44,30 @@ class DouglasPeucker:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How regions become polygons; the default keeps every pixel edge as it is.
+    """Which regions are kept, and how their outlines are drawn; by default as in the raster.
 
     Attributes:
-        connectivity: 4 to join pixels over their sides, 8 also over their corners; 8 gives
-            MultiPolygons where regions touch themselves in a corner only.
-        min_area_m2: regions smaller than this join the neighbour they share most boundary with.
-        max_hole_m2: regions, or groups of them, that lie within one region join it if smaller.
-        simplify: how boundaries lose corners, each once for both its sides.
-        smooth: how often corners are cut.
-        split_at: polygons are cut where their CRS's coordinates are multiples of this.
+        connectivity: 4 connects pixels over their sides, 8 also over their corners; with 8, regions
+            connected by corners alone become MultiPolygons.
+        min_area_m2: smaller regions are merged into the neighbour with the longest shared boundary.
+        max_hole_m2: smaller holes, whatever number of regions they hold, are filled by the region
+            around them.
+        simplify: how boundaries are simplified, each once for both its sides.
+        smooth: how many times corners are cut (Chaikin 1974).
+        split_at: cut polygons where the CRS's coordinates are multiples of this, in CRS units.
 
     Raises:
-        ConfigError: a number is negative, infinite or NaN, or the connectivity neither 4 nor 8.
+        ConfigError: a number is negative, infinite or NaN, ``split_at`` is 0, or the connectivity
+            is neither 4 nor 8.
 
     Example:
-        >>> Rules(min_area_m2=400, simplify=DouglasPeucker(5)).connectivity
-        4
+        >>> import geoseg
+        >>> import numpy as np
+        >>> classes = np.zeros((20, 20), np.uint8)
+        >>> classes[8:10, 8:10] = 1
+        >>> (regions,) = geoseg.trace(classes, rules=geoseg.Rules(connectivity=8, smooth=1))
+        >>> regions.values.tolist(), regions.pixels.tolist()
+        ([0, 1], [396, 4])
     """
 
     connectivity: Literal[4, 8] = 4
@@ -73,10 +85,10 @@ class Rules:
         if self.split_at is not None:
             _check("split_at", self.split_at)
             if self.split_at == 0:
-                raise ConfigError("split_at is no length", got=0, wanted="more than 0, or None")
+                raise ConfigError("split_at must be positive", got=0, wanted="more than 0, or None")
 
 
 def _check(name: str, value: float) -> None:
-    """Refuse what measures nothing: NaN compares with nothing, so it would drop every corner."""
+    """Refuse NaN above all: every comparison with it is false, so that every corner would go."""
     if not (isfinite(value) and value >= 0):
-        raise ConfigError(f"{name} is no size", got=value, wanted="a finite number, 0 or more")
+        raise ConfigError(f"{name} is not a size", got=value, wanted="a finite number, 0 or more")

@@ -1,8 +1,12 @@
-"""Rows of pixels as runs of one class, and the regions that runs of neighbouring rows make.
+"""Run-length encoding of class rasters, and connected-component labelling of the runs.
 
-A raster is handed in as ``codes``: its class values with a rim of ``outside`` on the left and on
-the right, so that every row begins and ends outside. Each row's runs are followed by a sentinel
-that starts where the row ends, so that the end of run ``k`` is ``start[k + 1]`` without exception.
+A raster comes as ``codes``: class values with a column of ``outside`` on the left and on the right,
+so that every row begins and ends outside. A sentinel after the runs of each row starts where the
+row ends, so that run ``k`` always ends at ``start[k + 1]``.
+
+Runs are labelled row against row with union-find, and renumbered in a second pass (He, Chao and
+Suzuki 2008, A run-based two-scan labeling algorithm). Numbers follow from first pixels, not from
+the order of the work.
 """
 
 from __future__ import annotations
@@ -18,10 +22,10 @@ class Runs(NamedTuple):
     """The runs of all rows, one after another.
 
     Attributes:
-        row: (rows + 1,) where each row's runs start; the last before the next row's is a sentinel.
+        row: (rows + 1,) where the runs of each row start; the last run of a row is its sentinel.
         start: (n,) column of ``codes`` at which the run starts.
-        face: (n,) the region over sides that the run belongs to, from 0 in the order of first
-            pixels; -1 outside.
+        face: (n,) the 4-connected component of the run, from 0 in the order of first pixels; -1
+            outside.
     """
 
     row: NDArray[np.int64]
@@ -31,7 +35,7 @@ class Runs(NamedTuple):
 
 @njit(nogil=True, cache=True)
 def root_of(parent: NDArray[np.int32], item: int) -> int:
-    """The representative of ``item``: the smallest of its set."""
+    """The representative of the set of ``item``; halves the path to it on the way."""
     while parent[item] != item:
         parent[item] = parent[parent[item]]
         item = parent[item]
@@ -40,7 +44,7 @@ def root_of(parent: NDArray[np.int32], item: int) -> int:
 
 @njit(nogil=True, cache=True)
 def unite(parent: NDArray[np.int32], one: int, other: int) -> int:
-    """Join two sets; the smaller representative stands for both."""
+    """Unite two sets under the smaller representative, so that numbers keep their order."""
     one, other = root_of(parent, one), root_of(parent, other)
     if one < other:
         parent[other] = one
@@ -51,7 +55,7 @@ def unite(parent: NDArray[np.int32], one: int, other: int) -> int:
 
 @njit(nogil=True, cache=True)
 def numbered(parent: NDArray[np.int32], count: int) -> tuple[NDArray[np.int32], int]:
-    """The number of each item's set, from 0 in the order of their smallest members."""
+    """The number of each item's set, from 0 in the order of smallest members, and how many sets."""
     number = np.empty(count, np.int32)
     sets = 0
     for item in range(count):
@@ -67,7 +71,7 @@ def numbered(parent: NDArray[np.int32], count: int) -> tuple[NDArray[np.int32], 
 def united(
     one: NDArray[np.int32], other: NDArray[np.int32], count: int
 ) -> tuple[NDArray[np.int32], int]:
-    """New numbers of ``count`` items of which some pairs are the same, and how many there are."""
+    """New numbers of ``count`` items once pairs of them are one, and how many numbers there are."""
     parent = np.arange(count).astype(np.int32)
     for k in range(len(one)):
         unite(parent, one[k], other[k])
@@ -78,7 +82,7 @@ def united(
 def find_runs(
     codes: NDArray[Any],
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any]]:
-    """Where the runs of each row start, and the class of each; sentinels have class 0."""
+    """Where the runs of each row start, the column of each run, and its class; sentinels have 0."""
     rows, cols = codes.shape
     row = np.empty(rows + 1, np.int64)
     row[0] = 0
@@ -93,7 +97,7 @@ def find_runs(
         k = row[i]
         start[k], code[k] = 0, codes[i, 0]
         k += 1
-        for j in range(1, cols):  # without a branch, which noise would mispredict
+        for j in range(1, cols):  # without a branch, which noise would have mispredicted
             start[k], code[k] = j, codes[i, j]
             k += codes[i, j] != codes[i, j - 1]
         start[k], code[k] = cols, 0
@@ -104,7 +108,7 @@ def find_runs(
 def label_faces(
     row: NDArray[np.int64], start: NDArray[np.int32], code: NDArray[Any], outside: int
 ) -> tuple[NDArray[np.int32], int]:
-    """The region over sides of every run, numbered by first pixel, and how many there are."""
+    """The 4-connected component of every run, numbered by first pixel, and how many there are."""
     face = np.full(len(start), -1, np.int32)
     parent = np.empty(len(start), np.int32)
     count = 0
@@ -141,7 +145,7 @@ def group_faces(
     face: NDArray[np.int32],
     faces: int,
 ) -> NDArray[np.int32]:
-    """The region over sides and corners that each face belongs to."""
+    """The 8-connected component that each face belongs to."""
     parent = np.arange(faces).astype(np.int32)
     for i in range(1, len(row) - 1):
         above, stop = row[i - 1], row[i] - 1

@@ -1,8 +1,8 @@
-"""Arcs lose corners, one at a time, wherever that changes nothing but the shape.
+"""Simplification of arcs that keeps the topology: corners are dropped one at a time.
 
-A corner may go if the triangle with its neighbours holds no other corner of the network: then no
-boundary passes through that triangle, and none is crossed or touched when it is cut off. All
-arcs lose their corners in one common order, which depends on nothing but the network.
+A corner may be dropped if the triangle with its neighbours holds no other corner of the network:
+then no boundary passes through that triangle, and none is crossed or touched when it is cut off.
+Corners of all arcs are dropped in one common order, which depends on the network alone.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from geoseg.polygonize.arcs import Arcs
-from geoseg.polygonize.cells import Cells, is_free, points_at, sorted_cells
 from geoseg.polygonize.metric import Metric, area_at
+from geoseg.polygonize.point_grid import Cells, is_free, points_at, sorted_cells
 from geoseg.polygonize.rings import offsets
 from geoseg.polygonize.rules import DouglasPeucker, Visvalingam
 
@@ -25,7 +25,7 @@ LOW = (1 << 32) - 1
 
 
 class _Chain(NamedTuple):
-    """Corners that know their neighbours, and which are left."""
+    """Corners as doubly linked lists, and which of them are left."""
 
     points: NDArray[np.float64]
     before: NDArray[np.int32]
@@ -42,7 +42,7 @@ def simplified(
 
     Args:
         arcs: with points as column and row.
-        rule: which corners go.
+        rule: which corners are dropped.
         metric: of the raster's pixels.
         shape: (height, width) of the raster.
     """
@@ -118,8 +118,8 @@ def _area(chain: _Chain, k: int) -> float:
 def _key(weight: float, limit: float, k: int) -> int:
     """Weight, then a number of the point, in one integer.
 
-    Of equals every fourth comes first, then the next ones. Taken one after the other, the corners
-    of a staircase would each pull the line aside; taken at random, they make it waver.
+    Among equals every fourth point comes first, then the next ones. Dropped one after another, the
+    corners of a staircase would each pull the line aside; dropped at random, they make it waver.
     """
     return int(weight / limit * FINE) << 32 | (k & 3) << 30 | k >> 2
 

@@ -1,9 +1,10 @@
-"""Arcs have their corners cut, where nothing else lies in a corner.
+"""Smoothing of arcs by corner cutting, wherever nothing else lies in a corner.
 
-Chaikin 1974: a corner is replaced by the points at a quarter of the two edges that meet there; of
-long edges only two pixels go, so that fields stay fields and do not become ellipses. If
-no other corner of the network lies in the triangle that is cut off, no boundary does, and no two
-such triangles meet: all corners can be cut at once, and the order cannot matter.
+Chaikin 1974, An algorithm for high-speed curve generation: a corner is replaced by the points at a
+quarter of the two edges that meet there. Long edges lose two pixels at most, so that fields stay
+fields and do not become ellipses. If no other corner of the network lies in the triangle that is
+cut off, no boundary does, and no two such triangles overlap: all corners can be cut at once, and
+the order cannot matter.
 """
 
 from __future__ import annotations
@@ -13,23 +14,24 @@ from numba import njit
 from numpy.typing import NDArray
 
 from geoseg.polygonize.arcs import Arcs
-from geoseg.polygonize.cells import Cells, is_free, sorted_cells
+from geoseg.polygonize.point_grid import Cells, is_free, sorted_cells
 from geoseg.polygonize.rings import offsets
 
 CUT = 0.25
+"""Chaikin's ratio: repeated, it leads to a quadratic B-spline (Riesenfeld 1975)."""
 REACH = 2.0
-"""The most that an edge loses at either end, in pixels."""
+"""What an edge loses at either end at most, in pixels."""
 
 
 def smoothed(arcs: Arcs, times: int, shape: tuple[int, int]) -> Arcs:
-    """The same arcs with their corners cut; nodes, and the edge of the raster, stay.
+    """The same arcs with their corners cut; nodes and the edge of the raster stay.
 
-    What an arc loses on one side it gains on the other: its sharper side is cut less. An arc that
-    turns to one side only cannot; it is cut all the same, unless it lies along the outside.
+    Areas are kept: an arc that turns both ways is cut less on the side that would lose more. An arc
+    that turns one way only cannot balance; it is cut all the same, unless it borders the outside.
 
     Args:
         arcs: the arcs.
-        times: how often they are cut.
+        times: number of rounds.
         shape: (height, width) of the raster.
     """
     for _ in range(times):
@@ -42,14 +44,14 @@ def smoothed(arcs: Arcs, times: int, shape: tuple[int, int]) -> Arcs:
 
 @njit(nogil=True, cache=True)
 def _near(arcs: Arcs, arc: int, k: int) -> tuple[int, int]:
-    """The points before and after an inner point of an arc."""
+    """The positions before and after an inner point of an arc."""
     first, last = arcs.starts[arc], arcs.starts[arc + 1] - 1
     return last if k == first else k - 1, first if k == last else k + 1
 
 
 @njit(nogil=True, cache=True)
 def _towards(points: NDArray[np.float64], k: int, to: int, share: float) -> tuple[float, float]:
-    """The point to which a corner loses the edge to another one, or a share of that way."""
+    """The point on the edge to another corner at which the cut begins, or a share of that way."""
     x, y = points[k]
     right, down = points[to, 0] - x, points[to, 1] - y
     length = np.hypot(right, down)
@@ -59,7 +61,7 @@ def _towards(points: NDArray[np.float64], k: int, to: int, share: float) -> tupl
 
 @njit(nogil=True, cache=True)
 def _cuts(arcs: Arcs, cells: Cells, height: int, width: int) -> NDArray[np.float64]:
-    """How much each corner is cut, 1 for as far as it may be; 0 for those that stay."""
+    """How much each corner is cut: from 0, not at all, to 1, as far as it may be."""
     points, starts = arcs.points, arcs.starts
     alive = np.ones(len(points), np.bool_)
     cut = np.zeros(len(points))

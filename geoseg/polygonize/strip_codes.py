@@ -1,4 +1,4 @@
-"""Strips of a class raster as the kernels take them: one integer per pixel, outside all around."""
+"""Strips of a class raster as kernels take them: one integer code per pixel, outside all around."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ if TYPE_CHECKING:
 
 STRIP_PIXELS = 1 << 23
 STRIP_ROWS = 512
-"""Strips are multiples of this high where they are not lower: the blocks of geoseg's own files."""
+"""Strips hold about 8 megapixels, in multiples of the block height of geoseg's own files: a block
+that two strips shared would be decoded twice."""
 
 SHIFT = 2
-"""Bits that say on which side of the lines of `split_at` a pixel lies."""
+"""Bits for the parity of the mesh cell of `split_at`, down and across, that a pixel lies in."""
 
 
 @dataclass(frozen=True, eq=False)
 class Strip:
-    """A job: some rows of a raster.
+    """A unit of work: some rows of a raster.
 
     Attributes:
-        classes: the raster.
-        confidence: another one on the same grid.
-        window: the rows, at full width.
+        classes: the class raster.
+        confidence: percentages on the same grid.
+        window: its rows, over the full width.
         connectivity: 4 or 8.
-        split_at: cut regions where coordinates are multiples of this.
-        recoded: the new class of each region of the strip, in the order of first pixels.
+        split_at: cut regions where coordinates are multiples of this, in CRS units.
+        recoded: new class code of each region of the strip, in the order of first pixels.
     """
 
     classes: Source
@@ -50,14 +51,14 @@ class Strip:
 
 
 class Rows(NamedTuple):
-    """Rows of codes with what is outside on the left and on the right.
+    """Rows of codes with a column of outside on the left and on the right.
 
     Attributes:
-        codes: (n, width + 2) classes; the largest number of the type is outside.
-        first: the raster's row that the first of them is; -1 for a row above it.
-        start: the first row that is counted here; others are there to be seen.
-        stop: the row after the last one.
-        height: the number of rows of the raster.
+        codes: (n, width + 2) class codes; the largest number of the type is outside.
+        first: first row, counted in the raster; -1 for a row of outside above it.
+        start: first row whose pixels are counted; others are context.
+        stop: the row after the last counted one.
+        height: number of rows of the raster.
     """
 
     codes: NDArray[Any]
@@ -68,7 +69,7 @@ class Rows(NamedTuple):
 
 
 def windows(shape: tuple[int, int], rows: int | None) -> Iterator[Window]:
-    """Cut a raster into strips of ``rows`` rows, or of as many as make some millions of pixels."""
+    """Cut a raster into strips of ``rows`` rows; by default of about `STRIP_PIXELS` pixels."""
     height, width = shape
     if rows is None:
         rows = max(STRIP_PIXELS // width // STRIP_ROWS, 1) * STRIP_ROWS
@@ -77,12 +78,12 @@ def windows(shape: tuple[int, int], rows: int | None) -> Iterator[Window]:
 
 
 def outside_of(codes: NDArray[Any]) -> int:
-    """The code of what belongs to no region."""
+    """The code of pixels that belong to no region."""
     return int(np.iinfo(codes.dtype).max)
 
 
 def read_rows(strip: Strip) -> Rows:
-    """Read a strip, with a row of outside where the raster begins or ends."""
+    """Read a strip, with a row of outside added where the raster begins or ends."""
     window, height = strip.window, strip.classes.geobox.shape[0]
     above, below = int(window.row == 0), int(window.stop[0] == height)
     codes = _read(strip.classes, window, above, below)
@@ -97,17 +98,17 @@ def read_rows(strip: Strip) -> Rows:
 
 
 def seam_rows(last: NDArray[Any], first: NDArray[Any], row: int, height: int) -> Rows:
-    """The last row of a strip and the first of the next one, ``row``; neither is counted."""
+    """The last row of a strip and the first of the next one, ``row``; strips count their pixels."""
     return Rows(np.stack([last, first]), row - 1, 0, 0, height)
 
 
 def values_of(codes: NDArray[Any], split_at: float | None) -> NDArray[Any]:
-    """The class values that ``codes`` stand for."""
+    """The class values of codes."""
     return codes if split_at is None else codes >> SHIFT
 
 
 def label(codes: NDArray[Any], connectivity: int) -> tuple[Runs, NDArray[Any], NDArray[np.int32]]:
-    """The runs of some rows, the code of each, and the region that each face is part of."""
+    """The runs of some rows, the code of each run, and the region of each face."""
     row, start, code = find_runs(codes)
     face, faces = label_faces(row, start, code, outside_of(codes))
     if connectivity == 8:
@@ -128,7 +129,7 @@ def _read(source: Source, window: Window, above: int, below: int) -> NDArray[Any
 
 
 def _sided(rows: Rows, affine: Affine, length: float) -> NDArray[np.int32]:
-    """Codes that differ also between two sides of a line, by two more bits."""
+    """Codes with two more bits that differ between neighbouring cells of the mesh."""
     height, width = rows.codes.shape
     across = np.arange(width) - 0.5
     down = np.arange(height) + 0.5 + rows.first
@@ -143,13 +144,13 @@ def _sided(rows: Rows, affine: Affine, length: float) -> NDArray[np.int32]:
 
 
 def _along(affine: Affine, x: float, y: float) -> float:
-    """How far the grid's corner lies from the CRS's origin, in the direction (x, y)."""
+    """Distance of the grid's corner from the CRS's origin, along the direction (x, y)."""
     return float((affine.c * x + affine.f * y) / np.hypot(x, y))
 
 
 @njit(nogil=True, cache=True)
 def _paint(codes: NDArray[Any], runs: Runs, recoded: NDArray[Any]) -> None:
-    """Give the faces of ``codes`` new classes, in place."""
+    """Give the faces of ``codes`` new class codes, in place."""
     row, start, face = runs
     for i in range(len(codes)):
         for k in range(row[i], row[i + 1] - 1):

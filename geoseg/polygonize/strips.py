@@ -1,4 +1,4 @@
-"""Strips of rows: read, labelled and followed one by one, in any process."""
+"""The tracing of one strip: read, label, follow boundaries; runs in any thread or process."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from numpy.typing import NDArray
 
 from geoseg.grid import Block
 from geoseg.polygonize.band import Band, Finished, Groups, finish
+from geoseg.polygonize.boundary_network import find_network, walk
 from geoseg.polygonize.rings import Paths, tidied
 from geoseg.polygonize.runs import Runs
 from geoseg.polygonize.strip_codes import Rows, Strip, label, read_rows, seam_rows
-from geoseg.polygonize.walk import find_network, walk
 
 FIXED_POINT = 1 << 16
-"""Confidences are summed as whole multiples of this fraction, so that the order cannot matter."""
+"""Confidences are summed in fixed point, as sums of floats depend on the order of adding."""
 
 
 @dataclass(frozen=True, eq=False)
 class Followed:
-    """What came of a strip.
+    """The result of tracing a strip.
 
     Attributes:
-        finished: the regions that reach neither its first nor its last row.
+        finished: regions that reach neither the first nor the last row.
         band: all others.
-        row: where it starts.
-        first: the codes of its first row.
-        last: those of its last row.
+        row: first row, counted in the raster.
+        first: codes of the first row.
+        last: codes of the last row.
     """
 
     finished: Finished
@@ -40,7 +40,7 @@ class Followed:
 
 
 def follow(strip: Strip) -> Followed:
-    """Follow all boundaries of a strip."""
+    """Trace all boundaries of a strip."""
     rows = read_rows(strip)
     confidence = None if strip.confidence is None else strip.confidence.read(strip.window)
     finished, rest = finish(_band(rows, strip.connectivity, confidence))
@@ -49,7 +49,7 @@ def follow(strip: Strip) -> Followed:
 
 
 def seam(upper: Followed, lower: Followed, height: int, connectivity: int) -> Band:
-    """The band between two strips: the last row of the one and the first of the other."""
+    """The band across two strips: the last row of the upper one and the first of the lower one."""
     return _band(seam_rows(upper.last, lower.first, lower.row, height), connectivity, None)
 
 
@@ -73,7 +73,7 @@ def _band(rows: Rows, connectivity: int, confidence: Block | None) -> Band:
 
 
 def _whole(percent: NDArray[Any]) -> tuple[NDArray[Any], int]:
-    """Confidences as whole numbers, and what to multiply them with to get fixed-point ones."""
+    """Confidences as whole numbers, and the factor that makes them fixed-point ones."""
     if percent.dtype.kind in "ui":
         return percent, FIXED_POINT
     return np.rint(np.nan_to_num(percent) * FIXED_POINT).astype(np.int64), 1
@@ -87,7 +87,7 @@ def _count(
     groups: int,
     place: tuple[int, int, int, int],
 ) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """Code, pixels in own rows, first pixel, and whether it is at the edge, of each group."""
+    """Code, number of pixels in own rows, first pixel, and whether at the edge, of each region."""
     row, start, face = runs
     first_row, own_start, own_stop, height = place
     width = np.int64(start[row[1] - 1] - 2)

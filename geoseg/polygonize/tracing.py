@@ -1,4 +1,4 @@
-"""The function that turns a class raster into polygons, strip by strip."""
+"""`trace`: from a class raster to polygons, strip by strip."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from geoseg.errors import GridError, RasterError
 from geoseg.grid import Source, Window
 from geoseg.polygonize.band import Band, Finished, combined, finish, join
 from geoseg.polygonize.generalize import shaped
-from geoseg.polygonize.merge import merged
 from geoseg.polygonize.metric import metric_of
 from geoseg.polygonize.region_graph import survey, whole
+from geoseg.polygonize.region_merging import merged
 from geoseg.polygonize.region_polygons import Regions, regions_of
 from geoseg.polygonize.rules import Rules
 from geoseg.polygonize.strip_codes import Strip, values_of, windows
 from geoseg.polygonize.strips import Followed, follow, seam
 
 type Spread = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
-"""Calls a function on every item, anywhere, and yields what it returns in the order of items."""
+"""Applies a function to items, anywhere, and yields the results in the order of the items."""
 
 
 def trace(
@@ -39,28 +39,28 @@ def trace(
 ) -> Iterator[Regions]:
     """Turn every region of one class into a polygon; polygons share every edge and every node.
 
-    Pixels without a value, or of value 255, belong to no polygon. The raster is read in strips of
-    rows, and a region is handed out as soon as no strip to come can add to it. What is kept are
-    the boundaries of regions that are still open; with rules for areas also the graph of all
-    regions (the raster is then read twice), and with rules for shapes all boundaries.
+    Nodata and 255 belong to no polygon. The raster is read in strips of rows, and a region is
+    yielded as soon as no later strip can add to it. Memory holds the boundaries of open regions;
+    with limits of area also the graph of all regions (the raster is then read twice), and with
+    simplification or smoothing all boundaries.
 
-    The polygons are the same, to the bit, whatever the strips and whoever works on them.
+    The polygons are identical, to the bit, for all heights of strips and numbers of workers.
 
     Args:
-        classes: one band of class values, whole numbers.
-        confidence: one band of 0 to 100 on the same grid.
-        rules: how regions become polygons.
-        spread: calls a function on many arguments and yields the results in their order; threads
-            of this process do it if nothing else is said. Functions, arguments and results pickle.
-        strip_rows: the height of strips, where it should not follow from the width.
+        classes: one band of integers.
+        confidence: one band of percentages, 0 to 100, on the same grid.
+        rules: which regions are kept, and how their outlines are drawn.
+        spread: applies a function to many items and yields the results in their order; threads of
+            this process by default. Functions, items and results can be pickled.
+        strip_rows: height of strips in pixels; by default it follows from the width.
 
     Returns:
-        Batches of regions; none comes twice, and they come in the order in which they are
-        finished. `collect` makes one of them.
+        Batches of regions, each region once, in the order in which they are completed. `collect`
+        concatenates them.
 
     Raises:
-        RasterError: the classes are not one band of whole numbers.
-        GridError: the confidence lies on another grid.
+        RasterError: the classes are not one band of integers.
+        GridError: the confidence is on another grid.
 
     Example:
         >>> import numpy as np
@@ -94,12 +94,10 @@ def trace(
 
 
 def threads(workers: int | None = None) -> Spread:
-    """Work in threads of this process.
-
-    With one, everything happens in the calling thread.
+    """Spread work over threads of this process; with one, everything runs in the calling thread.
 
     Args:
-        workers: how many threads; by default one per core that this process may use.
+        workers: number of threads; by default one per core this process may use.
     """
     from dask.system import CPU_COUNT
 
@@ -122,18 +120,18 @@ def threads(workers: int | None = None) -> Spread:
 
 
 def _value(classes: Source, split_at: float | None) -> Callable[[NDArray[Any]], NDArray[Any]]:
-    """From codes to class values, as they are in the raster.
+    """A function from codes to class values in the raster's type.
 
     Raises:
-        RasterError: the classes are not one band of whole numbers.
+        RasterError: the classes are not one band of integers.
     """
     pixels = classes.read(Window(0, 0, 1, 1)).pixels
     if len(pixels) != 1 or pixels.dtype.kind not in "ui":
         raise RasterError(
-            "is no class raster",
+            "is not a class raster",
             where=classes.name,
             got=f"{len(pixels)} bands of {pixels.dtype}",
-            wanted="one band of whole numbers",
+            wanted="one band of integers",
         )
     return lambda codes: values_of(codes, split_at).astype(pixels.dtype)
 
@@ -147,7 +145,7 @@ def _check(classes: Source, confidence: Source | None) -> None:
 
 
 def _merged(strips: list[Strip], rules: Rules, spread: Spread) -> list[Strip]:
-    """The strips with the classes that their regions have once small ones have joined others."""
+    """The strips with new class codes, now that small regions have been merged into others."""
     geobox = strips[0].classes.geobox
     metric = metric_of(geobox)
     surveys = spread(partial(survey, metric=metric), strips)
@@ -160,7 +158,7 @@ def _merged(strips: list[Strip], rules: Rules, spread: Spread) -> list[Strip]:
 
 
 def _finished(parts: Iterable[Followed], height: int, connectivity: int) -> Iterator[Finished]:
-    """Join strips as they come; yield what is complete, and forget it."""
+    """Join strips in their order; yield what is complete, and forget it."""
     band: Band | None = None
     above: Followed | None = None
     for part in parts:

@@ -45,6 +45,12 @@ def open_scene(scene: Scene, options: ReadOptions | None = None) -> RasterSource
             describes no scene.
         UnsafeError: the scene is remote, and that was not asked for; or it would make GDAL open or
             run something else.
+
+    Example:
+        >>> import geoseg
+        >>> scene = geoseg.open_scene("scene.tif")
+        >>> [band.name for band in scene.bands], tuple(scene.geobox.shape)
+        (['blue', 'green', 'red', 'nir'], (192, 256))
     """
     options = options or ReadOptions()
     several = list(expand(scene))

@@ -1,4 +1,4 @@
-"""Files at http(s) and s3 addresses: looked at, read by ranges, put there whole."""
+"""Files at http(s) and s3 addresses: read by range requests, downloaded, uploaded whole."""
 
 from geoseg.remote.address import HEAD_BYTES, Address, Place, is_remote
 from geoseg.remote.body import Body, patiently

@@ -16,14 +16,15 @@ from geoseg.remote.body import CONNECT_S, IDLE_S, PAUSE_S, Body, patiently, reas
 from geoseg.remote.signing import needs_signature, signed_by_gdal
 
 HEAD_BYTES = 1024
-"""As many as GDAL looks at to choose a driver; size and version come with the same request."""
+"""GDAL chooses a driver by the first 1024 bytes; size and version come with the same response."""
 SLOW_BYTES_PER_S = 100
+"""Slower transfers count as stalled."""
 
 type Place = Path | Address
 
 
 def is_remote(text: str | Path) -> bool:
-    """Whether a text is an http, https or s3 address and not the name of a file.
+    """Whether a text is an http, https or s3 address, not a file name.
 
     Example:
         >>> is_remote("s3://bucket/scene.tif"), is_remote("file:///scene.tif"), is_remote("a.tif")
@@ -34,14 +35,14 @@ def is_remote(text: str | Path) -> bool:
 
 @dataclass(frozen=True)
 class Address:
-    """A file on a server, as a value; the server is asked once, when that is first needed.
+    """A file on a server, as a value; the server is asked once, when first needed.
 
     Attributes:
         url: an http, https or s3 address.
 
     Raises:
-        UnsafeError: another scheme, or a password in the address.
-        ConfigError: the address names no file.
+        UnsafeError: the scheme is another one, or the address holds a password.
+        ConfigError: the address has no path to a file.
 
     Example:
         >>> Address("https://example.com/2024/scene.tif?token=x").name
@@ -54,7 +55,7 @@ class Address:
 
     def __post_init__(self) -> None:
         if not is_remote(self.url):
-            raise UnsafeError("is no address to read", got=self.url, wanted="https, http or s3")
+            raise UnsafeError("is not a readable address", got=self.url, wanted="https, http or s3")
         parts = urlsplit(self.url)
         if "@" in parts.netloc:
             raise UnsafeError("the address holds a password", got=parts.hostname)
@@ -66,50 +67,50 @@ class Address:
 
     @property
     def name(self) -> str:
-        """The address without its query, which is often a secret and new every hour."""
+        """The address without its query, which often is a secret token that changes every hour."""
         return self.url if self._bucket else re.split(r"[?#]", self.url, maxsplit=1)[0]
 
     @property
     def gdal(self) -> str:
-        """The name by which GDAL reads it range by range."""
+        """The name under which GDAL reads it by range requests."""
         if self._bucket:
             return f"/vsis3/{self._bucket}/{self._key}"
         return signed_by_gdal(self._link) if self.needs_signature else f"/vsicurl/{self._link}"
 
     @property
     def needs_signature(self) -> bool:
-        """Whether it is read with a signature that is asked for on the way."""
+        """Whether a signature has to be requested to read it."""
         return not self._bucket and needs_signature(self._link)
 
     @property
     def head(self) -> bytes:
-        """Its first bytes."""
+        """The first bytes of the file, up to `HEAD_BYTES`."""
         return self._answer.head
 
     @property
     def size(self) -> int:
-        """Its size in bytes."""
+        """The size in bytes."""
         return self._answer.size
 
     @property
     def ranged(self) -> bool:
-        """Whether the server sends parts of it."""
+        """Whether the server supports range requests."""
         return self._answer.ranged
 
     def stamp(self) -> str:
-        """A text that changes with the content, as far as the server tells of a change."""
+        """A text that changes with the content, by size and ETag or Last-Modified."""
         answer = self._answer
         return f"{self.name if answer.version else self.url} {answer.size} {answer.version}"
 
     def forget(self) -> None:
-        """Drop what GDAL keeps of it."""
+        """Drop what GDAL has cached of it."""
         from rasterio.cache import invalidate
 
         invalidate(self.gdal)
 
     @contextmanager
     def settings(self) -> Iterator[None]:
-        """GDAL with time-outs, with the keys of an s3 bucket, and blind to files beside this."""
+        """Run GDAL with time-outs, the credentials of s3, and no requests for sidecar files."""
         import rasterio
         from rasterio.session import DummySession
 
@@ -120,7 +121,7 @@ class Address:
             "GDAL_HTTP_LOW_SPEED_TIME": str(IDLE_S),
             "GDAL_HTTP_MAX_RETRY": "5",
             "GDAL_HTTP_RETRY_DELAY": str(PAUSE_S),
-            "GDAL_NUM_THREADS": "1",  # several have left blocks blank in silence over /vsicurl/
+            "GDAL_NUM_THREADS": "1",  # with more, /vsicurl/ has silently left blocks blank
             "GDAL_PAM_ENABLED": "NO",
         }
         session = DummySession()
@@ -131,14 +132,14 @@ class Address:
             yield
 
     def rest(self, begin: int) -> AbstractContextManager[Body | None]:
-        """Its bytes from ``begin`` on, or all of them from a server that sends no parts.
+        """Request the bytes from ``begin`` on; a server without range support sends all of them.
 
         Returns:
-            What enters as the server's answer, or as None where the file ends at ``begin``.
+            A context manager of the response; of None if the file ends at ``begin``.
 
         Raises:
-            ConfigError: the server has no such file, or does not hand it out.
-            OSError: the network or the server failed; that may pass.
+            ConfigError: the server has no such file or refuses it.
+            OSError: the network or the server failed, perhaps for a moment.
         """
         return self._body(begin, None, ConfigError)
 
@@ -174,19 +175,19 @@ class Address:
 
     @property
     def _key(self) -> str:
-        """What follows the bucket, letter by letter: a key may hold ? and #."""
+        """Everything after the bucket, verbatim: a key may hold ? and #."""
         return self.url.split("/", 3)[3]
 
     @property
     def _link(self) -> str:
-        """The address as it is sent."""
+        """The address as sent: without fragment, percent-encoded."""
         scheme, _, rest = self.url.partition("#")[0].partition(":")
         return f"{scheme.lower()}:{quote(rest, safe="/?:@!$&'()*+,;=%~[]-._")}"
 
 
 @dataclass(frozen=True)
 class _Answer:
-    """What a server says of a file; the version changes when the file does."""
+    """A server's answer about a file; the version changes when the file does."""
 
     head: bytes
     size: int

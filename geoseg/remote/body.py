@@ -1,4 +1,4 @@
-"""The bytes of a file, as a server sends them, and how long one waits for them."""
+"""The body of a response, time-outs and retries."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from urllib.error import URLError
 
 CONNECT_S = 10
 IDLE_S = 30
-"""A transfer that stands still for so long is given up."""
+"""Transfers that stall for this long are given up."""
 RETRIES = 3
 PAUSE_S = 0.5
+"""Pause before the first retry; the second waits twice as long, and so on."""
 
 
 @dataclass(frozen=True)
 class Body:
-    """A file or a part of it, while it is being sent.
+    """A file, or a range of it, as it arrives.
 
     Attributes:
-        stream: what `read` takes bytes from.
-        begin: where in the file they begin.
-        total: the size of the file, where the server says so.
-        version: a text that changes with the file, as far as the server tells.
-        ranged: whether the server sends parts at all.
+        stream: file-like object with the bytes.
+        begin: position in the file of the first byte.
+        total: size of the file, if the server states it.
+        version: ETag or Last-Modified; empty if the server states neither.
+        ranged: whether the server supports range requests.
     """
 
     stream: Any
@@ -35,21 +36,21 @@ class Body:
 
 
 def patiently[T](work: Callable[[], T], mend: Callable[[], object] | None = None) -> T:
-    """Call ``work`` again after an OSError, a few times and not for long.
+    """Call ``work``, and retry it a few times after an OSError.
 
     Args:
-        work: what may fail.
-        mend: called before each further trial.
+        work: the call that may fail.
+        mend: called before each retry.
 
     Raises:
-        OSError: as the last trial did.
+        OSError: the last attempt failed too.
     """
     started = time.monotonic()
     for trial in range(1, RETRIES + 1):
         try:
             return work()
         except OSError:
-            if time.monotonic() - started > 1.5 * IDLE_S:  # it has stood still twice
+            if time.monotonic() - started > 1.5 * IDLE_S:  # it has stalled twice
                 raise
         time.sleep(PAUSE_S * trial)
         if mend:
@@ -58,7 +59,7 @@ def patiently[T](work: Callable[[], T], mend: Callable[[], object] | None = None
 
 
 def reason(error: BaseException) -> str:
-    """What went wrong, in the server's or the system's words."""
+    """The message of an error; its type if it has none."""
     if type(error) is URLError:
         return str(error.reason)
     return str(error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Whole files from http(s) addresses and into s3 buckets."""
+"""Download whole files over http(s), and upload files to s3."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ COPY_BYTES = 1 << 20
 
 
 def download(url: str, path: Path) -> None:
-    """Fetch a file whole from an http(s) address.
+    """Download a whole file from an http(s) address.
 
     Args:
         url: the address.
-        path: where the bytes go; what stands there is replaced.
+        path: the file to write; an existing one is replaced.
 
     Raises:
-        ConfigError: the server has no such file, or does not hand it out.
+        ConfigError: the server has no such file or refuses it.
         RetryError: the network or the server failed several times.
     """
     if not is_remote(url) or url[:2].lower() == "s3":
-        raise ConfigError("is no http or https address", got=url)
+        raise ConfigError("is not an http or https address", got=url)
     try:
         patiently(lambda: _fetch(Address(url), path))
     except OSError as error:
@@ -36,13 +36,13 @@ def download(url: str, path: Path) -> None:
 
 
 def require_bucket(url: str) -> None:
-    """Refuse an s3 address that nothing can be put at, before work is done for it.
+    """Refuse an s3 address that cannot be written to, before any work is done for it.
 
     Args:
         url: ``s3://bucket/prefix``.
 
     Raises:
-        ConfigError: this is no s3 address, boto3 is not installed, or there are no credentials.
+        ConfigError: this is not an s3 address, boto3 is not installed, or there are no credentials.
         OutputError: the bucket is missing.
         RetryError: the network or the server failed.
     """
@@ -53,7 +53,7 @@ def require_bucket(url: str) -> None:
         with errors(where, OutputError):
             client.head_bucket(Bucket=bucket)
     except OutputError as error:
-        if error.got not in DENIED:  # what may be written need not be listed
+        if error.got not in DENIED:  # a bucket may be writable without being listable
             raise
     except OSError as error:
         raise RetryError(
@@ -62,18 +62,18 @@ def require_bucket(url: str) -> None:
 
 
 def upload(paths: Sequence[Path], url: str) -> list[str]:
-    """Put files below an s3 address, one after the other; each appears whole or not at all.
+    """Upload files below an s3 prefix, one after another; each appears whole or not at all.
 
     Args:
-        paths: finished files; put the one last that says that all are there.
+        paths: finished files; the one that marks the set as complete comes last.
         url: ``s3://bucket/prefix``.
 
     Returns:
         The addresses of the files.
 
     Raises:
-        ConfigError: this is no s3 address, boto3 is not installed, or there are no credentials.
-        OutputError: the bucket is missing, or may not be written to.
+        ConfigError: this is not an s3 address, boto3 is not installed, or there are no credentials.
+        OutputError: the bucket is missing or not writable.
         RetryError: the network or the server failed.
     """
     bucket, prefix = _place(url)
@@ -97,12 +97,12 @@ def _place(url: str) -> tuple[str, str]:
     """Bucket and prefix of an s3 address to write to."""
     bucket, _, prefix = url[5:].strip("/").partition("/")
     if url[:5].lower() != "s3://" or not bucket:
-        raise ConfigError("is no place to write to", got=url, wanted="s3://bucket/prefix")
+        raise ConfigError("is not a place to write to", got=url, wanted="s3://bucket/prefix")
     return bucket, prefix
 
 
 def _fetch(address: Address, path: Path) -> None:
-    """Copy what a server sends; a transfer that breaks off is an OSError."""
+    """Save a response; a transfer that breaks off raises OSError."""
     with address.rest(0) as whole, path.open("wb") as stream:
         assert whole is not None, "every file has a beginning"
         shutil.copyfileobj(whole.stream, stream, COPY_BYTES)

@@ -1,4 +1,4 @@
-"""Parts of objects in s3 buckets, and how boto3 and GDAL reach those."""
+"""Objects in s3 buckets, read by ranges, and the settings with which boto3 and GDAL reach them."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ DENIED = ("AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", 
 def body_of(
     bucket: str, key: str, begin: int, end: int | None, *, kind: type[GeosegError]
 ) -> Iterator[Body | None]:
-    """Bytes of an object.
+    """Request a range of an object.
 
     Args:
         bucket: the bucket.
         key: the object's key in it.
         begin: the first byte.
-        end: the last one; that of the object when None.
-        kind: the error where there is no such object, or it is not handed out.
+        end: the last byte; None for the end of the object.
+        kind: the error to raise if there is no such object or it is refused.
 
     Yields:
-        What the server answers; None where the object ends at ``begin``.
+        The response; None if the object ends at ``begin``.
 
     Raises:
         ConfigError: boto3 is not installed, or there are no credentials.
-        OSError: the network or the server failed; that may pass.
+        OSError: the network or the server failed, perhaps for a moment.
     """
     s3 = reach()
     with errors(f"s3://{bucket}/{key}", kind):
@@ -54,7 +54,7 @@ def body_of(
 
 @contextmanager
 def errors(where: str, kind: type[GeosegError]) -> Iterator[None]:
-    """What boto3 raises, told as ``kind`` where one has to act, and as OSError where one waits."""
+    """Turn boto3's errors into ``kind`` if the user has to act, into OSError if a retry may do."""
     from botocore.exceptions import (  # type: ignore[import-untyped]
         BotoCoreError,
         ClientError,
@@ -82,12 +82,15 @@ def errors(where: str, kind: type[GeosegError]) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class S3:
-    """How boto3 and GDAL reach s3, both by what boto3 makes of the environment and its files.
+    """How boto3 and GDAL reach s3.
+
+    boto3 reads the environment and its configuration files, and GDAL is given the same settings: it
+    knows fewer of them.
 
     Attributes:
-        session: of boto3.
-        client: of boto3.
-        signed: whether requests carry keys.
+        session: boto3 session.
+        client: boto3 s3 client.
+        signed: whether requests are signed.
     """
 
     session: Any
@@ -96,13 +99,13 @@ class S3:
 
     @property
     def payer(self) -> dict[str, str]:
-        """Who pays for a request, for boto3, if it is said."""
+        """The requester-pays argument of boto3 calls, if set."""
         payer = os.environ.get("AWS_REQUEST_PAYER")
         return {"RequestPayer": payer} if payer else {}
 
     @property
     def options(self) -> dict[str, str]:
-        """Where s3 is, for GDAL; nothing where it is Amazon's own."""
+        """GDAL's options for an endpoint other than Amazon's."""
         parts = urlsplit(self.client.meta.endpoint_url)
         if re.search(r"\.amazonaws\.com(\.cn)?$", parts.hostname or ""):
             return {}
@@ -113,7 +116,7 @@ class S3:
         }
 
     def credentials(self) -> Any:
-        """A session of rasterio; it takes keys by no other way."""
+        """A rasterio session: rasterio takes credentials in no other way."""
         from rasterio.session import AWSSession
 
         if not self.signed:
@@ -122,7 +125,7 @@ class S3:
 
 
 def reach() -> S3:
-    """How s3 is reached by what the environment says now.
+    """The settings for s3 under the current environment.
 
     Raises:
         ConfigError: boto3 is not installed.
@@ -132,7 +135,7 @@ def reach() -> S3:
 
 @lru_cache(maxsize=4)
 def _reach(environment: frozenset[tuple[str, str]]) -> S3:
-    """Costs a tenth of a second, hence once for each environment."""
+    """Cached by environment, as making a client takes a tenth of a second."""
     try:
         import boto3  # type: ignore[import-untyped]
         from botocore import UNSIGNED  # type: ignore[import-untyped]

@@ -1,7 +1,7 @@
-"""Addresses that are read with a signature that lasts for an hour: the Planetary Computer's.
+"""Addresses that need a signature valid for an hour: those of the Planetary Computer's storage.
 
-Its storage hands files out to who asks its signer before, without an account. GDAL does so by
-itself, and again when the hour is over; the signer and its setting are GDAL's:
+Its signing service needs no account. GDAL asks it by itself, and again when the hour is over; the
+default service and the setting that replaces it are GDAL's:
 https://gdal.org/en/stable/user/virtual_file_systems.html#vsicurl-http-https-ftp-files-random-access
 """
 
@@ -16,7 +16,7 @@ SETTING = "VSICURL_PC_SAS_SIGN_HREF_URL"
 
 
 def needs_signature(link: str) -> bool:
-    """Whether an address is in such a storage, and has no signature yet.
+    """Whether an address is in such a storage and has no signature yet.
 
     Example:
         >>> needs_signature("https://sentinel1euwestrtc.blob.core.windows.net/sentinel1-grd-rtc/vv.tif")
@@ -29,10 +29,10 @@ def needs_signature(link: str) -> bool:
 
 
 def signer_of(link: str) -> str:
-    """Where the signature for an address is asked for."""
+    """The address at which the signature of an address is requested."""
     return os.environ.get(SETTING, SIGNER) + quote(link, safe="")
 
 
 def signed_by_gdal(link: str) -> str:
-    """The name by which GDAL reads an address and sees to its signature."""
+    """The name under which GDAL signs and reads an address."""
     return f"/vsicurl?pc_url_signing=yes&url={quote(link, safe='')}"

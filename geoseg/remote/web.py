@@ -1,4 +1,4 @@
-"""Parts of files at http and https addresses."""
+"""Range requests over http and https."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from geoseg.remote.body import IDLE_S, Body, reason
 from geoseg.remote.signing import needs_signature, signer_of
 
 FOR_GOOD = (400, 401, 403, 404, 405, 410)
-"""Answers that stay the same however often one asks."""
+"""Status codes for which a retry is pointless."""
 ANSWER_BYTES = 1 << 16
-"""As much of a signer's answer as is read."""
+"""Limit on the size of a signing service's response."""
 
 
 @contextmanager
 def body_of(
     link: str, begin: int, end: int | None, *, name: str, kind: type[GeosegError]
 ) -> Iterator[Body | None]:
-    """Bytes of a file, or all of them from a server that sends no parts.
+    """Request a range of a file; a server without range support sends all of it.
 
     Args:
-        link: the address, as it is sent.
+        link: the address as sent.
         begin: the first byte.
-        end: the last one; that of the file when None.
-        name: what errors call the file.
-        kind: the error where there is no such file, or it is not handed out.
+        end: the last byte; None for the end of the file.
+        name: name of the file in error messages.
+        kind: the error to raise if there is no such file or it is refused.
 
     Yields:
-        What the server answers; None where the file ends at ``begin``.
+        The response; None if the file ends at ``begin``.
 
     Raises:
-        OSError: the network or the server failed; that may pass.
+        OSError: the network or the server failed, perhaps for a moment.
     """
     span = f"bytes={begin}-{'' if end is None else end}"
     headers = {"Range": span} if begin or end is not None else {}
@@ -59,7 +59,7 @@ def body_of(
 
 
 def _signed(link: str) -> str:
-    """The address with a signature where it needs one; as it is where the signer knows none."""
+    """The address with its signature, if it needs one and the service has one for it."""
     if not needs_signature(link):
         return link
     try:
@@ -71,7 +71,7 @@ def _signed(link: str) -> str:
             raise
         return link
     except (ValueError, KeyError, TypeError) as error:
-        raise OSError("the signer's answer cannot be read") from error
+        raise OSError("the signing service's response cannot be read") from error
 
 
 def _open(link: str, headers: dict[str, str]) -> Any:
@@ -90,7 +90,7 @@ def _body(response: Any, begin: int) -> Body:
 
 @lru_cache(maxsize=1)
 def _opener() -> urllib.request.OpenerDirector:
-    """For http and https, redirects included; urllib's own opens file and ftp addresses too."""
+    """An opener for http and https, redirects included; urllib's own also opens file and ftp."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),

@@ -1,5 +1,5 @@
-"""The steps of the way from rasters to polygons, one module each.
+"""The steps from rasters to polygons, one package each.
 
-A module here declares a step's options beside its function and imports heavy libraries only when
-the function runs, so that help is instant.
+``options.py`` declares a step's options and loads nothing heavy; ``__init__.py`` holds its
+function, which imports heavy libraries when it runs, so that ``--help`` is instant.
 """

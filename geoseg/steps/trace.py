@@ -1,4 +1,4 @@
-"""A class raster of any kind to polygons in memory, batch by batch."""
+"""From a class raster of any kind to polygons in memory, batch by batch."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ def trace(
     rules: Rules | None = None,
     options: WorkerOptions | None = None,
 ) -> Iterator[Regions]:
-    """Turn a class raster into polygons that share every edge, in batches as they are finished.
+    """Turn a class raster into polygons that share every edge, batch by batch.
 
-    Every region of one class becomes a polygon; pixels without data, and those of 255, belong to
-    none. The raster may be of any size. `vectorize` writes what this finds to a file, with names
-    and areas.
+    Every connected region of one class becomes a polygon; nodata and 255 belong to none. The
+    raster may be of any size. `vectorize` writes the same polygons to a file, with names and areas.
 
     Args:
-        classes: one band of whole numbers: a raster file, an ``xarray.DataArray`` on a grid, any
-            raster source, or a numpy array. A bare array lies nowhere: its polygons are in columns
-            and rows, downward. `ArraySource` lays it on a grid.
-        confidence: the same with 0 to 100, on the same grid; a bare array lies on it.
-        rules: which regions count, and how their outlines are drawn.
-        options: worker processes, or a Dask cluster; threads of this process without them.
+        classes: one band of integers: a raster file, an ``xarray.DataArray`` with a CRS, any
+            raster source, or a numpy array (height, width). Polygons of a bare array are in pixel
+            coordinates, columns and rows, y pointing down; `ArraySource` georeferences it.
+        confidence: percentages, 0 to 100, on the same grid; a bare array is placed on it.
+        rules: which regions to keep, and how to draw their outlines.
+        options: worker processes or a Dask cluster; threads of this process by default.
 
     Returns:
-        Batches of regions; `geoseg.polygonize.collect` makes one of them, by first pixel.
+        Batches of regions, each yielded as soon as it is complete; `geoseg.polygonize.collect`
+        concatenates them in the order of first pixels.
 
     Raises:
-        RasterError: the classes are not one band of whole numbers, or the file is broken.
-        GridError: the confidence lies on another grid, or rules in metres meet no CRS.
+        RasterError: the classes are not one band of integers, or the file is broken.
+        GridError: the confidence is on another grid, or rules in metres are used without a CRS.
         ConfigError: the Dask cluster cannot be used.
 
     Example:
@@ -76,7 +76,7 @@ def trace(
 
 
 def _source(classes: Classes, affine: Affine, crs: CRS | None) -> Source:
-    """The classes as a source; a bare array lies where ``affine`` and ``crs`` say."""
+    """A source for any kind of classes; ``affine`` and ``crs`` place a bare array."""
     import numpy as np
     import xarray as xr
     from odc.geo.geobox import GeoBox
@@ -92,6 +92,6 @@ def _source(classes: Classes, affine: Affine, crs: CRS | None) -> Source:
         return classes
     if classes.ndim != 2:
         raise RasterError(
-            "is no class raster", got=f"{classes.ndim} dimensions", wanted="rows and columns"
+            "is not a class raster", got=f"{classes.ndim} dimensions", wanted="rows and columns"
         )
     return ArraySource(classes, GeoBox(classes.shape, affine, crs))

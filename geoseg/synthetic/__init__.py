@@ -1,4 +1,4 @@
-"""A landscape made from a seed, so that every step can be tried without data of one's own."""
+"""A synthetic landscape, to try every step without data of your own."""
 
 from __future__ import annotations
 
@@ -9,17 +9,23 @@ __all__ = ["demo"]
 
 
 def demo(folder: str | Path = "demo", *, seed: int = 0) -> list[Path]:
-    """Make a scene from a seed and take it all the way to a map, polygons and a report.
+    """Build a demo: a synthetic scene, taken all the way to a map, polygons and a report.
 
     Args:
-        folder: where everything goes: scene.tif, labels.gpkg, classes.yaml and landcover.yaml to
-            start from; chips/, model/, map/ with report.html, landcover.gpkg, landcover.geojson,
-            report.json and overview.png made from them.
-        seed: another seed makes another landscape.
+        folder: folder to write to. The inputs are scene.tif, labels.gpkg, classes.yaml and
+            landcover.yaml; the results chips/, model/, map/ with report.html, landcover.gpkg,
+            landcover.geojson, report.json and overview.png.
+        seed: seed of the landscape; another one makes another.
 
     Returns:
-        What was made, overview.png last.
+        The files and folders made, overview.png last.
+
+    Example:
+        >>> import geoseg
+        >>> geoseg.demo("demo")[-1].name  # doctest: +SKIP
+        'overview.png'
     """
+    from geoseg import layout
     from geoseg.files import write_bytes
     from geoseg.job import once
     from geoseg.pipeline import run
@@ -28,7 +34,7 @@ def demo(folder: str | Path = "demo", *, seed: int = 0) -> list[Path]:
     folder = Path(folder)
     once(
         "scene",
-        folder / ".steps" / "scene.json",
+        folder / layout.STEPS_FOLDER / "scene.json",
         inputs=[],
         options={"seed": seed},
         outputs=[folder / name for name in ("scene.tif", "labels.gpkg", "classes.yaml")],

@@ -1,4 +1,4 @@
-"""The truth of the demo: which land lies where, as polygons in metres."""
+"""The ground truth of the demo: land cover as polygons in metres."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def draw_landscape(rng: np.random.Generator, height_m: float, width_m: float) ->
     """Draw a landscape of fields, forest, water, roads and villages.
 
     Args:
-        rng: decides everything.
-        height_m: its extent to the north, from 0.
-        width_m: its extent to the east, from 0.
+        rng: source of all randomness.
+        height_m: extent to the north, from 0.
+        width_m: extent to the east, from 0.
 
     Returns:
-        Polygons in drawing order: a later one lies over an earlier one. Fields reach under what
-        stands on them, as in a cadastre.
+        Polygons in drawing order: a later one covers an earlier one. Fields extend under the
+        buildings on them, as in a cadastre.
 
     Example:
         >>> features = draw_landscape(np.random.default_rng(0), 600, 800)
@@ -62,7 +62,7 @@ def draw_landscape(rng: np.random.Generator, height_m: float, width_m: float) ->
 def _village_site(
     rng: np.random.Generator, network: Network, cell: Cell, flowing: BaseGeometry
 ) -> Points:
-    """A crossroads in the middle of the cell, off the river where there is one."""
+    """A crossroads in the middle of the cell, away from rivers."""
     wish = cell.centre + rng.uniform(-0.12, 0.12, 2) * cell.size
     far = np.hypot(*((network.nodes - wish) / cell.size).T)
     dry = shapely.distance(shapely.points(network.nodes), flowing) / (260 * cell.scale)
@@ -103,7 +103,7 @@ def _farms(
     roads: Sequence[Feature],
     unfit: BaseGeometry,
 ) -> Iterator[Feature]:
-    """Farms along the side roads, off the villages and off unfit land."""
+    """Farms along the side roads, away from villages and unfit land."""
     ways = shapely.union_all([each.geometry for each in roads])
     lanes = shapely.union_all([each.geometry for each in roads if each.value == "side road"])
     crowded = shapely.union_all([*(each.buffer(150) for each in villages), unfit.buffer(90)])
@@ -120,7 +120,7 @@ def _fields(
     river: BaseGeometry,
     built: BaseGeometry,
 ) -> Iterator[Feature]:
-    """Each block of land between roads, cut into the strips that its farmers till."""
+    """Each block of land between roads, cut into fields."""
     near_river = river.buffer(70)
     shapely.prepare([near_river, built])
     for block in network.blocks:
@@ -132,7 +132,7 @@ def _fields(
 
 
 def _row_heading(rng: np.random.Generator, block: Polygon) -> float:
-    """Along the longest straight edge of the block, give or take."""
+    """The direction of ploughing: along the longest straight edge of the block, roughly."""
     corners = shapely.get_coordinates(block.simplify(15))
     sides = np.diff(corners, axis=0)
     east, north = sides[np.argmax(np.hypot(*sides.T))]
@@ -140,7 +140,7 @@ def _row_heading(rng: np.random.Generator, block: Polygon) -> float:
 
 
 def _crop(rng: np.random.Generator, wet: bool, built: bool) -> str:
-    """What a plot bears; ploughed land keeps off villages, whose gardens would lie under it."""
+    """The crop of a plot; ploughed land keeps away from villages, whose gardens it would cover."""
     if wet and rng.random() < 0.55:
         return str(rng.choice(["meadow", "pasture"]))
     shares = {
@@ -164,5 +164,5 @@ def _clipped(features: Sequence[Feature], frame: Polygon) -> Iterator[Feature]:
 
 
 def _in_drawing_order(features: Iterator[Feature]) -> list[Feature]:
-    """By class, then the smaller over the larger."""
+    """Sorted by class; within a class, smaller features cover larger ones."""
     return sorted(features, key=lambda each: (CLASS_IDS[each.value], -each.geometry.area))

@@ -1,4 +1,4 @@
-"""What the demo landscape is made of: classes, label values, and what a sensor sees of each."""
+"""The materials of the demo landscape: classes, label values and spectra."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Spectrum = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """One label value and how it looks from above.
+    """One label value and its appearance from above.
 
     Attributes:
         spectra: reflectances, one of which each polygon takes.
@@ -158,14 +158,14 @@ COVERS = (
         },
     ),
 )
-"""In drawing order: a later class lies over an earlier one."""
+"""In drawing order: a later class covers an earlier one."""
 
 MATERIALS = {value: each for cover in COVERS for value, each in cover.materials.items()}
 CLASS_IDS = {value: i for i, cover in enumerate(COVERS) for value in cover.materials}
 
 
 def class_file() -> dict[str, Any]:
-    """What ``classes.yaml`` says about the demo's labels."""
+    """The content of ``classes.yaml`` for the demo's labels."""
     return {
         "column": "landcover",
         "classes": [

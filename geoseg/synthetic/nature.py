@@ -1,4 +1,4 @@
-"""What was there before people: rivers, lakes and forest; and quarries, dug like lakes."""
+"""Rivers, lakes and forest; and quarries, which are shaped like lakes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def draw_pits(
     villages: Sequence[Polygon],
     river: BaseGeometry,
 ) -> tuple[list[Feature], list[Feature]]:
-    """Two lakes and a quarry for each cell, apart from each other."""
+    """Two lakes and a quarry in each cell, apart from each other."""
     taken: list[BaseGeometry] = [*villages, river]
     found: dict[str, list[Feature]] = {"lake": [], "quarry": []}
     for cell in cells:
@@ -69,7 +69,7 @@ def draw_forest(
     width_m: float,
     cleared: BaseGeometry,
 ) -> Iterator[Feature]:
-    """Woods with smooth edges, parted into stands of one kind of tree by the roads."""
+    """Woods with smooth edges, divided by roads into stands of one kind of tree."""
     cell_m = 20.0
     shape = (int(height_m / cell_m) + 2, int(width_m / cell_m) + 2)
     scale = min(1.0, min(height_m, width_m) / 2000)

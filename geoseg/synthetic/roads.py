@@ -1,4 +1,4 @@
-"""How the land is laid out: cells, blocks of land, and the roads between them."""
+"""The layout of the land: cells, blocks, and the roads between them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CELL_M = (1920.0, 2560.0)
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A part of the landscape; ``scale`` shrinks what lies in it when the cell is small."""
+    """A part of the landscape; ``scale`` shrinks its content in a small cell."""
 
     centre: Points
     size: Points

@@ -1,4 +1,4 @@
-"""The demo's files: a scene, polygons that say what is in it, and the classes they mean."""
+"""The demo's input files: a scene, label polygons and a class file."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _write_image(path: Path, pixels: NDArray[np.uint16]) -> None:
 def _unsurveyed(
     rng: np.random.Generator, features: Sequence[Feature], height_m: float, width_m: float
 ) -> shapely.Geometry:
-    """A strip from north to south and two patches of lonely land that nobody has labelled."""
+    """Unlabelled land: a strip from north to south and two remote patches."""
     size = np.array([width_m, height_m])
     built = shapely.union_all([f.geometry for f in features if f.value in ("house", "barn")])
     south, north = size * [rng.uniform(0.44, 0.6), -0.1], size * [rng.uniform(0.4, 0.64), 1.1]

@@ -1,4 +1,4 @@
-"""What a satellite sees of the landscape: light, shadow, haze, blur, noise and a ragged edge."""
+"""A satellite's view of the landscape: light, shadow, haze, blur, noise and a ragged edge."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def photograph(
 
 
 def draw(features: Sequence[Feature], shape: tuple[int, int], finer: int = 1) -> NDArray[np.int32]:
-    """The number of the feature that lies on top, for each pixel centre."""
+    """The number of the topmost feature at each pixel centre."""
     step = GSD_M / finer
     height, width = shape[0] * finer, shape[1] * finer
     grid = Affine(step, 0, 0, 0, -step, height * step)
@@ -79,7 +79,7 @@ def _colours(features: Sequence[Feature], rng: np.random.Generator) -> list[Imag
 def _light(
     features: Sequence[Feature], number: NDArray[np.int32], rng: np.random.Generator
 ) -> Image:
-    """Sunlight from the south-east that each sub-pixel returns, 1 on flat open ground."""
+    """Sunlight from the south-east reflected by each sub-pixel; 1 on flat, open ground."""
     shape = (number.shape[0], number.shape[1])
     crowns = _crowns(rng, shape)
     treeless = ndtri(1 - _per_feature(features, "trees")).astype(np.float32)
@@ -104,7 +104,7 @@ def _crowns(rng: np.random.Generator, shape: tuple[int, int]) -> Image:
 
 
 def _shadow(height: Image) -> Image:
-    """How much of the sun the land to the south-east hides, 0 to 1."""
+    """Share of the sunlight blocked by what stands to the south-east, 0 to 1."""
     drop = GSD_M / FINER * 2**0.5 * tan(SUN_ELEVATION)
     shade = np.zeros_like(height)
     for step in range(1, int(height.max() / drop) + 1):
@@ -136,7 +136,7 @@ def _slopes(rng: np.random.Generator, shape: tuple[int, int]) -> Image:
 
 
 def _haze(rng: np.random.Generator, shape: tuple[int, int]) -> Image:
-    """Thicker towards the north-east, in wisps."""
+    """Haze in wisps, thicker towards the north-east."""
     north, east = np.linspace(1, 0, shape[0])[:, None], np.linspace(0, 1, shape[1])[None]
     wisps = 0.18 * smooth_noise(rng, shape, 120)
     return np.clip(0.25 + 0.5 * (north + east) + wisps, 0, None).astype(np.float32)
@@ -157,7 +157,7 @@ def _recorded(seen: Image, rng: np.random.Generator) -> NDArray[np.uint16]:
 
 
 def _swath(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Where the sensor looked: not in the north-east corner, nor in strips west and south."""
+    """Pixels the sensor covered: all but the north-east corner and strips in the west and south."""
     height, width = shape
     row, col = np.arange(height), np.arange(width)
     west = width * (0.012 + 0.03 * row / height) + _ragged(rng, height)
@@ -168,6 +168,6 @@ def _swath(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.bool_
 
 
 def _ragged(rng: np.random.Generator, length: int) -> NDArray[np.float64]:
-    """Steps of up to a dozen pixels, each some dozen pixels long."""
+    """A ragged edge: steps of up to a dozen pixels, each some dozen pixels long."""
     ends = np.cumsum(rng.integers(14, 60, length // 14 + 1))
     return np.asarray(rng.uniform(-9, 9, ends.size)[np.searchsorted(ends, np.arange(length))])

@@ -62,7 +62,7 @@ def village(
 def farmstead(
     rng: np.random.Generator, lanes: BaseGeometry, roads: BaseGeometry
 ) -> Iterator[Feature]:
-    """A yard with barns beside a lane, or nothing where there is no lane."""
+    """A yard with barns beside a lane; nothing without a lane."""
     if lanes.is_empty:
         return
     lane = rng.choice(np.array(polygons(lanes), dtype=object))
@@ -80,7 +80,7 @@ def farmstead(
 
 
 def _streets(blocks: Sequence[Polygon], plots: Sequence[Polygon]) -> BaseGeometry:
-    """Where two plots of one block meet; block boundaries are roads already or open land."""
+    """Boundaries between plots of one block; those of the block are roads or open land already."""
     cuts = shapely.union_all([plot.boundary for plot in plots])
     inner = cuts.difference(shapely.union_all([each.boundary for each in blocks]).buffer(1))
     return inner.buffer(STREET_M / 2, cap_style="square", join_style="mitre")
@@ -105,7 +105,7 @@ def _buildings(
 def _stations(
     rng: np.random.Generator, ring: LineString, kind: Building
 ) -> Iterator[tuple[Points, float, float]]:
-    """Centre, heading and length of the buildings that find room along a ring."""
+    """Centre, heading and length of the buildings that fit along a ring."""
     at = 0.0
     while True:
         length = rng.uniform(*kind.length_m)

@@ -1,4 +1,4 @@
-"""Shapes drawn at random: blobs, meanders, contours and the cutting of land into plots."""
+"""Random shapes: blobs, meanders, contours, and land divided into plots."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def contours(field: NDArray[np.float32], level: float, cell_m: float) -> list[Po
 
 
 def rounded(line: LineString, sigma: float = 1.5) -> LineString:
-    """The line without its corners; its ends stay where they are."""
+    """The line with rounded corners; its ends stay."""
     points = shapely.get_coordinates(shapely.segmentize(line, 25))
     margin = min(len(points) - 1, 8)
     padded = np.pad(points, ((margin, margin), (0, 0)), mode="reflect", reflect_type="odd")
@@ -117,7 +117,7 @@ def rectangle(centre: Points, length_m: float, width_m: float, heading: float) -
 def subdivide(
     rng: np.random.Generator, land: Polygon, heading: float, area_m2: float, ratio: float
 ) -> Iterator[Polygon]:
-    """Cut land by straight lines into plots of about ``area_m2``, longer along ``heading``.
+    """Divide land by straight lines into plots of about ``area_m2``, longer along ``heading``.
 
     Args:
         rng: decides where the cuts lie.
@@ -148,6 +148,6 @@ def long_axis(land: Polygon) -> float:
 
 
 def polygons(*geometries: BaseGeometry) -> list[Polygon]:
-    """The single polygons in some geometries, without slivers."""
+    """The polygons in some geometries, without slivers."""
     parts = shapely.get_parts(shapely.get_parts(list(geometries)))
     return [part for part in parts if isinstance(part, Polygon) and part.area > 1]

@@ -185,8 +185,8 @@ def test_cycles_doubles_and_dead_links_are_found(problems: Check) -> None:
     for links, text in (
         ([back], "leads back"),
         ([north, north], "two links"),
-        ([gone], "not there"),
-        ([{"rel": "parent", "href": "./gone.json"}], "not there"),
+        ([gone], "missing"),
+        ([{"rel": "parent", "href": "./gone.json"}], "missing"),
         ([{"rel": "child", "href": "https://example.org/c.json"}], "not part of this catalog"),
     ):
         (problem,) = problems(collection(links=links))
@@ -228,9 +228,9 @@ def test_files_are_those_of_their_checksums(root: Path, problems: Check) -> None
     assert problem.code == "asset"
     assert hashlib.sha256(LABELS).hexdigest()[:12] in problem.message
     for wrong, text in (
-        ({"href": "./gone.gpkg"}, "not there"),
+        ({"href": "./gone.gpkg"}, "missing"),
         ({"href": "./labels.gpkg", "file:size": 5}, f"{len(LABELS)} bytes, not 5"),
-        ({"href": "./labels.gpkg", "file:checksum": "md5"}, "no sha2-256"),
+        ({"href": "./labels.gpkg", "file:checksum": "md5"}, "not a sha2-256"),
     ):
         (problem,) = problems(item(assets={"labels": wrong}))
         assert text in problem.message

@@ -95,11 +95,11 @@ def test_a_new_entry_is_added_to_those_that_are_there(data: Path) -> None:
 def test_an_entry_is_not_overwritten(data: Path) -> None:
     added(data, "scene.tif")
     before = {path: path.read_bytes() for path in data.rglob("*.json")}
-    with pytest.raises(OutputError, match="has such an entry already; got village"):
+    with pytest.raises(OutputError, match="has an entry of that id already; got village"):
         added(data, "labels.gpkg", classes=data / "classes.yaml")
     (data / "town").mkdir()
     (data / "town" / "collection.json").write_text("mine")
-    with pytest.raises(OutputError, match="stands in the way"):
+    with pytest.raises(OutputError, match="exists already"):
         add_entry([data / "scene.tif"], "town", "CC0-1.0", root=data, options=DATED)
     assert (data / "town" / "collection.json").read_text() == "mine"
     assert {path: path.read_bytes() for path in before} == before
@@ -145,12 +145,12 @@ def test_a_crs_without_a_code_is_written_out(data: Path, make_raster: MakeRaster
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"name": "../out"}, "is no name for an entry"),
-        ({"licence": "my own"}, "is no licence"),
+        ({"name": "../out"}, "is not a valid id"),
+        ({"licence": "my own"}, "is not a licence id"),
         ({"licence": "other"}, "--license-url"),
-        ({"date": "yesterday"}, "is no date"),
-        ({"date": "2024-06-01/2024-05-01"}, "is no date"),
-        ({"date": None}, "does not say when it was taken"),
+        ({"date": "yesterday"}, "is not a date"),
+        ({"date": "2024-06-01/2024-05-01"}, "is not a date"),
+        ({"date": None}, "has no acquisition date"),
     ],
 )
 def test_what_is_not_known_is_asked_for(data: Path, changes: dict[str, Any], text: str) -> None:
@@ -174,6 +174,6 @@ def test_the_command_prints_what_it_wrote(data: Path, capsys: pytest.CaptureFixt
     printed = [Path(line).name for line in capsys.readouterr().out.splitlines()]
     assert printed == ["village-scene.json", "collection.json", "catalog.json"]
     assert _main([*words, "--root", str(data), "--date", "2024-05-31"]) == 2
-    assert "has such an entry already" in capsys.readouterr().err
+    assert "has an entry of that id already" in capsys.readouterr().err
     assert _main(["catalog", "validate", "--root", str(data)]) == 0
     assert capsys.readouterr().out == "2 entries are valid\n"

@@ -120,7 +120,7 @@ class TestTransfer:
             assert not (tmp_path / "part").exists()
 
     def test_a_server_that_is_gone_is_worth_another_try(self, tmp_path: Path) -> None:
-        with pytest.raises(RetryError, match="what has come is kept"):
+        with pytest.raises(RetryError, match="it resumes"):
             transfer(Address("http://127.0.0.1:9/a.zip"), tmp_path / "part", most=10**6)
 
 
@@ -146,7 +146,7 @@ class TestFetch:
     ) -> None:
         with serve(served) as server:
             with_archive(root, server, **{"file:checksum": "1220" + "0" * 64})
-            with pytest.raises(CatalogError, match=r"is not the file of the catalog: it has the"):
+            with pytest.raises(CatalogError, match=r"is not the file in the catalog: it has the"):
                 fetch(root, "village", tmp_path / "data")
         assert not list((tmp_path / "data" / "village").iterdir())
 
@@ -158,7 +158,7 @@ class TestFetch:
             stands = tmp_path / "village" / "village.zip"
             stands.parent.mkdir()
             stands.write_bytes(b"mine")
-            with pytest.raises(OutputError, match="is there and has the sha256"):
+            with pytest.raises(OutputError, match="exists already and has the sha256"):
                 fetch(root, "village", tmp_path)
             assert stands.read_bytes() == b"mine"
 
@@ -196,7 +196,7 @@ def test_local_files_are_copied_with_the_classes(root: Path, tmp_path: Path) -> 
 
 def test_a_changed_local_file_is_not_copied(root: Path, tmp_path: Path) -> None:
     (root / "village" / "labels.gpkg").write_bytes(b"torn")
-    with pytest.raises(CatalogError, match="is not the file of the catalog"):
+    with pytest.raises(CatalogError, match="is not the file in the catalog"):
         fetch(root, "north", tmp_path / "data")
     assert not list((tmp_path / "data" / "north").iterdir())
 
@@ -220,7 +220,7 @@ def test_the_classes_of_one_data_set_become_those_of_another() -> None:
         ("built", "#c4281b", (1, 4)),
     ]
     assert scheme.look_up([0, 1, 2, 3, 4]).ids.tolist() == [255, 2, 1, 0, 2]
-    with pytest.raises(CatalogError, match="nothing says which classes of naip"):
+    with pytest.raises(CatalogError, match="has no remap to the classes of naip"):
         scheme_of(cover, show(SHIPPED, "naip").model_copy(update={"classes": world.classes}))
     with pytest.raises(CatalogError, match="naip: has no classes"):
         scheme_of(show(SHIPPED, "naip"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import doctest
 import re
 import runpy
 import shlex
@@ -123,3 +124,11 @@ def test_the_readme_shows_the_python_functions() -> None:
     assert {"geoseg.tile", "geoseg.train", "geoseg.predict", "geoseg.vectorize"} <= set(
         re.findall(r"geoseg\.[a-z]+", text)
     )
+
+
+@pytest.mark.parametrize("name", geoseg.__all__)
+def test_every_public_name_has_an_example_which_runs_unless_it_takes_minutes(name: str) -> None:
+    examples = doctest.DocTestParser().get_examples(getattr(geoseg, name).__doc__)
+    assert examples
+    skipped = {example.source for example in examples if doctest.SKIP in example.options}
+    assert bool(skipped) == (name in {"demo", "view"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from pyproj import Transformer
 from servers import StacServer, serve, serve_stac
 
 import geoseg
-from geoseg.errors import RasterError, UnsafeError
+from geoseg.errors import ConfigError, RasterError, UnsafeError
 from geoseg.files import sha256
 from geoseg.remote import signing
 
@@ -184,7 +185,7 @@ class TestComposite:
     ) -> None:
         with serve(folder) as server:
             item = at(server.url, scenes[0])
-            with pytest.raises(UnsafeError, match="not asked for"):
+            with pytest.raises(UnsafeError, match="reading from servers is off"):
                 geoseg.composite([item], B3)
             assert not server.requests
             found = geoseg.composite([item], B3, options=OPENED)
@@ -196,8 +197,15 @@ class TestComposite:
         (folder / "trap.tif").write_text('<VRTDataset rasterXSize="9" rasterYSize="9"/>')
         item = pystac.Item.from_dict(scenes[0])
         item.assets["red"].href = str(folder / "trap.tif")
-        with pytest.raises(UnsafeError, match="names other files"):
+        with pytest.raises(UnsafeError, match="refers to other files"):
             geoseg.composite([item], B3)
+
+    def test_without_odc_stac_the_command_that_installs_it_is_named(
+        self, items: list[pystac.Item], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "odc.stac", None)
+        with pytest.raises(ConfigError, match=r"odc-stac.*pip install 'geoseg\[stac\]'"):
+            geoseg.composite(items, B3)
 
     def test_a_band_that_is_not_there_is_named(self, items: list[pystac.Item]) -> None:
         with pytest.raises(RasterError, match=r"S2A_33UVQ_20240601: cannot be loaded.*nir"):

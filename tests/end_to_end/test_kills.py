@@ -352,7 +352,7 @@ class TestSignal:
             process.send_signal(signal.Signals[name])
             _, said = process.communicate(timeout=HANG_S)
         assert process.returncode == code
-        assert said == "geoseg: interrupted; the same command goes on where this one stopped\n"
+        assert said == "geoseg: interrupted; run the same command again to resume\n"
         with start("map") as process:
             _, said = process.communicate()
         assert "regions are done" in said

@@ -12,6 +12,7 @@ from conftest import SCHEME, SmallScene
 import geoseg
 from geoseg.config import load
 from geoseg.errors import ConfigError
+from geoseg.steps.train.applicable import inapplicable
 
 TEXT = """
 scenes: [{scene}]
@@ -105,6 +106,11 @@ def test_options_that_do_nothing_for_the_architecture_are_named_before_a_step_ru
 ) -> None:
     with pytest.raises(ConfigError, match=r"train\.epochs.*: do nothing .* svm"):
         load(config, ["train.architecture=svm", "train.epochs=5"])
+
+
+def test_a_pipeline_trains_models_that_take_no_unlabelled_scenes(config: Path) -> None:
+    plan = load(config, ["train={architecture: threshold}"]).rooted(config.parent)
+    assert inapplicable(plan.train) == []
 
 
 def test_paths_are_relative_to_the_file(config: Path) -> None:

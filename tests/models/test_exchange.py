@@ -186,19 +186,19 @@ class TestExport:
         }  # fmt: skip
         (tmp_path / "rule").mkdir()
         (tmp_path / "rule" / "spec.json").write_text(json.dumps(rule), encoding="utf-8")
-        with pytest.raises(ModelError, match="no network of torch to export; got threshold"):
+        with pytest.raises(ModelError, match="no torch network to export; got threshold"):
             export_model(tmp_path / "rule")
         with pytest.raises(ModelError, match="got an ONNX file"):
             export_model(exported, tmp_path / "y.onnx")
         for fold in ("fold-1", "fold-2"):
             shutil.copytree(model, tmp_path / "folds" / fold)
-        with pytest.raises(ModelError, match=r"is several models.*got 2.*fold-1"):
+        with pytest.raises(ModelError, match=r"holds several models.*got 2.*fold-1"):
             export_model(tmp_path / "folds")
 
     @pytest.mark.parametrize(
         ("name", "options", "said"),
         [
-            ("x.pt", ExportOptions(), "a name ending with .onnx"),
+            ("x.pt", ExportOptions(), "wanted .onnx"),
             ("x.onnx", ExportOptions(tile=100), "a multiple of 32 above 128"),
             ("x.onnx", ExportOptions(tile=128), "a multiple of 32 above 128"),
         ],

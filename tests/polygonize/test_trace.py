@@ -344,7 +344,7 @@ def test_small_regions_are_not_what_cutting_makes() -> None:
 
 
 def test_a_raster_of_measurements_is_refused() -> None:
-    with pytest.raises(RasterError, match="no class raster; got 1 bands of float32"):
+    with pytest.raises(RasterError, match="not a class raster; got 1 bands of float32"):
         next(trace(source(np.zeros((3, 4), np.float32))))
 
 
@@ -375,7 +375,7 @@ def test_rules_that_mean_nothing_are_refused(rules: dict[str, Any]) -> None:
 @pytest.mark.parametrize("amount", [-1.0, nan, inf])
 @pytest.mark.parametrize("simplify", [DouglasPeucker, Visvalingam])
 def test_a_tolerance_that_measures_nothing_is_refused(simplify: Any, amount: float) -> None:
-    with pytest.raises(ConfigError, match=f"is no size; got {amount}; wanted a finite number"):
+    with pytest.raises(ConfigError, match=f"is not a size; got {amount}; wanted a finite number"):
         simplify(amount)
 
 

@@ -357,7 +357,7 @@ class TestSafety:
     @pytest.mark.parametrize(
         ("url", "message"),
         [
-            ("ftp://h/a.tif", "is no address to read"),
+            ("ftp://h/a.tif", "is not a readable address"),
             ("https://me:secret@h/a.tif", "holds a password"),
             ("https://h/", "names no file"),
             ("s3://bucket", "names no file"),
@@ -475,7 +475,7 @@ class TestUpload:
 
     @pytest.mark.parametrize("url", ["https://h/a", "/tmp/a", "s3://"])
     def test_other_places_are_refused(self, url: str) -> None:
-        with pytest.raises(ConfigError, match="is no place to write to"):
+        with pytest.raises(ConfigError, match="is not a place to write to"):
             upload([], url)
 
     @pytest.mark.slow

@@ -1,42 +1,16 @@
-"""Local files as an entry of a data catalog."""
+"""Add local files to a data catalog."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from geoseg.errors import ConfigError
-from geoseg.options import Options
+from geoseg.steps.catalog.options import AddOptions
 
 __all__ = ["AddOptions", "add_entry"]
 FOLDER = "data_catalog"
-
-
-class AddOptions(Options):
-    """Options of `add_entry`."""
-
-    title: str = ""
-    """Title of the data set; its name when not given."""
-
-    description: str = ""
-    """What it is; the title when not given."""
-
-    commercial_use: Literal["yes", "no", "see source"] = "see source"
-    """Whether the licence allows commercial use."""
-
-    license_url: str | None = None
-    """Where the licence stands; required where it is "other"."""
-
-    date: str | None = None
-    """When the data were taken: 2024-05-31, or first and last day as 2024-05-01/2024-05-31."""
-
-    classes: Path | None = None
-    """Class file of the labels; single-band rasters are taken for labels then."""
-
-    copy_in: bool = False
-    """Copy files that lie outside of the catalog's folder into it."""
 
 
 def add_entry(
@@ -47,27 +21,28 @@ def add_entry(
     root: str | Path | None = None,
     options: AddOptions | None = None,
 ) -> list[Path]:
-    """Describe local files as a data set of a catalog: a STAC collection with an item per file.
+    """Add local files to a catalog as a data set: a STAC collection with one item per file.
 
-    Footprint, CRS, bands, data type, nodata, pixel size and sha256 come from the files. The
-    catalog is made if there is none. All documents appear, or none.
+    Footprint, CRS, bands, data type, nodata, pixel size and SHA-256 are read from the files. A
+    missing catalog is created. Either all documents are written or none.
 
     Args:
         paths: rasters and polygon files.
         name: the id of the new entry.
         licence: an SPDX id, or "other".
-        root: the catalog's folder; ``data_catalog`` in the current one when not given.
-        options: title, dates, classes.
+        root: the catalog's folder; ``./data_catalog`` by default.
+        options: title, date, classes and the like.
 
     Returns:
         The documents written: the items, the collection, the catalog.
 
     Raises:
-        ConfigError: the name, licence or date is none, or files lie outside of the catalog.
-        InputError: a file cannot be read, or does not say where it lies.
-        OutputError: there is such an entry already, or a file stands in the way.
+        ConfigError: the name, licence or date is malformed, a date is missing, or files lie outside
+            the catalog's folder.
+        InputError: a file cannot be read or has no CRS.
+        OutputError: the entry or one of its files exists already.
     """
-    from geoseg.steps.catalog.inspection import look
+    from geoseg.steps.catalog.inspection import inspect
     from geoseg.steps.catalog.stac_documents import collection_of, items_of
     from geoseg.steps.catalog.write_entry import catalog_with, place_of, write
     from geoseg.style import load_scheme
@@ -80,9 +55,9 @@ def add_entry(
     given = [Path(path).resolve() for path in paths]
     placed = {path: place_of(path, folder, name, copy_in=options.copy_in) for path in given}
     scheme = None if options.classes is None else load_scheme(options.classes)
-    looked = [look(path, labelled=scheme is not None, stated=options.date) for path in placed]
-    items = items_of(looked, placed, folder / name)
-    collection = collection_of(looked, name, licence, scheme, options)
+    inspected = [inspect(path, labelled=scheme is not None, stated=options.date) for path in placed]
+    items = items_of(inspected, placed, folder / name)
+    collection = collection_of(inspected, name, licence, scheme, options)
     collection["links"] += [
         {"rel": "item", "href": f"./{each['id']}.json", "type": "application/json"}
         for each in items
@@ -95,8 +70,10 @@ def add_entry(
 def _check(name: str, licence: str, options: AddOptions) -> None:
     if not re.fullmatch(r"(?!\.)[A-Za-z0-9._-]{1,64}", name):
         wanted = "up to 64 letters, digits, dots, dashes and underscores"
-        raise ConfigError("is no name for an entry", got=name, wanted=wanted)
+        raise ConfigError("is not a valid id for an entry", got=name, wanted=wanted)
     if not re.fullmatch(r"[A-Za-z0-9.+-]+", licence):
-        raise ConfigError("is no licence", got=licence, wanted="an SPDX id such as CC-BY-4.0")
+        raise ConfigError("is not a licence id", got=licence, wanted="an SPDX id such as CC-BY-4.0")
     if licence == "other" and not options.license_url:
-        raise ConfigError("which licence is it?", got="other", fix="--license-url")
+        raise ConfigError(
+            "the licence needs the address of its text", got="other", fix="--license-url"
+        )

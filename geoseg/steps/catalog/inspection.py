@@ -1,4 +1,4 @@
-"""What the files of a new entry say of themselves: where, when, and which bands."""
+"""Metadata read from the files of a new entry: footprint, date and bands."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyproj
 import rasterio
 import shapely
 
-from geoseg import grid, ground
+from geoseg import grid, ground, layout
 from geoseg.errors import ConfigError
 from geoseg.raster import open_scene
 from geoseg.raster.drivers import SUFFIXES, driver_of
@@ -22,21 +22,24 @@ from geoseg.vector.lonlat import rounded, to_lonlat
 if TYPE_CHECKING:
     from geoseg.raster import RasterSource
 
+SHAPEFILE_PARTS = (".shx", ".dbf", ".prj", ".cpg")
+"""What lies beside the .shp of a shapefile."""
+
 FOOTPRINT_DEG = 1e-6
-"""How far the drawn frame may lie off the true one: a tenth of a metre."""
+"""Tolerance of simplified footprints: about a tenth of a metre."""
 
 
 @dataclass(frozen=True, eq=False)
-class Looked:
-    """A file and what it says.
+class Inspected:
+    """A file and its metadata.
 
     Attributes:
         path: the file.
         role: "data", or "labels".
-        footprint: its frame in longitude and latitude.
+        footprint: its extent in longitude and latitude (WGS 84).
         crs: its CRS.
-        span: first and last moment, as STAC writes them.
-        source: the raster, if it is one.
+        span: first and last moment of acquisition, RFC 3339 in UTC.
+        source: the raster; None for polygons.
     """
 
     path: Path
@@ -53,35 +56,42 @@ class Looked:
 
     @property
     def code(self) -> str | None:
-        """The CRS as authority and code, where it has one."""
+        """The CRS as AUTHORITY:CODE, if it has one."""
         authority = self.crs.to_authority(min_confidence=100)
         return ":".join(authority) if authority else None
 
 
-def look(path: Path, *, labelled: bool, stated: str | None) -> Looked:
-    """Look at a raster or a polygon file.
+def inspect(path: Path, *, labelled: bool, stated: str | None) -> Inspected:
+    """Read the metadata of a raster or a polygon file.
 
     Args:
         path: the file.
-        labelled: whether rasters of one band are labels.
-        stated: when it was taken, as AddOptions has it; what the file says when None.
+        labelled: whether single-band rasters are labels.
+        stated: acquisition date as in `AddOptions.date`; if None, the file's own.
 
     Raises:
-        InputError: it cannot be read, or does not say where it lies.
-        ConfigError: nobody says when it was taken.
+        InputError: it cannot be read or has no CRS.
+        ConfigError: the date is missing or malformed.
     """
     if path.suffix.lower() not in SUFFIXES:
         layer = open_layer(path, None)
         bounds = layer.bounds or shapely.total_bounds(layer.read(None, None)[1])
         frame = _lonlat(shapely.box(*bounds), layer.crs)
-        return Looked(path, "labels", frame, layer.crs, _span(path, stated), None)
+        return Inspected(path, "labels", frame, layer.crs, _span(path, stated), None)
     if not path.is_file():
-        raise ConfigError("is no file", where=path)
+        raise ConfigError("is not a file", where=path)
     source = open_scene(path)
     crs = grid.crs_of(source.geobox).proj
     role = "labels" if labelled and len(source.bands) == 1 else "data"
     frame = _lonlat(source.geobox.extent.geom, crs)
-    return Looked(path, role, frame, crs, _span(path, stated), source)
+    return Inspected(path, role, frame, crs, _span(path, stated), source)
+
+
+def sidecars(path: Path) -> list[Path]:
+    """The existing files that belong to another one: parts of a shapefile, and GDAL's .aux.xml."""
+    parts = SHAPEFILE_PARTS if path.suffix.lower() == ".shp" else ()
+    beside = [path.with_suffix(part) for part in parts]
+    return [each for each in (*beside, layout.gdal_sidecar(path)) if each.is_file()]
 
 
 def _lonlat(frame: shapely.Geometry, crs: pyproj.CRS) -> shapely.Geometry:
@@ -89,7 +99,7 @@ def _lonlat(frame: shapely.Geometry, crs: pyproj.CRS) -> shapely.Geometry:
 
 
 def _span(path: Path, stated: str | None) -> tuple[str, str]:
-    """First and last moment of the days that were stated, or when a GeoTIFF was taken."""
+    """First and last moment of the stated days, or the date of a GeoTIFF's own tag."""
     if stated is None:
         moment = _text(_taken(path))
         return moment, moment
@@ -98,7 +108,7 @@ def _span(path: Path, stated: str | None) -> tuple[str, str]:
     except ValueError:
         days = []
     if len(days) not in (1, 2) or days[0] > days[-1]:
-        raise ConfigError("is no date", got=stated, wanted="2024-05-31 or 2024-05-01/2024-05-31")
+        raise ConfigError("is not a date", got=stated, wanted="2024-05-31 or 2024-05-01/2024-05-31")
     start = datetime.combine(days[0], time(0), UTC)
     return _text(start), _text(datetime.combine(days[-1], time(23, 59, 59), UTC))
 
@@ -113,7 +123,7 @@ def _taken(path: Path) -> datetime:
             tzinfo=UTC
         )
     except ValueError:
-        raise ConfigError("does not say when it was taken", where=path, fix="--date") from None
+        raise ConfigError("has no acquisition date", where=path, fix="--date") from None
 
 
 def _text(moment: datetime) -> str:

@@ -10,11 +10,11 @@ from typing import Any
 
 import shapely
 
-from geoseg import files
+from geoseg.catalog import multihash
 from geoseg.classes import ClassScheme
 from geoseg.errors import ConfigError
-from geoseg.steps.catalog import AddOptions
-from geoseg.steps.catalog.inspection import Looked
+from geoseg.steps.catalog.inspection import SHAPEFILE_PARTS, Inspected, sidecars
+from geoseg.steps.catalog.options import AddOptions
 
 EXTENSIONS = [
     "https://stac-extensions.github.io/classification/v2.0.0/schema.json",
@@ -27,21 +27,19 @@ MEDIA = {
     ".gpkg": "application/geopackage+sqlite3", ".geojson": "application/geo+json",
     ".fgb": "application/vnd.flatgeobuf", ".parquet": "application/vnd.apache.parquet",
 }  # fmt: skip
-BESIDE = (".shx", ".dbf", ".prj", ".cpg")
-"""What belongs to a shapefile."""
 
 
 def items_of(
-    looked: list[Looked], placed: Mapping[Path, Path], folder: Path
+    inspected: list[Inspected], placed: Mapping[Path, Path], folder: Path
 ) -> list[dict[str, Any]]:
     """A STAC item for each file.
 
     Args:
-        looked: the files.
-        placed: where each will be.
-        folder: the folder of the entry, which is called like it.
+        inspected: the files and their metadata.
+        placed: path at which the catalog holds each file.
+        folder: the folder of the entry, whose name is its id.
     """
-    names = _names([each.path for each in looked])
+    names = _names([each.path for each in inspected])
     return [
         {
             "type": "Feature", "stac_version": "1.1.0", "stac_extensions": EXTENSIONS[1:],
@@ -55,22 +53,26 @@ def items_of(
             ],
             "assets": dict(_assets(each, placed[each.path], folder)),
         }
-        for name, each in zip(names, looked, strict=True)
+        for name, each in zip(names, inspected, strict=True)
     ]  # fmt: skip
 
 
 def collection_of(
-    looked: list[Looked], name: str, licence: str, scheme: ClassScheme | None, options: AddOptions
+    inspected: list[Inspected],
+    name: str,
+    licence: str,
+    scheme: ClassScheme | None,
+    options: AddOptions,
 ) -> dict[str, Any]:
     """The STAC collection, without links to its items.
 
     Raises:
-        ConfigError: there are labels alone, and nobody says of what.
+        ConfigError: there are only labels, and no classes for them.
     """
-    imagery = [each for each in looked if each.role == "data"]
+    imagery = [each for each in inspected if each.role == "data"]
     summaries = {
-        "gsd": sorted({each.gsd for each in looked if each.gsd is not None}),
-        "proj:code": sorted({each.code for each in looked if each.code is not None}),
+        "gsd": sorted({each.gsd for each in inspected if each.gsd is not None}),
+        "proj:code": sorted({each.code for each in inspected if each.code is not None}),
         "bands": _bands(imagery[0]) if imagery else [],
         "classification:classes": list(_rows(scheme)) if scheme else [],
     }
@@ -85,9 +87,9 @@ def collection_of(
         "geoseg:fetch": {"method": "download", "how": how},
         **({} if summaries["gsd"] else {"geoseg:unknown": ["gsd"]}),
         "extent": {
-            "spatial": {"bbox": [list(shapely.union_all([e.footprint for e in looked]).bounds)]},
+            "spatial": {"bbox": [list(shapely.union_all([e.footprint for e in inspected]).bounds)]},
             "temporal": {
-                "interval": [[min(e.span[0] for e in looked), max(e.span[1] for e in looked)]]
+                "interval": [[min(e.span[0] for e in inspected), max(e.span[1] for e in inspected)]]
             },
         },
         "summaries": {key: value for key, value in summaries.items() if value},
@@ -96,10 +98,10 @@ def collection_of(
 
 
 def _names(paths: list[Path]) -> list[str]:
-    """Stems as far as they tell the files apart, with extensions where they do not.
+    """Item ids: file stems, with the extension added where stems repeat.
 
     Raises:
-        ConfigError: not even extensions do.
+        ConfigError: two files still have the same id.
     """
     stems = [_slug(path.stem) for path in paths]
     often = Counter(stems)
@@ -108,11 +110,11 @@ def _names(paths: list[Path]) -> list[str]:
     ]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        raise ConfigError("two files are called alike", got=twice[0], fix="rename one")
+        raise ConfigError("two files have the same name", got=twice[0], fix="rename one")
     return names
 
 
-def _properties(each: Looked) -> dict[str, Any]:
+def _properties(each: Inspected) -> dict[str, Any]:
     start, end = each.span
     moment = {"datetime": start} if start == end else {
         "datetime": None, "start_datetime": start, "end_datetime": end
@@ -127,8 +129,8 @@ def _properties(each: Looked) -> dict[str, Any]:
     return {**moment, "title": each.path.name, "gsd": each.gsd, **crs, **pixels}
 
 
-def _assets(each: Looked, place: Path, folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The file, and those without which it means less."""
+def _assets(each: Inspected, place: Path, folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The file and its sidecars: parts of a shapefile, and .aux.xml."""
     raster: dict[str, Any] = {}
     if each.source is not None:
         raster = {"bands": _bands(each), "data_type": str(each.source.dtype)}
@@ -136,12 +138,9 @@ def _assets(each: Looked, place: Path, folder: Path) -> Iterator[tuple[str, dict
         if len(nodata) == 1 and nodata != {None}:
             raster["nodata"] = nodata.pop()
     yield each.role, _asset(each.path, place, folder, each.role) | raster
-    suffixes = BESIDE if each.path.suffix.lower() == ".shp" else ()
-    others = [each.path.with_suffix(suffix) for suffix in suffixes]
-    for path in (*others, each.path.with_name(f"{each.path.name}.aux.xml")):
-        if path.is_file():
-            key = path.suffix[1:] if path.suffix in BESIDE else "metadata"
-            yield key, _asset(path, place.with_name(path.name), folder, "metadata")
+    for path in sidecars(each.path):
+        key = path.suffix[1:] if path.suffix in SHAPEFILE_PARTS else "metadata"
+        yield key, _asset(path, place.with_name(path.name), folder, "metadata")
 
 
 def _asset(path: Path, place: Path, folder: Path, role: str) -> dict[str, Any]:
@@ -151,17 +150,20 @@ def _asset(path: Path, place: Path, folder: Path, role: str) -> dict[str, Any]:
         **({"type": media} if media else {}),
         "roles": [role],
         "file:size": path.stat().st_size,
-        "file:checksum": f"1220{files.sha256(path)}",
+        "file:checksum": multihash.of_file(path),
     }
 
 
-def _bands(each: Looked) -> list[dict[str, Any]]:
+def _bands(each: Inspected) -> list[dict[str, Any]]:
     assert each.source is not None, "images are rasters"
     return [{"name": band.name} for band in each.source.bands]
 
 
 def _rows(scheme: ClassScheme) -> Iterator[dict[str, Any]]:
-    """A row for each label code that is a number, or for the class's id where there is none."""
+    """The classes in STAC's classification extension, one per numeric label code.
+
+    A class without one gets its id as value.
+    """
     for index, each in enumerate(scheme.classes):
         numbers = [int(value) for value in each.values if str(value).lstrip("-").isdigit()]
         name = _slug(each.name) or f"class_{index}"

@@ -1,4 +1,4 @@
-"""A new entry onto the disk: all of it, or nothing."""
+"""Write a new entry: all of it, or nothing."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 from geoseg import files
 from geoseg.catalog.tree import FILE, walk
 from geoseg.errors import CatalogError, ConfigError, GeosegError, OutputError
-from geoseg.steps.catalog.stac_documents import BESIDE
+from geoseg.steps.catalog.inspection import sidecars
 
 
 def catalog_with(folder: Path, name: str) -> dict[str, Any]:
-    """The catalog of a folder with a link to the new entry; a new one where there is none.
+    """The catalog of a folder with a link to the new entry; a new catalog if there is none.
 
     Raises:
         CatalogError: a document of the catalog cannot be read.
-        OutputError: it has such an entry already.
+        OutputError: it has an entry of that id already.
     """
     path = folder / FILE
     if not path.is_file():
@@ -35,22 +35,22 @@ def catalog_with(folder: Path, name: str) -> dict[str, Any]:
             )
         content = tree.documents[0].content
         if any(each.content.get("id") == name for each in tree.documents):
-            raise OutputError("has such an entry already", where=path, got=name)
+            raise OutputError("has an entry of that id already", where=path, got=name)
     link = {"rel": "child", "href": f"./{name}/collection.json", "type": "application/json"}
     return content | {"links": [*content.get("links", []), link]}
 
 
 def place_of(path: Path, folder: Path, name: str, *, copy_in: bool) -> Path:
-    """Where a file will be: where it is, or in the entry's folder.
+    """The path at which the catalog holds a file: its own, or that of a copy.
 
     Raises:
-        ConfigError: it lies outside of the catalog's folder, and is not to be copied.
+        ConfigError: it lies outside the catalog's folder and ``copy_in`` is off.
     """
     if path.is_relative_to(folder):
         return path
     if not copy_in:
         raise ConfigError(
-            "lies outside of the catalog's folder, which has to hold all files it names",
+            "lies outside the catalog's folder, which must hold all its files",
             where=path,
             wanted=f"a file in {folder}",
             fix="--copy-in copies it, or --root names the folder of the data",
@@ -61,19 +61,19 @@ def place_of(path: Path, folder: Path, name: str, *, copy_in: bool) -> Path:
 def write(
     documents: Mapping[Path, Any], placed: Mapping[Path, Path], folder: Path, catalog: Any
 ) -> list[Path]:
-    """Write copies and documents, the catalog last: before it, nothing leads to the rest.
+    """Write copies and documents, the catalog last, so that readers find the whole entry or none.
 
     Returns:
-        The documents.
+        The paths of the documents.
 
     Raises:
-        OutputError: a file stands in the way, or the place cannot be written to.
+        OutputError: a file exists already, or the folder is not writable.
         RetryError: the disk is full.
     """
     copies = dict(_copies(placed))
     in_the_way = [path for path in (*copies, *documents) if path.exists()]
     if in_the_way:
-        raise OutputError("stands in the way", where=in_the_way[0], fix="choose another --name")
+        raise OutputError("exists already", where=in_the_way[0], fix="choose another --name")
     made: list[Path] = []
     try:
         for place, path in copies.items():
@@ -92,9 +92,8 @@ def write(
 
 
 def _copies(placed: Mapping[Path, Path]) -> Iterator[tuple[Path, Path]]:
-    """What is to be copied, with the files beside it: the copy, then the original."""
+    """Each copy and its original, sidecars included."""
     for path, place in placed.items():
-        beside = [path.with_suffix(each) for each in BESIDE if path.suffix.lower() == ".shp"]
-        for each in (path, *beside, path.with_name(f"{path.name}.aux.xml")):
-            if place != path and each.is_file():
+        if place != path:
+            for each in (path, *sidecars(path)):
                 yield place.with_name(each.name), each

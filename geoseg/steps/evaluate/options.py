@@ -11,7 +11,15 @@ from geoseg.options import Options
 
 
 class EvaluateOptions(Options):
-    """Options of `evaluate`."""
+    """Options of `evaluate`.
+
+    Example:
+        >>> import geoseg
+        >>> options = geoseg.EvaluateOptions(chips="chips", objects=["water"])
+        >>> report = geoseg.evaluate("map", "labels.gpkg", options=options)
+        >>> [row["name"] for row in report["classes"]]
+        ['land', 'water']
+    """
 
     chips: Path | None = None
     """Chip directory; of the scenes it was cut from, only the blocks it held out are counted."""

@@ -42,8 +42,11 @@ def info(
         kind.
 
     Example:
-        >>> entry, = info("nowhere.tif")
-        >>> entry["kind"], entry["problems"][0]["code"]
+        >>> import geoseg
+        >>> entry, missing = geoseg.info(["scene.tif", "nowhere.tif"])
+        >>> entry["kind"], entry["width"], entry["crs"]
+        ('raster', 256, 'EPSG:32633')
+        >>> missing["kind"], missing["problems"][0]["code"]
         ('unknown', 'missing')
     """
     options = options or InfoOptions()

@@ -47,6 +47,12 @@ def predict(
         PartialError: some regions failed three times; the others are kept.
         RetryError: the disk is full, or returned other bytes than were written; finished regions
             are kept.
+
+    Example:
+        >>> import geoseg
+        >>> (folder,) = geoseg.predict("scene.tif", "model", "map")
+        >>> sorted(path.name for path in folder.glob("*.tif"))
+        ['classes.tif', 'confidence.tif']
     """
     from geoseg.steps.predict.map_scenes import make_maps
     from geoseg.steps.predict.plan import plan_maps

@@ -13,7 +13,15 @@ from geoseg.options import ReadOptions
 
 
 class PredictOptions(ReadOptions, WorkerOptions, RunOptions):
-    """Options of `predict`."""
+    """Options of `predict`.
+
+    Example:
+        >>> import geoseg
+        >>> options = geoseg.PredictOptions(probabilities=True, confidence="margin")
+        >>> (folder,) = geoseg.predict("scene.tif", "model", "margins", options=options)
+        >>> (folder / "probabilities.tif").is_file()
+        True
+    """
 
     window: int | None = Field(None, ge=32)
     """Side in pixels of the windows that the model maps, a multiple of its stride; by default as

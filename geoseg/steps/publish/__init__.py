@@ -34,7 +34,8 @@ def publish(land_map: str | Path, *, options: PublishOptions | None = None) -> l
         RetryError: the disk is full.
 
     Example:
-        >>> publish("demo/map")[0].name  # doctest: +SKIP
+        >>> import geoseg
+        >>> geoseg.publish("map")[0].name
         'map.qgz'
     """
     from geoseg.layout import ARRANGED_IMAGERY

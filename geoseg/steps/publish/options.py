@@ -25,7 +25,16 @@ def _rfc3339(value: str | None) -> str | None:
 
 
 class PublishOptions(Options):
-    """Options of `publish`."""
+    """Options of `publish`.
+
+    Example:
+        >>> import geoseg
+        >>> options = geoseg.PublishOptions(title="Lake", license="CC-BY-4.0", date="2024-06-01")
+        >>> options.date
+        '2024-06-01T00:00:00Z'
+        >>> len(geoseg.publish("map", options=options)) > 5
+        True
+    """
 
     title: str = ""
     """Heading of the page, the project and the records; by default the name of the map's folder,

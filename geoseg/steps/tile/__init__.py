@@ -52,6 +52,12 @@ def tile(
         ChipsError: nothing is labelled, or the chips cannot be split without a leak.
         OutputError: the directory holds something else.
         RetryError: some regions failed; the same command goes on with them.
+
+    Example:
+        >>> import geoseg
+        >>> chips = geoseg.tile("scene.tif", "labels.gpkg", "chips", classes="classes.yaml")
+        >>> geoseg.info(chips)[0]["chips"]["train"] > 20
+        True
     """
     from geoseg import raster, style
     from geoseg.chips.export import export

@@ -12,7 +12,18 @@ from geoseg.options import ReadOptions
 
 
 class TileOptions(ReadOptions, WorkerOptions):
-    """Options of `tile`."""
+    """Options of `tile`.
+
+    Example:
+        >>> import geoseg
+        >>> options = geoseg.TileOptions(size=64, bands="green,nir")
+        >>> options.bands
+        ('green', 'nir')
+        >>> geoseg.tile(
+        ...     "scene.tif", "labels.gpkg", "two", classes="classes.yaml", options=options
+        ... ).name
+        'two'
+    """
 
     size: int | None = Field(None, ge=32, le=4096, multiple_of=32)
     """Side of a chip in pixels; by default 256, or less where the scenes give fewer than 96 chips

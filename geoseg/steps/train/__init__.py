@@ -49,6 +49,13 @@ def train(chips: str | Path, out: str | Path, *, options: TrainOptions | None = 
             or do not fit the network; or optuna is needed and not installed.
         ModelError: the backbone is unknown, or a file of weights is damaged.
         RasterError: an unlabelled scene cannot be read.
+
+    Example:
+        >>> import geoseg
+        >>> options = geoseg.TrainOptions(architecture="threshold", index="ndwi")
+        >>> model = geoseg.train("chips", "model", options=options)
+        >>> sorted(path.name for path in model.glob("*.json"))
+        ['run.json', 'spec.json']
     """
     from geoseg.chips import open_chips
     from geoseg.models.saved.fold_models import write_folds

@@ -14,7 +14,14 @@ from geoseg.options import Options
 
 
 class TrainOptions(Options):
-    """Options of `train`."""
+    """Options of `train`.
+
+    Example:
+        >>> import geoseg
+        >>> options = geoseg.TrainOptions(architecture="forest", seed=1)
+        >>> geoseg.train("chips", "forest", options=options).name
+        'forest'
+    """
 
     architecture: Trainable = "unet"
     """Network; or random forest, linear SVM, or threshold on an index, which classify single

@@ -1,4 +1,4 @@
-"""What polygons say about themselves: the columns of the layer."""
+"""The columns of the polygon layer."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Table:
-    """The columns of a layer, made from rows batch by batch.
+    """Computes the columns of a layer, batch by batch.
 
     Attributes:
-        geobox: the grid the polygons were drawn on.
+        geobox: the grid of the class raster.
         names: class names, by id.
-        stats: rasters to take the mean of, by column.
+        stats: the raster to average over each polygon, by column name.
         source: file name of the class raster.
-        run: what made it.
+        run: key of the run that made it.
     """
 
     geobox: GeoBox
@@ -40,7 +40,7 @@ class Table:
     run: str
 
     def plan(self, layer: str, qml: str, sld: str) -> LayerPlan:
-        """What all features of the layer have in common."""
+        """The schema, CRS and styles of the layer."""
         schema = pyarrow.schema(
             [
                 ("class_id", pyarrow.int32()),
@@ -58,7 +58,7 @@ class Table:
         return LayerPlan(layer, schema, grid.crs_of(self.geobox).proj, qml, sld)
 
     def features(self, rows: Rows) -> Features:
-        """The polygons of a batch, measured."""
+        """The polygons of a batch with their columns; areas and lengths are geodesic."""
         crs = grid.crs_of(self.geobox).proj
         columns = {
             "class_id": pyarrow.array(rows.ids),

@@ -1,4 +1,4 @@
-"""Right-angled footprints for the classes that want them."""
+"""Right-angled footprints for classes with ``regularize: true``, such as buildings."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from geoseg.steps.vectorize.rows import Rows
 from geoseg.vector.regularize import regularize
 
 TOLERANCE_PX = 1.0
-"""Tried on rectangles and L shapes of 6 to 18 pixels, in any direction: 0.7 leaves stairs, and
-from 1.25 on corners are lost."""
+"""Found on rectangles and L shapes of 6 to 18 pixels in all directions: 0.7 leaves steps, and from
+1.25 on corners are lost."""
 
 
 def with_footprints(batches: Iterable[Rows], scheme: ClassScheme, geobox: GeoBox) -> Iterator[Rows]:
-    """Yield the regions; those of classes with ``regularize`` last, as right-angled footprints.
+    """Yield all regions, those of classes with ``regularize`` last, as right-angled footprints.
 
-    These must not overlap each other, which is known when there are no more: they are kept until
-    then, about a kilobyte each.
+    Footprints must not overlap each other, which can be checked only once all are known. They are
+    kept in memory until then, about a kilobyte each.
 
     Args:
-        batches: the regions.
-        scheme: says which classes want it.
-        geobox: the grid of the classes.
+        batches: all regions.
+        scheme: its ``regularize`` marks the classes.
+        geobox: the grid of the class raster.
     """
     wanted = [i for i, each in enumerate(scheme.classes) if each.regularize]
     kept = []

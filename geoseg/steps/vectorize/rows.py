@@ -1,4 +1,4 @@
-"""Regions with the class of each, instead of the pixel value."""
+"""Regions with class ids instead of pixel values: the rows of the layer."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ if TYPE_CHECKING:
     from geoseg.polygonize import Regions
 
 PORTION = 16_384
+"""Rows per batch of output: some tens of MB of geometries and columns."""
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """A batch of regions.
+    """A batch of regions, one row each.
 
     Attributes:
         geometries: (n,) Polygons and MultiPolygons in the raster's CRS.
         ids: (n,) int32 class ids.
-        pixels: (n,) how many pixels each has.
-        confidence: (n,) mean confidence; NaN where it is not known.
-        touches_edge: (n,) whether it goes on where the raster ends.
+        pixels: (n,) number of pixels.
+        confidence: (n,) mean confidence in percent; NaN where unknown.
+        touches_edge: (n,) whether the region has a pixel on the raster's outer edge.
     """
 
     geometries: NDArray[Any]
@@ -42,12 +43,12 @@ class Rows:
         return len(self.geometries)
 
     def take(self, chosen: NDArray[Any] | slice) -> Rows:
-        """Some of the regions: by position, by a mask, or a slice."""
+        """The rows at some positions, of a mask, or of a slice."""
         return Rows(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
     @staticmethod
     def joined(batches: list[Rows]) -> Rows:
-        """Several batches as one."""
+        """Concatenate batches."""
         columns = zip(*([getattr(b, f.name) for f in fields(b)] for b in batches), strict=True)
         return Rows(*(np.concatenate(each) for each in columns))
 
@@ -55,16 +56,19 @@ class Rows:
 def rows_of(
     batches: Iterable[Regions], scheme: ClassScheme, by_value: bool, where: Path
 ) -> Iterator[Rows]:
-    """Yield the regions as rows; where a value has no class, go on counting and then say so.
+    """Yield the regions as rows.
+
+    Once a value without a class is met, nothing more is yielded, but all such values are counted,
+    so that one error lists them all.
 
     Args:
         batches: the regions.
         scheme: the classes.
-        by_value: whether the scheme's label codes are the pixel values, or its ids are.
-        where: the class raster, for the error.
+        by_value: whether pixel values are the scheme's label codes; else they are its ids.
+        where: path of the class raster, for the error.
 
     Raises:
-        ClassError: pixel values belong to no class; lists all of them with their counts.
+        ClassError: some pixel values have no class; lists them with their counts.
     """
     unknown: Counter[int] = Counter()
     for regions in batches:
@@ -84,16 +88,16 @@ def rows_of(
         )
     if unknown:
         raise ClassError(
-            f"{len(unknown)} pixel value(s) are no class of the scheme",
+            f"{len(unknown)} pixel value(s) have no class in the scheme",
             where=where,
             got=", ".join(f"{value} ({count} px)" for value, count in sorted(unknown.items())),
             wanted=f"0 to {len(scheme.classes) - 1}: {', '.join(scheme.names)}",
-            fix="give the class file the map was made with",
+            fix="pass the class file the map was made with",
         )
 
 
 def portions(batches: Iterable[Rows]) -> Iterator[Rows]:
-    """Batches small enough that what is made of them takes little memory."""
+    """Cut batches so that the columns computed from each take little memory."""
     for rows in batches:
         for start in range(0, len(rows), PORTION):
             yield rows.take(slice(start, start + PORTION))

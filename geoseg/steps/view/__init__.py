@@ -28,8 +28,9 @@ def view(land_map: str | Path, *, options: ViewOptions | None = None) -> None:
         OutputError: the port is taken.
 
     Example:
-        >>> view("demo/map")  # doctest: +SKIP
-        http://127.0.0.1:49152/
+        >>> import geoseg
+        >>> geoseg.view("map")  # doctest: +SKIP
+        http://127.0.0.1:41237/
     """
     import webbrowser
 

@@ -10,7 +10,13 @@ from geoseg.options import Options
 
 
 class ViewOptions(Options):
-    """Options of `view`."""
+    """Options of `view`.
+
+    Example:
+        >>> import geoseg
+        >>> geoseg.ViewOptions(title="Lake", open=False).port
+        0
+    """
 
     title: str = ""
     """Heading of the page; by default the name of the map's folder, or of its parent where the

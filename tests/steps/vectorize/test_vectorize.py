@@ -24,7 +24,8 @@ from pydantic import ValidationError
 from geoseg import polygonize, style
 from geoseg.classes import ClassScheme
 from geoseg.errors import ClassError, OutputError, RasterError
-from geoseg.steps.vectorize import COLUMNS, VectorizeOptions, vectorize
+from geoseg.steps.vectorize import VectorizeOptions, vectorize
+from geoseg.steps.vectorize.options import COLUMNS
 from geoseg.vector import rasterize, read_polygons
 
 SCHEME = ClassScheme.model_validate(
@@ -319,7 +320,7 @@ def test_a_statistic_needs_a_raster_of_one_band(tmp_path: Path) -> None:
     ) as dataset:  # fmt: skip
         dataset.write(np.ones((3, 9, 9), np.uint8))
     options = VectorizeOptions(stat=(f"red={tmp_path / 'rgb.tif'}",))
-    with pytest.raises(RasterError, match=r"rgb\.tif: a statistic is taken of one band; got 3"):
+    with pytest.raises(RasterError, match=r"rgb\.tif: a statistic needs a single band; got 3"):
         vectorize(classes, tmp_path / "o.gpkg", scheme=SCHEME, options=options)
 
 
@@ -348,8 +349,8 @@ def test_classes_that_ask_for_it_get_right_angles_and_come_last(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("classes.tif", "output is the input"),
-        ("classes.gpkg", "would give the polygons' style, classes.qml, to classes.tif"),
+        ("classes.tif", "output is also an input"),
+        ("classes.gpkg", "would apply the polygons' style, classes.qml, to classes.tif"),
         ("o.kml", "stands for no polygon format"),
     ],
 )

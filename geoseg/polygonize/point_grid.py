@@ -1,4 +1,4 @@
-"""Points in square cells, to find those that lie in a triangle."""
+"""Points sorted into square cells: a spatial index to find those that lie in a triangle."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from numba import njit
 from numpy.typing import NDArray
 
 SIDE = 8.0
-"""Pixels: a cell of noise holds some dozens of points, the triangle of a pixel's corner meets one
-or a few cells."""
+"""In pixels: a cell holds some dozens of points even in noise, and the triangle of a corner meets
+one cell or a few."""
 
 NEAR = 1e-9
-"""Pixels: a point so near to a triangle counts as inside it."""
+"""In pixels: a point this near to a triangle counts as inside, as coordinates are rounded."""
 
 
 class Cells(NamedTuple):
-    """Points by cell.
+    """Positions of points, by cell.
 
     Attributes:
-        shape: the number of cells down and across.
+        shape: number of cells down and across.
         starts: (cells + 1,) where each cell's points start in ``items``.
-        items: the points.
+        items: positions of the points.
     """
 
     shape: tuple[int, int]
@@ -32,7 +32,7 @@ class Cells(NamedTuple):
 
 @njit(nogil=True, cache=True)
 def sorted_cells(points: NDArray[np.float64]) -> Cells:
-    """Sort points, which have no negative coordinates, into cells."""
+    """Sort points with coordinates >= 0 into cells (a counting sort)."""
     across, down = 1, 1
     for k in range(len(points)):
         across = max(across, int(points[k, 0] / SIDE) + 1)
@@ -58,7 +58,7 @@ def is_free(
     alive: NDArray[np.bool_],
     corners: tuple[tuple[float, float], tuple[float, float], tuple[float, float]],
 ) -> bool:
-    """Whether no point but its own corners lies in a triangle or on its sides."""
+    """Whether no living point, its own corners apart, lies in a triangle or on its sides."""
     (ax, ay), (bx, by), (cx, cy) = corners
     turn = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
     if turn < 0:
@@ -88,7 +88,7 @@ def is_free(
 
 @njit(nogil=True, cache=True)
 def points_at(cells: Cells, points: NDArray[np.float64], k: int) -> NDArray[np.int32]:
-    """All points that lie where point ``k`` lies, itself included."""
+    """All points at the position of point ``k``, itself included."""
     cell = int(points[k, 1] / SIDE) * cells.shape[1] + int(points[k, 0] / SIDE)
     items = cells.items[cells.starts[cell] : cells.starts[cell + 1]]
     same: NDArray[np.int32] = items[

@@ -1,4 +1,4 @@
-"""Small regions and small holes join their neighbours, in an order that no tiling changes."""
+"""Merging of small regions and small holes into neighbours, in an order no tiling can change."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from numpy.typing import NDArray
 from geoseg.polygonize.metric import Metric
 from geoseg.polygonize.region_graph import Graph
 from geoseg.polygonize.rules import Rules
+from geoseg.polygonize.runs import root_of
 
 UNMET = -1
 MOST = 1 << 62
-"""More than any raster has, and within 64 bits."""
+"""More area units than any raster has, and still within 64 bits."""
 
 
 def merged(graph: Graph, rules: Rules, metric: Metric) -> NDArray[Any]:
-    """The class of each region once small ones have joined their neighbours.
+    """The class of each region once small ones have been merged into neighbours.
 
-    First regions below the smallest area: smallest first, those of one size in the order of first
-    pixels. Each joins the neighbour with which it shares most boundary, among equals the larger,
-    then the one that begins first, and takes its class; it then is one region with all neighbours
-    of that class. Then holes: all that a region cuts off from the outside joins it, if it is
-    smaller than the limit.
+    First, regions below the smallest area are merged, smallest first, those of one size in the
+    order of first pixels. Each takes the class of the neighbour with the longest shared boundary
+    (among equals the larger one, then the one with the earlier first pixel), and becomes one region
+    with all its neighbours of that class. Then holes are filled: whatever a region cuts off from
+    the outside is merged into it, if smaller than the limit.
 
     Args:
         graph: the regions, in the order of first pixels.
-        rules: what is small.
-        metric: the unit of areas.
+        rules: the limits, ``min_area_m2`` and ``max_hole_m2``.
+        metric: for the unit of the graph's areas.
     """
     least, most = (_whole(m2, metric) for m2 in (rules.min_area_m2, rules.max_hole_m2))
     parent, head, follow, other = _merge_small(
@@ -43,33 +44,29 @@ def merged(graph: Graph, rules: Rules, metric: Metric) -> NDArray[Any]:
 
 
 def _whole(m2: float, metric: Metric) -> int:
-    """The smallest whole number of units that is not below an area, but for rounding."""
+    """An area in whole units, rounded up.
+
+    The factor keeps an exact multiple of the unit, a limit of 4 pixels say, from rounding up to
+    one unit more.
+    """
     return min(ceil(m2 / metric.unit_m2 * (1 - 1e-9)), MOST)
 
 
 @njit(nogil=True, cache=True)
-def _root(parent: NDArray[np.int32], item: int) -> int:
-    while parent[item] != item:
-        parent[item] = parent[parent[item]]
-        item = parent[item]
-    return item
-
-
-@njit(nogil=True, cache=True)
 def _roots(parent: NDArray[np.int32]) -> NDArray[np.int32]:
-    return np.array([_root(parent, item) for item in range(len(parent))], dtype=np.int32)
+    return np.array([root_of(parent, item) for item in range(len(parent))], dtype=np.int32)
 
 
 @njit(nogil=True, cache=True)
 def _listed(
     one: NDArray[np.int32], other: NDArray[np.int32], count: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
-    """The stretches of boundary of each region as linked lists; the last region is the outside.
+    """The edges of each region as linked lists; the last region is the outside.
 
-    Stretch k from one side is item k, from the other item k + m.
+    Edge k is item k seen from one region and item k + m seen from the other.
 
     Returns:
-        The first and the last item of each region, the item after each, and its other region.
+        The first and last item of each region, the item after each item, and the region beyond it.
     """
     m = len(one)
     head = np.full(count + 1, -1, np.int32)
@@ -99,11 +96,12 @@ def _merge_small(
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
     """Merge regions smaller than ``least``.
 
-    Boundaries are not added up when regions join: their lists are laid end to end, and added up
-    when a region is looked at. Each look at least doubles what the region is part of.
+    Lengths of shared boundary are not added up when regions merge: their lists are appended in
+    constant time, and added up when a region is popped. Popping a region at least doubles what it
+    is part of, so that each edge is visited a logarithmic number of times.
 
     Returns:
-        The region that each has joined, and the lists of boundaries.
+        The union-find parent of each region, and the lists of edges.
     """
     count = len(code)
     parent = np.arange(count + 1).astype(np.int32)
@@ -121,7 +119,7 @@ def _merge_small(
         found = _look_around(parent, head, follow, beyond, length, int(small), near, shared)
         best = _best(near[:found], shared, area, first)
         if best >= 0:
-            for region in near[: found + 1]:  # the last of them is the small one
+            for region in near[: found + 1]:  # the last one is the small region itself
                 if region == small or (region != best and code[region] == code[best]):
                     parent[region] = best
                     area[best] += area[region]
@@ -145,15 +143,15 @@ def _look_around(
     near: NDArray[np.int32],
     shared: NDArray[np.int64],
 ) -> int:
-    """List the neighbours of a region in ``near``, itself after them, and add up the boundaries.
+    """List the neighbours of a region in ``near``, itself last, and add up shared boundaries.
 
     Returns:
-        How many neighbours it has.
+        The number of neighbours.
     """
     found = 0
     item = head[small]
     while item >= 0:
-        region = _root(parent, beyond[item])
+        region = root_of(parent, beyond[item])
         if small != region != len(near) - 1:
             if shared[region] == UNMET:
                 shared[region] = 0
@@ -172,7 +170,7 @@ def _best(
     area: NDArray[np.int64],
     first: NDArray[np.int32],
 ) -> int:
-    """The neighbour to join, -1 if there is none over a side."""
+    """The neighbour to merge into; -1 if none shares a pixel side."""
     best = -1
     for region in near:
         if shared[region] > 0 and (
@@ -194,19 +192,20 @@ def _fill_holes(
     areas: NDArray[np.int64],
     most: int,
 ) -> None:
-    """Join to a region what it cuts off from the outside, if that is smaller than ``most``.
+    """Merge into a region what it cuts off from the outside, if that is smaller than ``most``.
 
-    A depth-first search from the outside finds articulation points (Hopcroft and Tarjan 1973): a
-    region cuts off the branch below it if nothing in there leads to anything above.
+    A depth-first search from the outside finds articulation points (Hopcroft and Tarjan 1973,
+    Algorithm 447): a region cuts off the branch below it if nothing in the branch is adjacent to
+    anything above the region. The search is iterative, as branches can be millions of regions deep.
     """
     count = len(parent) - 1
     area = np.zeros(count + 1, np.int64)
     for k in range(count):
-        area[_root(parent, k)] += areas[k]
-    seen = np.full(count + 1, -1, np.int32)  # the order in which regions are found
+        area[root_of(parent, k)] += areas[k]
+    seen = np.full(count + 1, -1, np.int32)  # the order in which regions are discovered
     low = np.empty(count + 1, np.int32)
     order = np.empty(count + 1, np.int32)
-    branch = np.empty(count + 1, np.int32)  # how many regions hang below one, itself included
+    branch = np.empty(count + 1, np.int32)  # number of regions in the branch, its top included
     up = np.full(count + 1, -1, np.int32)
     at = head.copy()
     seen[count], low[count], order[0], branch[count] = 0, 0, count, 1
@@ -222,7 +221,7 @@ def _fill_holes(
             here = above
             continue
         at[here] = follow[item]
-        region = _root(parent, beyond[item])
+        region = root_of(parent, beyond[item])
         if length[item] == 0 or region == here:
             continue
         if seen[region] >= 0:

@@ -1,12 +1,12 @@
-"""The boundary network of a band of rows, and the rings and open paths that follow it.
+"""The boundary network of a band of rows, and the rings and open paths along it.
 
-A corner of four pixels is a vertex where a boundary turns, ends on another one, or crosses it. A
-vertex east or west of another one along a boundary is its neighbour in row-major order, so only
-the links north and south are kept. What leaves the band does so through a port: a place where the
-class changes within its first or its last row.
+A pixel corner is a vertex where a boundary turns, ends on another one, or crosses it. The next
+vertex east or west along a boundary is the neighbour in row-major order, so that only links north
+and south are stored. A boundary leaves the band through a port: a place where the class changes
+within its first or its last row.
 
 Corners are packed into one integer, ``row << 34 | column << 4 | edges``, which sorts row by row;
-the bits of ``edges`` say whether a boundary leaves to the east, south, west, north.
+the bits of ``edges`` are set where a boundary leaves to the east, south, west, north.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ from geoseg.polygonize.runs import Runs
 EAST, SOUTH, WEST, NORTH = range(4)
 ROW_BITS, COL_BITS, COL_MASK = 34, 4, (1 << 30) - 1
 CROSSING = 15
-"""The edges of a corner that boundaries leave in all four directions."""
+"""The edges of a corner where boundaries cross."""
 
 
 def _turns() -> NDArray[np.uint8]:
-    """Where to go on from a corner, by its edges and the direction of arrival.
+    """The direction in which to leave a corner, by its edges and the direction of arrival.
 
-    The region lies on the left hand: the first edge from the left is taken.
+    The face lies on the left hand, so the leftmost edge is taken: at a crossing this keeps faces
+    that touch in a corner apart, as 4-connectivity wants it.
     """
     turns = np.zeros((16, 4), np.uint8)
     for edges in range(16):
@@ -48,14 +49,14 @@ class Network(NamedTuple):
 
     Attributes:
         corner: (n,) packed corners.
-        north: (n,) the vertex up from here; -2 - p where the boundary leaves through port p.
-        south: (n,) the same, down.
-        start: (m, 3) the vertices where a ring can start, that have edges to the east and to the
-            south; the face between the two; the face north of the one to the east.
-        top: the first vertex below each port of the first row; -1 where there is none.
-        bottom: the last vertex above each port of the last row; -2 - p where its boundary comes
+        north: (n,) next vertex to the north; -2 - p where the boundary leaves through port p.
+        south: (n,) next vertex to the south, or a port likewise.
+        start: (m, 3) vertices where a ring can start, which have edges to the east and the south;
+            the face between the two; the face north of the eastern edge.
+        top: first vertex below each port of the first row; -1 where there is none.
+        bottom: last vertex above each port of the last row; -2 - p where the boundary comes
             straight from port p of the first row.
-        edges: how many edges leave vertices, which is how many corners all rings have.
+        edges: number of edges that leave vertices, which is the number of corners of all rings.
     """
 
     corner: NDArray[np.int64]
@@ -68,17 +69,17 @@ class Network(NamedTuple):
 
 
 class Walked(NamedTuple):
-    """Closed rings and open paths, the region on their left; those around the outside left out.
+    """Closed rings and open paths, their face on the left; those around the outside are left out.
 
     Attributes:
-        rings: the corners of all rings, each starting at its smallest.
+        rings: packed corners of all rings, each ring starting at its smallest.
         ring_starts: (n + 1,) where each ring starts in ``rings``.
-        ring_face: (n,) the region of each.
-        paths: the corners of all paths.
-        path_starts: (m + 1,).
-        path_face: (m,).
-        entry: (m,) the port at which a path begins: twice its number, plus 1 in the last row.
-        leave: (m,) the port at which it ends.
+        ring_face: (n,) face of each ring.
+        paths: packed corners of all paths.
+        path_starts: (m + 1,) where each path starts in ``paths``.
+        path_face: (m,) face of each path.
+        entry: (m,) port at which a path begins: twice its number, plus 1 in the last row.
+        leave: (m,) port at which it ends, written the same way.
     """
 
     rings: NDArray[np.int64]
@@ -97,7 +98,7 @@ def find_network(runs: Runs, first_row: int) -> Network:
     row, start, face = runs
     rows = len(row) - 1
     cols = start[row[1] - 1]
-    most = 2 * len(start)  # a vertex needs a change of class above or below it
+    most = 2 * len(start)  # each vertex lies at a change of class above or below it
     corner = np.empty(most, np.int64)
     north = np.empty(most, np.int32)
     south = np.empty(most, np.int32)
@@ -188,7 +189,7 @@ def _walk_paths(
         v = net.top[port] if down else net.bottom[port]
         side = face[row[0] + port + 1] if down else face[row[len(row) - 2] + port]
         d = SOUTH if down else NORTH
-        if down and v < 0:  # straight through: the bottom knows where
+        if down and v < 0:  # straight through: ``bottom`` holds the other end
             v = -2 - through[port]
         while v >= 0:
             d = TURNS[net.corner[v] & 15, d]
@@ -241,7 +242,7 @@ def _walk_rings(
 
 @njit(nogil=True, cache=True)
 def _next(net: Network, v: int, d: int) -> int:
-    """The vertex in a direction, or where the boundary leaves the band."""
+    """The next vertex in a direction, or -2 - p where the boundary leaves through port p."""
     if d == EAST:
         return v + 1
     if d == WEST:

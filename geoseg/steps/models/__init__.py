@@ -1,4 +1,4 @@
-"""Pretrained weights and models on this machine: list, fetch, show, export."""
+"""Pretrained weights and models: list, fetch, show and export them."""
 
 from __future__ import annotations
 
@@ -7,35 +7,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
-
 from geoseg.errors import ConfigError, ModelError
-from geoseg.options import Options
+from geoseg.steps.models.options import ExportOptions
 
 if TYPE_CHECKING:
     from geoseg.models.pretrained.weights import Weights
 
+__all__ = ["ExportOptions", "export_model", "fetch_model", "list_models", "show_model"]
+
 logger = logging.getLogger(__name__)
 
 
-class ExportOptions(Options):
-    """Options of `export_model`."""
-
-    tile: int | None = Field(None, ge=32)
-    """Side in pixels of the tiles that Deepness and GeoDeep cut; by default 512, or the size the
-    network was trained on. geoseg maps windows of any size all the same."""
-
-    dynamic: bool = False
-    """Declare that the network takes any number of images of any size; Deepness and GeoDeep do not
-    open such files."""
-
-
 def list_models(words: Sequence[str] = (), *, unusable: bool = False) -> list[Weights]:
-    """List the pretrained weights that torchgeo offers; no connection is opened.
+    """List torchgeo's pretrained weights; works offline.
 
     Args:
-        words: parts of names, sensors or backbones that all have to be there; case does not count.
-        unusable: whether those are listed too that fit none of geoseg's networks.
+        words: texts that must all occur in a name, sensor, backbone or licence, in any case.
+        unusable: list also weights that fit none of geoseg's networks.
 
     Returns:
         Whole models first, then backbones, by name.
@@ -53,17 +41,18 @@ def list_models(words: Sequence[str] = (), *, unusable: bool = False) -> list[We
 
 
 def fetch_model(name: str, to: str | Path | None = None) -> Path:
-    """Bring pretrained weights onto this machine, before a run needs them.
+    """Download pretrained weights, so that later runs work offline.
 
     Args:
-        name: such as ResNet50_Weights.SENTINEL2_ALL_MOCO.
-        to: the folder to write to; torch's cache when not given.
+        name: a name on the list, such as ResNet50_Weights.SENTINEL2_ALL_MOCO.
+        to: folder to write to; torch's cache by default.
 
     Returns:
-        The file of weights; or for a whole model the model directory that `predict` takes.
+        The weights file; for a whole model, a model directory that `predict` takes.
 
     Raises:
-        ConfigError: there are no weights of that name, or not at that address any more.
+        ConfigError: no weights have that name, they fit no network here, or they are gone from
+            their server.
         RetryError: the network failed.
     """
     from geoseg.models.pretrained import weight_files, weights
@@ -71,25 +60,23 @@ def fetch_model(name: str, to: str | Path | None = None) -> Path:
 
     found = weights.named(name)
     if found.use == "none":
-        raise ConfigError(
-            "fit none of the networks that map pixels here", where=name, fix="geoseg models list"
-        )
+        raise ConfigError("fit none of geoseg's networks", where=name, fix="geoseg models list")
     return fetch(found, Path(to) if to else weight_files.cache())
 
 
 def show_model(name: str | Path) -> dict[str, Any]:
-    """Say what weights of torchgeo's list, a model directory or an ONNX file were made for.
+    """Describe weights on torchgeo's list, a model directory or an ONNX file.
 
     Args:
-        name: of weights, a model directory, or an ONNX file.
+        name: a name on the list, a model directory, or an ONNX file.
 
     Returns:
-        The spec of a model; of a directory of folds their scores, and the spec of each by name.
+        The model's spec; for a directory of folds, their scores and the spec of each.
 
     Raises:
-        ConfigError: there are no weights of that name.
-        ModelError: the folder or the file is no model.
-        UnsafeError: the file needs other files, or operators that are not ONNX's own.
+        ConfigError: no weights have that name.
+        ModelError: the folder or file is not a model.
+        UnsafeError: the ONNX file refers to other files or uses custom operators.
     """
     from dataclasses import asdict
 
@@ -106,22 +93,23 @@ def show_model(name: str | Path) -> dict[str, Any]:
 def export_model(
     model: str | Path, out: str | Path | None = None, *, options: ExportOptions | None = None
 ) -> Path:
-    """Write a network as one ONNX file, which other programs run too.
+    """Export a network to one ONNX file that other programs run too.
 
-    It takes pixels divided by 255 and gives probabilities. What it gives is compared with what
-    torch gives before the file appears, and what the model directory says is kept in it.
+    The exported network takes pixels divided by 255 and returns probabilities. They are compared
+    with torch's before the file appears. The file carries the model directory's metadata.
 
     Args:
-        model: a model directory, or the name of a ready model that was fetched.
-        out: the .onnx file to write; beside the model and named like it when not given.
-        options: what the file declares about its tiles.
+        model: a model directory, or the name of a ready model that has been fetched.
+        out: the .onnx file to write; by default beside the model, named like it.
+        options: what the file declares about its inputs.
 
     Returns:
         The file.
 
     Raises:
-        ConfigError: the name does not end as it should, or the tile does not suit the network.
-        ModelError: it is no network, or gives other probabilities as a file.
+        ConfigError: the file has the wrong extension, or the tile does not suit the network.
+        ModelError: the model is not a single network, or the file's probabilities differ from
+            torch's.
     """
     from geoseg.models.exchange.onnx_export import write_onnx
 
@@ -144,12 +132,13 @@ def _network(model: Path) -> Path:
     found = SavedModel.open([model], InferenceSettings())
     if len(found.folders) > 1:
         raise ModelError(
-            "is several models, and a file holds one", where=model, got=f"{len(found.folders)}",
-            fix=f"export them one after the other: {found.folders[0]}",
+            "holds several models, and a file can hold one", where=model,
+            got=f"{len(found.folders)}",
+            fix=f"export them one by one: {found.folders[0]}",
         )  # fmt: skip
     if not found.is_network or is_file(found.folders[0]):
         raise ModelError(
-            "has no network of torch to export", where=model,
+            "has no torch network to export", where=model,
             got=found.specs[0].architecture if not is_file(model) else "an ONNX file",
             wanted="a model directory with a network",
         )  # fmt: skip
@@ -163,27 +152,8 @@ def _out(model: Path, out: str | Path | None) -> Path:
         place = model if model.name not in {"", ".."} else model.resolve()
         return place.with_name(place.name + ONNX)
     if Path(out).suffix.lower() != ONNX:
-        raise ConfigError(
-            "is not named as what it will be", where=out, wanted=f"a name ending with {ONNX}"
-        )
+        raise ConfigError("has the wrong extension", where=out, wanted=ONNX)
     return Path(out)
-
-
-def table(found: Sequence[Weights]) -> str:
-    """Weights as lines: name, what for, backbone, bands, sensor, pixel size, licence."""
-    rows: list[tuple[str, ...]] = [
-        (
-            each.name, each.use, each.backbone, str(len(each.bands) or "any"), each.sensor or "-",
-            f"{each.gsd_m:g} m" if each.gsd_m else "-", each.licence or "not stated",
-        )
-        for each in found
-    ]  # fmt: skip
-    rows.insert(0, ("name", "use", "backbone", "bands", "sensor", "pixel", "licence"))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
 
 
 def _shown(path: Path) -> dict[str, Any]:
