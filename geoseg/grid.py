@@ -101,7 +101,7 @@ class Tile:
     read: Window
 
 
-class Block(Protocol):
+class WindowPixels(Protocol):
     """Pixels, and which of them hold data."""
 
     @property
@@ -115,7 +115,7 @@ class Block(Protocol):
         ...
 
 
-class Source(Protocol):
+class WindowSource(Protocol):
     """A raster that is read by windows; every ``geoseg.raster.RasterSource`` is one."""
 
     @property
@@ -128,7 +128,7 @@ class Source(Protocol):
         """Its grid."""
         ...
 
-    def read(self, window: Window) -> Block:
+    def read(self, window: Window) -> WindowPixels:
         """Read a window."""
         ...
 

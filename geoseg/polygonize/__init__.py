@@ -17,7 +17,7 @@ The order is: `strip_codes` (read), `runs` (label), `boundary_network` and `ring
 (generalize), `region_polygons` (shapely). `tracing` ties them together.
 """
 
-from geoseg.grid import Source
+from geoseg.grid import WindowSource
 from geoseg.polygonize.array_source import ArraySource
 from geoseg.polygonize.region_polygons import Regions, collect
 from geoseg.polygonize.rules import DouglasPeucker, Rules, Visvalingam
@@ -28,9 +28,9 @@ __all__ = [
     "DouglasPeucker",
     "Regions",
     "Rules",
-    "Source",
     "Spread",
     "Visvalingam",
+    "WindowSource",
     "collect",
     "threads",
     "trace",

@@ -11,7 +11,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from geoseg.classes import IGNORE
-from geoseg.grid import Source, Window
+from geoseg.grid import Window, WindowSource
 from geoseg.polygonize.runs import Runs, find_runs, group_faces, label_faces
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ class Strip:
         recoded: new class code of each region of the strip, in the order of first pixels.
     """
 
-    classes: Source
-    confidence: Source | None
+    classes: WindowSource
+    confidence: WindowSource | None
     window: Window
     connectivity: int
     split_at: float | None = None
@@ -116,7 +116,7 @@ def label(codes: NDArray[Any], connectivity: int) -> tuple[Runs, NDArray[Any], N
     return Runs(row, start, face), code, np.arange(faces, dtype=np.int32)
 
 
-def _read(source: Source, window: Window, above: int, below: int) -> NDArray[Any]:
+def _read(source: WindowSource, window: Window, above: int, below: int) -> NDArray[Any]:
     block = source.read(window)
     pixels = block.pixels[0]
     dtype = np.uint8 if pixels.dtype == np.uint8 else np.int32

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from geoseg.grid import Block
+from geoseg.grid import WindowPixels
 from geoseg.polygonize.band import Band, Finished, Groups, finish
 from geoseg.polygonize.boundary_network import find_network, walk
 from geoseg.polygonize.rings import Paths, tidied
@@ -53,7 +53,7 @@ def seam(upper: Followed, lower: Followed, height: int, connectivity: int) -> Ba
     return _band(seam_rows(upper.last, lower.first, lower.row, height), connectivity, None)
 
 
-def _band(rows: Rows, connectivity: int, confidence: Block | None) -> Band:
+def _band(rows: Rows, connectivity: int, confidence: WindowPixels | None) -> Band:
     runs, code, group = label(rows.codes, connectivity)
     groups = int(group.max(initial=-1)) + 1
     walked = walk(find_network(runs, rows.first), runs)

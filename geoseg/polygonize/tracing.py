@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from geoseg import grid
 from geoseg.errors import GridError, RasterError
-from geoseg.grid import Source, Window
+from geoseg.grid import Window, WindowSource
 from geoseg.polygonize.band import Band, Finished, combined, finish, join
 from geoseg.polygonize.generalize import shaped
 from geoseg.polygonize.metric import metric_of
@@ -30,9 +30,9 @@ type Spread = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 
 
 def trace(
-    classes: Source,
+    classes: WindowSource,
     *,
-    confidence: Source | None = None,
+    confidence: WindowSource | None = None,
     rules: Rules = Rules(),
     spread: Spread | None = None,
     strip_rows: int | None = None,
@@ -119,7 +119,7 @@ def threads(workers: int | None = None) -> Spread:
     return spread
 
 
-def _value(classes: Source, split_at: float | None) -> Callable[[NDArray[Any]], NDArray[Any]]:
+def _value(classes: WindowSource, split_at: float | None) -> Callable[[NDArray[Any]], NDArray[Any]]:
     """A function from codes to class values in the raster's type.
 
     Raises:
@@ -136,7 +136,7 @@ def _value(classes: Source, split_at: float | None) -> Callable[[NDArray[Any]], 
     return lambda codes: values_of(codes, split_at).astype(pixels.dtype)
 
 
-def _check(classes: Source, confidence: Source | None) -> None:
+def _check(classes: WindowSource, confidence: WindowSource | None) -> None:
     misfit = confidence and grid.misfit(classes.geobox, confidence.geobox)
     if confidence is not None and misfit is not None:
         raise GridError(

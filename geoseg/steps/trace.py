@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from odc.geo.crs import CRS
 
-    from geoseg.grid import Source
+    from geoseg.grid import WindowSource
     from geoseg.polygonize import Regions, Rules
 
 __all__ = ["trace"]
 
-type Classes = str | Path | NDArray[Any] | xr.DataArray | Source
+type Classes = str | Path | NDArray[Any] | xr.DataArray | WindowSource
 
 
 def trace(
@@ -75,7 +75,7 @@ def trace(
     )
 
 
-def _source(classes: Classes, affine: Affine, crs: CRS | None) -> Source:
+def _source(classes: Classes, affine: Affine, crs: CRS | None) -> WindowSource:
     """A source for any kind of classes; ``affine`` and ``crs`` place a bare array."""
     import numpy as np
     import xarray as xr

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from geoseg import grid
 from geoseg.errors import GridError
-from geoseg.grid import Source, Window
+from geoseg.grid import Window, WindowSource
 from geoseg.vector.lonlat import to_lonlat
 from geoseg.vector.reproject import reproject
 
@@ -28,7 +28,7 @@ READ_CELLS = 10_000
 """Pixels that are read in the time that a read takes by itself, about 0.2 ms."""
 
 
-def means(geometries: NDArray[Any], crs: pyproj.CRS, source: Source) -> NDArray[np.float64]:
+def means(geometries: NDArray[Any], crs: pyproj.CRS, source: WindowSource) -> NDArray[np.float64]:
     """The mean of a raster's first band over each polygon.
 
     Every pixel counts by the share of it that the polygon covers; invalid pixels do not count.
@@ -65,7 +65,7 @@ def means(geometries: NDArray[Any], crs: pyproj.CRS, source: Source) -> NDArray[
     return found
 
 
-def _in_crs_of(source: Source, geometries: NDArray[Any], crs: pyproj.CRS) -> NDArray[Any]:
+def _in_crs_of(source: WindowSource, geometries: NDArray[Any], crs: pyproj.CRS) -> NDArray[Any]:
     target = grid.crs_of(source.geobox).proj
     if target.equals(crs, ignore_axis_order=True):
         return geometries
@@ -125,7 +125,7 @@ class _Cells(RasterSource):  # type: ignore[misc]
         area: the part.
     """
 
-    def __init__(self, source: Source, area: Window) -> None:
+    def __init__(self, source: WindowSource, area: Window) -> None:
         super().__init__()
         self.source, self.area = source, area
 
