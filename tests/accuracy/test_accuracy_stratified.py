@@ -120,3 +120,8 @@ def test_points_are_shared_out_whole_and_rare_classes_get_enough(total: int) -> 
 
 def test_a_small_map_is_sampled_whole() -> None:
     assert allocate(500, np.array([0.4, 0.6]), np.array([20, 30])).tolist() == [20, 30]
+
+
+def test_a_sample_for_accuracies_that_are_sure_is_small() -> None:
+    """Of one class with a user's accuracy of 0.5: (0.5 / 0.05)^2 = 100 points."""
+    assert sample_size(np.ones(1), np.array([0.5]), 0.05) == 100

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import geopandas as gpd
 import numpy as np
 import pytest
 from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
+from shapely import box
 
 from geoseg.chips.leaks import leak
 from geoseg.chips.overlaps import PlacedChips, overlaps
-from geoseg.chips.split import (
-    LEFT_OUT,
-    TEST,
-    TRAIN,
-    VAL,
-    blocks_of,
-    split_blocks,
-)
+from geoseg.chips.split import LEFT_OUT, TEST, TRAIN, VAL, blocks_of, split_blocks
+from geoseg.chips.split_areas import read_areas
 from geoseg.errors import ChipsError
 
 
@@ -158,3 +156,13 @@ class TestOverlap:
         chips = PlacedChips(np.array([0, 0, 0, 1]), corners, 32, np.ones((4, 1), np.int64))
         assert shared_px(chips, np.array([TRAIN, VAL, TRAIN, TRAIN])) == 8 * 10 + 8 * 22
         assert shared_px(chips, np.array([TRAIN, LEFT_OUT, TEST, VAL])) == 0
+
+
+def test_areas_of_two_splits_may_not_overlap(tmp_path: Path) -> None:
+    """Two squares of 20 x 20 m that share 10 x 20 m."""
+    geobox = GeoBox((100, 100), Affine(1, 0, 500_000, 0, -1, 5_000_000), "EPSG:32633")
+    squares = [box(500_000 + west, 4_999_950, 500_020 + west, 4_999_970) for west in (10, 20)]
+    frame = gpd.GeoDataFrame({"split": ["train", "test"]}, geometry=squares, crs="EPSG:32633")
+    frame.to_file(tmp_path / "areas.gpkg")
+    with pytest.raises(ChipsError, match=r"areas of different splits overlap; got 200 m2"):
+        read_areas(tmp_path / "areas.gpkg", geobox, column="split")

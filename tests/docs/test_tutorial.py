@@ -42,7 +42,7 @@ SHELL, PYTHON = ("sh", "bash", "console"), "python"
 NOT_RUN = {
     ("README.md", "installs Python packages"),
     ("first-map.md", "a shell's own setting"),
-    ("batch.md", "asks a server"),  # tests/test_batch.py has one
+    ("batch.md", "asks a server"),  # tests/end_to_end/test_batch.py has one
 }
 VARIES = "output varies"
 

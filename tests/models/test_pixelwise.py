@@ -10,17 +10,19 @@ import pytest
 import rasterio
 from conftest import TINY, MakeRaster, SmallScene
 from networks import TWO_CLASSES
+from pixelwise_specs import WATER, pixelwise
 
 import geoseg
 from geoseg.chips.chip_arrays import ChipArrays
 from geoseg.classes import ClassScheme, LandClass
 from geoseg.cli import _main
-from geoseg.errors import ConfigError, ModelError
+from geoseg.errors import ChipsError, ConfigError, ModelError
 from geoseg.grid import Window
 from geoseg.models.pixelwise.classifiers import Forest, IndexThreshold, normalized_difference
 from geoseg.models.pixelwise.features import CELL, RADIUS, features_of
 from geoseg.models.pixelwise.learn import _rows, _spread, learn
 from geoseg.models.pixelwise.pixel_predictor import PixelPredictor
+from geoseg.models.saved.model_files import read_arrays, save_arrays
 from geoseg.models.saved.spec import ModelSpec, Threshold, read_spec
 from geoseg.steps.train import TrainOptions
 
@@ -272,3 +274,34 @@ def test_what_lies_outside_the_core_does_not_matter_to_a_threshold() -> None:
     found = PixelPredictor(rule, made)(pixels, valid, Window(1, 2, 4, 5))
     assert found[0].tolist() == [[1, 1, 0, 0, 0]] * 1 + [[1, 0, 0, 0, 0]] + [[1, 1, 0, 0, 0]] * 2
     assert found.shape == (2, 4, 5)
+
+
+class TestPixelwiseModels:
+    def test_one_class_is_not_enough_to_learn_from(self, tmp_path: Path) -> None:
+        labels = np.full((1, 32, 32), 255, np.uint8)
+        labels[0, :4] = 1
+        images = np.ones((1, 2, 32, 32), np.uint8)
+        chips = ChipArrays(images, np.ones(labels.shape, bool), labels, np.array([0]))
+        with pytest.raises(ChipsError, match="two classes with labelled training pixels"):
+            learn(chips, chips, pixelwise("forest", features="pixel"), "ndwi", 0, tmp_path)
+
+    def test_a_threshold_of_three_classes_is_refused(self, tmp_path: Path) -> None:
+        three = ClassScheme.model_validate(
+            {"classes": [{"name": name, "color": "#000000"} for name in "abc"]}
+        )
+        with pytest.raises(ModelError, match="a threshold needs two classes"):
+            PixelPredictor.load(tmp_path, pixelwise("threshold", threshold=WATER, scheme=three))
+
+    def test_a_threshold_model_without_one_is_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(ModelError, match="must hold its threshold"):
+            PixelPredictor.load(tmp_path, pixelwise("threshold"))
+
+    def test_arrays_of_something_else_are_refused(self, tmp_path: Path) -> None:
+        spec = save_arrays(tmp_path, {"bark": np.zeros(3)}, pixelwise("forest", features="pixel"))
+        with pytest.raises(ModelError, match="the weights do not fit"):
+            PixelPredictor.load(tmp_path, spec)
+
+    def test_arrays_that_are_not_finite_are_refused(self, tmp_path: Path) -> None:
+        spec = save_arrays(tmp_path, {"bias": np.array([np.inf])}, pixelwise("svm"))
+        with pytest.raises(ModelError, match="not finite; got bias"):
+            read_arrays(tmp_path, spec)

@@ -1,10 +1,8 @@
-"""Views, ensembles, dropout, measures of confidence and blending, against numpy and by hand."""
+"""Views and ensembles, against averages in numpy."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,63 +10,37 @@ import numpy as np
 import pytest
 import rasterio
 import torch
-from conftest import MakeRaster, SmallScene
-from networks import TWO_CLASSES, Pooling, save_fcn, spec_for, undecided
+from conftest import SmallScene
+from networks import Pooling, save_fcn, spec_for
 from numpy.typing import NDArray
-from rasterio.enums import ColorInterp
+from pixelwise_specs import B2, WATER, pixelwise
+from recipe_networks import (
+    B3,
+    EVERYWHERE,
+    FP32,
+    SHAPE,
+    SPEC,
+    WHOLE,
+    fcn,
+    random_pixels,
+    save,
+    scheme_of,
+    softmax,
+)
 from torch import nn
 
 import geoseg
-from geoseg import grid
-from geoseg.classes import ClassScheme
-from geoseg.errors import ConfigError, ModelError
+from geoseg.errors import ModelError
 from geoseg.files import sha256
 from geoseg.grid import Window
-from geoseg.models.networks import dropout
-from geoseg.models.networks.build import build
-from geoseg.models.run.decide import layers
 from geoseg.models.run.inference_settings import InferenceSettings
 from geoseg.models.run.network_predictors import Ensemble, NetworkPredictor
-from geoseg.models.run.predictor import Layers
-from geoseg.models.saved.model_files import load_network, save_model
+from geoseg.models.saved.model_files import load_network, save_spec
 from geoseg.models.saved.spec import ModelSpec
 from geoseg.models.saved_model import SavedModel
-from geoseg.raster import FileSource
-from geoseg.steps.predict.map_blended import map_blended
-from geoseg.steps.predict.map_cores import map_cores
-from geoseg.steps.predict.region_pixels import Windowing, read_region
-
-B3 = ("b1", "b2", "b3")
-FP32 = geoseg.PredictOptions(engine="torch", precision="fp32", window=256)
-SPEC = spec_for(B3, stride=4, halo=16)
-SHAPE = (96, 128)
-WHOLE = grid.whole(SHAPE)
-EVERYWHERE = np.ones(SHAPE, bool)
-COLOURS = ("#1f78b4", "#33a02c", "#e31a1c", "#ff7f00")
-NAMES = ("water", "forest", "built-up", "bare soil")
 
 type Floats = NDArray[np.float64]
 type Network = Callable[[Floats], Floats]
-
-
-def scheme_of(count: int) -> ClassScheme:
-    pairs = zip(NAMES[:count], COLOURS[:count], strict=True)
-    return ClassScheme.model_validate({"classes": [{"name": n, "color": c} for n, c in pairs]})
-
-
-def random_pixels(seed: int = 1, shape: tuple[int, int] = SHAPE) -> NDArray[np.uint16]:
-    return np.random.default_rng(seed).integers(200, 2000, (3, *shape), dtype=np.uint16)
-
-
-def softmax(
-    network: nn.Module, pixels: NDArray[Any], mean: float = 1000.0, std: float = 400.0
-) -> Any:
-    """(classes, rows, columns) of what a network makes of pixels, as it is."""
-    image = ((pixels.astype(float) - mean) / std).astype(np.float32)
-    with torch.inference_mode():
-        logits = network(torch.from_numpy(np.ascontiguousarray(image))[None])[0].numpy()
-    powers = np.exp(logits.astype(np.float64) - logits.max(axis=0))
-    return powers / powers.sum(axis=0)
 
 
 def mirrored(pixels: NDArray[Any], network: Network, *, transposed: bool) -> Iterator[Floats]:
@@ -137,18 +109,6 @@ class Round(nn.Module):
         return self.conv(image)
 
 
-def fcn(seed: int, classes: int = 2) -> nn.Module:
-    torch.manual_seed(seed)
-    network = build("fcn", "", 3, classes)
-    undecided(network, network.last)
-    return network.eval()
-
-
-def save(folder: Path, network: nn.Module, spec: ModelSpec) -> Path:
-    save_model(folder, network, spec)
-    return folder
-
-
 class TestEnsembles:
     def test_the_probabilities_of_the_models_are_averaged_each_with_its_own_scaling(
         self, tmp_path: Path
@@ -209,297 +169,6 @@ class TestEnsembles:
         assert (ensemble.stride, ensemble.halo) == (12, 16)
 
 
-class TestConfidence:
-    @pytest.mark.parametrize(
-        ("kind", "percent"),
-        [
-            ("probability", [50, 100, 33, 70]),
-            ("margin", [20, 100, 0, 40]),
-            # 1 - 1.029653 / ln 3 and 1 - 0.610864 / ln 3
-            ("entropy", [6, 100, 0, 44]),
-        ],
-    )
-    def test_of_three_classes_by_hand(self, kind: Any, percent: list[int]) -> None:
-        pixels = [[0.5, 0.3, 0.2], [0.0, 0.0, 1.0], [1 / 3] * 3, [0.3, 0.7, 0.0]]
-        probabilities = torch.tensor(pixels).T[:, None]
-        found = layers(probabilities, InferenceSettings(confidence=kind))
-        assert found[0].tolist() == [[0, 2, 0, 1]]
-        assert found[1].tolist() == [percent]
-
-    @pytest.mark.parametrize("kind", ["margin", "entropy"])
-    def test_the_measure_reaches_the_map(
-        self, kind: Any, tmp_path: Path, scene: SmallScene
-    ) -> None:
-        network = fcn(3, 3)
-        model = save(tmp_path / "model", network, spec_for(B3, scheme=scheme_of(3)))
-        options = FP32.model_copy(update={"confidence": kind})
-        (folder,) = geoseg.predict(scene.path, model, tmp_path / kind, options=options)
-        chances = np.sort(softmax(network, np.where(scene.valid, scene.pixels, 1000)), axis=0)
-        if kind == "margin":
-            expected = chances[2] - chances[1]
-        else:
-            expected = 1 + (chances * np.log(chances.clip(1e-12))).sum(axis=0) / np.log(3)
-        with rasterio.open(folder / "confidence.tif") as dataset:
-            percent = dataset.read(1)
-        assert np.array_equal(percent == 255, ~scene.valid)
-        assert np.abs(percent - 100 * expected)[scene.valid].max() <= 0.51
-
-    @pytest.mark.parametrize("kind", ["probability", "margin", "entropy"])
-    def test_a_probability_that_is_not_finite_is_a_failure(self, kind: Any) -> None:
-        with pytest.raises(ModelError, match="not finite"):
-            layers(torch.full((2, 3, 4), float("nan")), InferenceSettings(confidence=kind))
-
-
-class TestProbabilities:
-    @pytest.mark.parametrize("count", [1, 2, 3, 4])
-    def test_every_class_has_a_band_of_data_in_percent(
-        self, count: int, tmp_path: Path, scene: SmallScene
-    ) -> None:
-        network = fcn(2, count)
-        model = save(tmp_path / "model", network, spec_for(B3, scheme=scheme_of(count)))
-        options = FP32.model_copy(update={"probabilities": True})
-        (folder,) = geoseg.predict(scene.path, model, tmp_path / "map", options=options)
-        expected = softmax(network, np.where(scene.valid, scene.pixels, 1000))
-        with rasterio.open(folder / "probabilities.tif") as dataset:
-            assert dataset.dtypes == ("uint8",) * count
-            assert dataset.nodatavals == (255,) * count
-            assert dataset.descriptions == tuple(f"{name} in percent" for name in NAMES[:count])
-            assert set(dataset.colorinterp) <= {ColorInterp.gray, ColorInterp.undefined}
-            assert dataset.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") == "COG"
-            percent = dataset.read().astype(int)
-        assert (percent[:, ~scene.valid] == 255).all()
-        assert np.abs(percent - 100 * expected)[:, scene.valid].max() <= 0.51
-        assert np.abs(percent.sum(axis=0) - 100)[scene.valid].max() <= count / 2
-        with rasterio.open(folder / "classes.tif") as dataset:
-            classes = dataset.read(1)
-        highest = percent.max(axis=0)
-        chosen = np.take_along_axis(percent, classes.clip(0, count - 1)[None], axis=0)[0]
-        assert (chosen == highest)[scene.valid].all(), "but for ties after rounding"
-        source = FileSource(folder / "probabilities.tif")
-        assert len(source.bands) == count, "none of them says which pixels are real"
-        block = source.read(WHOLE)
-        assert np.array_equal(block.valid, scene.valid)
-        assert np.array_equal(block.pixels, percent)
-        opened = geoseg.open_map(folder)
-        assert opened.probabilities.shape == (count, *SHAPE)
-        assert opened.probabilities["class"].values.tolist() == list(NAMES[:count])
-        assert np.array_equal(opened.probabilities.values, percent)
-
-    def test_without_being_asked_for_they_are_not_written(
-        self, tmp_path: Path, scene: SmallScene
-    ) -> None:
-        model = save_fcn(tmp_path / "model", spec_for(B3))
-        (folder,) = geoseg.predict(scene.path, model, tmp_path / "map", options=FP32)
-        assert not (folder / "probabilities.tif").exists()
-
-
-class Forgetful(nn.Module):
-    """A convolution, a batch norm, both kinds of dropout and a decision."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(4)
-        self.first, self.norm = nn.Conv2d(3, 16, 3, padding=1), nn.BatchNorm2d(16)
-        self.values, self.channels = nn.Dropout(0.3), nn.Dropout2d(0.25)
-        self.last = nn.Conv2d(16, 2, 1)
-        self.norm.running_mean.uniform_(-1, 1)
-        self.norm.running_var.uniform_(0.5, 2)
-        undecided(self, self.last)
-        self.norm.weight.data.fill_(1.0)
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return self.last(self.channels(self.values(torch.relu(self.norm(self.first(image))))))
-
-
-class TestDropout:
-    def test_the_same_window_gets_the_same_masks_in_any_order_and_thread(self) -> None:
-        windows = [random_pixels(seed, (32, 16 * (2 + seed % 3))) for seed in range(9)]
-
-        def fresh() -> NetworkPredictor:
-            return NetworkPredictor(Forgetful(), spec_for(B3), InferenceSettings(passes=4))
-
-        def of(predictor: NetworkPredictor, pixels: NDArray[Any]) -> Layers:
-            shape = pixels.shape[1:]
-            return predictor(pixels, np.ones(shape, bool), grid.whole(shape))
-
-        first = fresh()
-        alone = [of(first, each) for each in windows]
-        second = fresh()
-        with ThreadPoolExecutor(4) as threads:
-            reverse = list(threads.map(lambda each: of(second, each), windows[::-1]))[::-1]
-        for one, other in zip(alone, reverse, strict=True):
-            assert np.array_equal(one, other)
-
-    def test_passes_change_the_map_and_more_of_them_change_it_less(self) -> None:
-        pixels = random_pixels()
-        found = [
-            NetworkPredictor(Forgetful(), spec_for(B3), InferenceSettings(passes=passes))
-            .probabilities(pixels, EVERYWHERE)
-            .numpy()
-            for passes in (0, 1, 16, 64)
-        ]
-        one, some, many = (float(np.abs(each - found[3]).mean()) for each in found[:3])
-        assert one > 0.001
-        assert many < some / 2
-
-    def test_dropout_zeroes_its_share_and_keeps_the_mean(self) -> None:
-        values = torch.ones(1, 400, 10, 20)
-        for kind, whole in ((nn.Dropout(0.25), False), (nn.Dropout2d(0.25), True)):
-            network = dropout.keep_on(nn.Sequential(nn.Identity(), kind)).eval()
-            dropout.seed(7)
-            found = network(values)
-            assert found.unique().tolist() == pytest.approx([0, 4 / 3])
-            assert (found == 0).float().mean() == pytest.approx(0.25, abs=0.07)
-            per_channel = found.flatten(2).std(dim=2)
-            assert bool((per_channel == 0).all()) is whole
-            dropout.seed(7)
-            assert torch.equal(network(values), found)
-            assert not torch.equal(network(values), found), "the next pass has other masks"
-
-    def test_a_network_without_dropout_is_refused(self, tmp_path: Path, scene: SmallScene) -> None:
-        model = save_fcn(tmp_path / "model", spec_for(B3))
-        options = FP32.model_copy(update={"passes": 3})
-        with pytest.raises(ModelError, match="no dropout to leave on.*--passes"):
-            geoseg.predict(scene.path, model, tmp_path / "map", options=options)
-        with pytest.raises(ModelError, match="no dropout to leave on"):
-            dropout.keep_on(nn.Sequential(nn.Dropout(0.0)))
-
-    @pytest.mark.slow
-    def test_a_map_has_the_same_bytes_for_any_run_region_and_worker(
-        self, tmp_path: Path, make_raster: MakeRaster
-    ) -> None:
-        scene = make_raster(tmp_path / "scene.tif", random_pixels(5, (600, 700)))
-        torch.manual_seed(2)
-        network = build("deeplabv3+", "resnet18", 3, 2)
-        spec = spec_for(B3, stride=32, halo=32)
-        deep = spec.model_copy(update={"architecture": "deeplabv3+", "backbone": "resnet18"})
-        model = save(tmp_path / "model", network, deep)
-        sums = {}
-        for name, update in {
-            "one": {"passes": 2},
-            "again": {"passes": 2},
-            "large": {"passes": 2, "region": 1024},
-            "workers": {"passes": 2, "workers": 2},
-            "without": {},
-        }.items():
-            options = FP32.model_copy(update=update)
-            (folder,) = geoseg.predict(scene, model, tmp_path / name, options=options)
-            sums[name] = sha256(folder / "confidence.tif")
-        assert sums["one"] == sums["again"] == sums["large"] == sums["workers"]
-        assert sums["one"] != sums["without"]
-
-
-class Constant(nn.Module):
-    """75 % for the second class, wherever."""
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        odds = torch.tensor([0.0, float(np.log(3))])[None, :, None, None]
-        return odds.expand(1, 2, *image.shape[2:]) + 0 * image[:, :1]
-
-
-@dataclass(frozen=True)
-class Plain:
-    """A predictor that tells no probabilities."""
-
-    stride: int = 1
-    halo: int = 0
-    fingerprint: str = "plain"
-    scheme: ClassScheme = TWO_CLASSES
-
-    def __call__(self, pixels: Any, valid: Any, core: Window) -> Layers:
-        return np.zeros((2, *core.shape), np.uint8)
-
-
-@pytest.fixture(scope="module")
-def wide(tmp_path_factory: pytest.TempPathFactory, make_raster: MakeRaster) -> FileSource:
-    """300 x 420 px with a hole."""
-    pixels = random_pixels(8, (300, 420))
-    pixels[:, 100:140, 50:200] = 0
-    return FileSource(make_raster(tmp_path_factory.mktemp("wide") / "wide.tif", pixels, nodata=0))
-
-
-class TestBlending:
-    def blended(
-        self, source: FileSource, predictor: NetworkPredictor, area: Window, side: int, halo: int
-    ) -> Layers:
-        windows = Windowing(side, halo, blend=True)
-        return map_blended(read_region(source, area, windows, predictor.stride), predictor)[0]
-
-    @pytest.mark.parametrize(("side", "halo"), [(64, 16), (64, 0), (128, 64), (32, 48)])
-    def test_a_constant_stays_constant(self, side: int, halo: int, wide: FileSource) -> None:
-        settings = InferenceSettings(probabilities=True)
-        predictor = NetworkPredictor(Constant(), spec_for(B3, stride=4), settings)
-        whole = grid.whole(wide.geobox.shape)
-        values = self.blended(wide, predictor, whole, side, halo)
-        valid = wide.read(whole).valid
-        assert (values[:, ~valid] == 255).all()
-        for layer, value in zip(values, (1, 75, 25, 75), strict=True):
-            assert (layer[valid] == value).all()
-
-    @pytest.mark.parametrize(
-        ("side", "halo"), [(64, 16), (32, 48), pytest.param(32, 72, marks=pytest.mark.slow)]
-    )
-    def test_a_region_does_not_change_a_byte(self, side: int, halo: int, wide: FileSource) -> None:
-        """Also where the context is wider than a window, so that the second next reaches in."""
-        predictor = NetworkPredictor(Pooling(3, 2), SPEC, InferenceSettings(probabilities=True))
-        whole = grid.whole(wide.geobox.shape)
-        at_once = self.blended(wide, predictor, whole, side, halo)
-        for part in grid.split(whole, 128):
-            found = self.blended(wide, predictor, part, side, halo)
-            assert np.array_equal(found, at_once[:, *part.slices])
-
-    def test_where_every_window_sees_enough_the_map_is_that_of_owned_pixels(
-        self, wide: FileSource
-    ) -> None:
-        side, halo, radius = 128, 48, 16
-        predictor = NetworkPredictor(Pooling(3, 2), SPEC)
-        whole = grid.whole(wide.geobox.shape)
-        owned, count = map_cores(read_region(wide, whole, Windowing(side, halo), 4), predictor)
-        blended = self.blended(wide, predictor, whole, side, halo)
-        assert count == 3 * 4
-        enough, alone = np.ones(whole.shape, bool), np.ones(whole.shape, bool)
-        for tile in read_region(wide, whole, Windowing(side, halo, blend=True), 4).tiles:
-            (row, col), (stop_row, stop_col) = (tile.read.row, tile.read.col), tile.read.stop
-            inner = np.zeros(whole.shape, bool)
-            top, left = row + radius * (row > 0), col + radius * (col > 0)
-            bottom = stop_row - radius * (stop_row < 300)
-            right = stop_col - radius * (stop_col < 420)
-            inner[top:bottom, left:right] = True
-            reached, core = np.zeros(whole.shape, bool), np.zeros(whole.shape, bool)
-            reached[row:stop_row, col:stop_col] = True
-            core[tile.core.slices] = True
-            enough &= inner | ~reached
-            alone &= core | ~reached
-        assert enough.mean() > 0.5
-        assert alone.mean() > 0.1
-        assert np.array_equal(owned[:, alone], blended[:, alone])
-        assert (owned[0] == blended[0])[enough].mean() > 0.9999
-        assert not np.array_equal(owned[1], blended[1]), "elsewhere windows fade into each other"
-
-    @pytest.mark.slow
-    def test_a_map_has_the_same_bytes_for_any_region_and_worker(
-        self, tmp_path: Path, make_raster: MakeRaster
-    ) -> None:
-        scene = make_raster(tmp_path / "scene.tif", random_pixels(5, (600, 700)))
-        model = save_fcn(tmp_path / "model", spec_for(B3, halo=32))
-        sums = set()
-        for region, workers in ((512, 0), (1024, 0), (None, 0), (512, 2)):
-            options = FP32.model_copy(update={"blend": True, "region": region, "workers": workers})
-            (folder,) = geoseg.predict(
-                scene, model, tmp_path / f"{region}{workers}", options=options
-            )
-            sums.add(tuple(sha256(folder / f"{n}.tif") for n in ("classes", "confidence")))
-        assert len(sums) == 1
-
-    @pytest.mark.parametrize("option", ["blend", "probabilities"])
-    def test_a_predictor_without_probabilities_is_refused(
-        self, option: str, tmp_path: Path, scene: SmallScene
-    ) -> None:
-        options = geoseg.PredictOptions.model_validate({option: True})
-        with pytest.raises(ConfigError, match=f"--{option}: needs a model directory"):
-            geoseg.predict(scene.path, Plain(), tmp_path / "map", options=options)
-
-
 def test_a_recipe_on_a_model_directory_is_the_recipe_on_its_network(tmp_path: Path) -> None:
     folder = save_fcn(tmp_path / "model", spec_for(B3))
     settings = InferenceSettings(views="turns", confidence="entropy", probabilities=True)
@@ -508,3 +177,19 @@ def test_a_recipe_on_a_model_directory_is_the_recipe_on_its_network(tmp_path: Pa
     pixels = random_pixels()
     assert np.array_equal(direct(pixels, EVERYWHERE, WHOLE), loaded(pixels, EVERYWHERE, WHOLE))
     assert loaded(pixels, EVERYWHERE, WHOLE).shape == (4, *SHAPE)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return save_fcn(tmp_path / "model", spec_for(B2))
+
+
+class TestSeveralModels:
+    def test_a_network_and_a_threshold_are_not_averaged(self, model: Path, tmp_path: Path) -> None:
+        save_spec(tmp_path / "water", pixelwise("threshold", threshold=WATER))
+        with pytest.raises(ModelError, match="networks are averaged with networks only"):
+            SavedModel.open([model, tmp_path / "water"], InferenceSettings())
+
+    def test_the_name_of_a_backbone_is_not_a_model(self) -> None:
+        with pytest.raises(ModelError, match="weights of a backbone, not a model"):
+            SavedModel.open([Path("ResNet18_Weights.SENTINEL2_RGB_MOCO")], InferenceSettings())

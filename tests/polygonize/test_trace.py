@@ -6,8 +6,6 @@ import pickle
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from hashlib import sha256
-from math import inf, nan
 from multiprocessing import get_context
 from threading import Barrier, get_ident
 from typing import Any
@@ -20,35 +18,25 @@ from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from skimage.measure import label
+from traced_maps import (
+    MAPS,
+    NORTH_UP,
+    OUT,
+    ROTATED,
+    SHAPES,
+    assert_coverage,
+    digest,
+    random_map,
+    source,
+    traced,
+)
 
 from geoseg import grid
-from geoseg.errors import ConfigError, GridError, RasterError
 from geoseg.grid import Window
-from geoseg.polygonize import (
-    ArraySource,
-    DouglasPeucker,
-    Regions,
-    Rules,
-    Visvalingam,
-    collect,
-    threads,
-    trace,
-)
+from geoseg.polygonize import Rules, collect, threads, trace
 from geoseg.raster import Block
 
-NORTH_UP = Affine(10.0, 0, 465180.0, 0, -10.0, 5080250.0)
 SOUTH_UP = Affine(10.0, 0, 465180.0, 0, 10.0, 5080250.0)
-ROTATED = Affine(8.0, 3.7, 465181.05223, 3.1, -9.3, 5080254.63349)
-MAPS = [range(30), pytest.param(range(30, 200), marks=pytest.mark.slow)]
-"""Seeds of random maps."""
-OUT = 255
-SHAPES = (
-    Rules(simplify=Visvalingam(300)),
-    Rules(simplify=DouglasPeucker(15)),
-    Rules(smooth=2),
-    Rules(min_area_m2=400, simplify=Visvalingam(1000), smooth=3),
-    Rules(connectivity=8, min_area_m2=300, max_hole_m2=900, simplify=DouglasPeucker(25), smooth=1),
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,33 +53,6 @@ class Masked:
         return Block(pixels[None], pixels != self.nodata, grid.crop(self.geobox, window))
 
 
-def source(array: Any, affine: Affine = NORTH_UP, crs: str = "EPSG:32633") -> ArraySource:
-    values = np.asarray(array)
-    values = values.astype(np.uint8) if values.dtype == np.int64 else values
-    return ArraySource(values, GeoBox(values.shape, affine, crs))
-
-
-def traced(array: Any, *, strip_rows: int | None = None, workers: int = 1, **rules: Any) -> Regions:
-    return collect(
-        trace(source(array), rules=Rules(**rules), spread=threads(workers), strip_rows=strip_rows)
-    )
-
-
-def random_map(seed: int, most: int = 40) -> NDArray[np.uint8]:
-    """Noise, or patches with specks, of 2 to 12 classes and 255; never square on purpose."""
-    rng = np.random.default_rng(seed)
-    height, width = (int(side) for side in rng.integers(1, most, 2))
-    classes = int(rng.integers(2, 13))
-    values = rng.integers(0, classes, (height, width))
-    if seed % 3:
-        patches = rng.integers(0, classes, (height // 4 + 1, width // 4 + 1))
-        specks = rng.random((height, width)) < 0.2
-        large = patches.repeat(4, 0).repeat(4, 1)[:height, :width]
-        values = np.where(specks, values, large)
-    values[rng.random((height, width)) < 0.1 * (seed % 2)] = OUT
-    return values.astype(np.uint8)
-
-
 def by_gdal(values: NDArray[Any]) -> tuple[list[int], NDArray[Any]]:
     """Classes and polygons of GDAL's 4-connected regions, by first pixel."""
     found = rasterio.features.shapes(values, mask=values != OUT, transform=NORTH_UP)
@@ -104,18 +65,6 @@ def first_corner(polygon: shapely.Polygon) -> tuple[float, float]:
     """The corner from which a raster scan meets the polygon, as (row, column)."""
     x, y = np.array(polygon.exterior.coords).T
     return -y.max(), x[y == y.max()].min()
-
-
-def digest(regions: Regions) -> str:
-    wkb = sorted(shapely.to_wkb(shapely.normalize(regions.geometries)).tolist())
-    return sha256(b"".join(wkb)).hexdigest()
-
-
-def assert_coverage(regions: Regions) -> None:
-    assert shapely.is_valid(regions.geometries).all()
-    if len(regions.first):
-        assert shapely.coverage_is_valid(regions.geometries)
-        assert shapely.is_empty(shapely.coverage_invalid_edges(regions.geometries)).all()
 
 
 @pytest.mark.parametrize("seeds", MAPS)
@@ -197,45 +146,6 @@ def test_jobs_and_what_they_return_pickle() -> None:
     values = random_map(8)
     got = collect(trace(source(values), spread=through_pickle, strip_rows=7))
     assert digest(got) == digest(traced(values))
-
-
-@pytest.mark.parametrize("rules", SHAPES)
-@pytest.mark.parametrize("seeds", MAPS)
-def test_shapes_change_but_not_the_coverage(rules: Rules, seeds: range) -> None:
-    plain = Rules(rules.connectivity, rules.min_area_m2, rules.max_hole_m2)
-    for seed in seeds:
-        classes = source(random_map(seed))
-        before = collect(trace(classes, rules=plain, spread=threads(1)))
-        after = collect(trace(classes, rules=rules, spread=threads(1)))
-        assert (after.first == before.first).all() and (after.pixels == before.pixels).all()
-        assert_coverage(after)
-        area = shapely.area(before.geometries).sum()
-        assert abs(shapely.area(after.geometries).sum() - area) <= 1e-9 * area
-        assert nodes_of(before) <= points_of(after)
-
-
-def points_of(regions: Regions) -> set[tuple[float, float]]:
-    return set(map(tuple, shapely.get_coordinates(regions.geometries).tolist()))
-
-
-def nodes_of(regions: Regions) -> set[tuple[float, float]]:
-    """Corners where polygons of three regions meet."""
-    points, owner = shapely.get_coordinates(regions.geometries, return_index=True)
-    pairs = np.unique(np.column_stack([points, owner]), axis=0)
-    corners, count = np.unique(pairs[:, :2], axis=0, return_counts=True)
-    return set(map(tuple, corners[count > 2].tolist()))
-
-
-@pytest.mark.parametrize("rules", SHAPES)
-@pytest.mark.parametrize("seeds", [range(5), pytest.param(range(5, 20), marks=pytest.mark.slow)])
-def test_shapes_do_not_depend_on_strips(rules: Rules, seeds: range) -> None:
-    for seed in seeds:
-        classes = source(random_map(seed, 60))
-        seen = {
-            digest(collect(trace(classes, rules=rules, spread=threads(workers), strip_rows=rows)))
-            for rows, workers in ((None, 1), (7, 2), (1, 1))
-        }
-        assert len(seen) == 1
 
 
 def test_a_checkerboard_is_all_squares_or_two_regions() -> None:
@@ -343,42 +253,6 @@ def test_small_regions_are_not_what_cutting_makes() -> None:
     assert digest(got) == digest(traced(values, split_at=40))
 
 
-def test_a_raster_of_measurements_is_refused() -> None:
-    with pytest.raises(RasterError, match="not a class raster; got 1 bands of float32"):
-        next(trace(source(np.zeros((3, 4), np.float32))))
-
-
-def test_a_confidence_on_another_grid_is_refused() -> None:
-    with pytest.raises(GridError, match="not on the grid"):
-        next(trace(source([[0, 0, 1]]), confidence=source([[0, 0, 1]], ROTATED)))
-
-
-@pytest.mark.parametrize(
-    "rules",
-    [
-        {"connectivity": 6},
-        {"min_area_m2": -1},
-        {"min_area_m2": nan},
-        {"max_hole_m2": inf},
-        {"smooth": -1},
-        {"split_at": 0},
-        {"split_at": -1},
-        {"split_at": inf},
-    ],
-    ids=str,
-)
-def test_rules_that_mean_nothing_are_refused(rules: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="; wanted "):
-        Rules(**rules)
-
-
-@pytest.mark.parametrize("amount", [-1.0, nan, inf])
-@pytest.mark.parametrize("simplify", [DouglasPeucker, Visvalingam])
-def test_a_tolerance_that_measures_nothing_is_refused(simplify: Any, amount: float) -> None:
-    with pytest.raises(ConfigError, match=f"is not a size; got {amount}; wanted a finite number"):
-        simplify(amount)
-
-
 @pytest.mark.parametrize("cores", [1, 3])
 def test_strips_are_spread_over_the_cores_that_the_process_may_use(
     cores: int, monkeypatch: pytest.MonkeyPatch
@@ -394,12 +268,3 @@ def test_strips_are_spread_over_the_cores_that_the_process_may_use(
     found = set(threads()(work, range(cores)))
     assert len(found) == cores
     assert (get_ident() in found) is (cores == 1)
-
-
-def test_smoothing_rounds_the_corners_of_a_field_and_leaves_its_sides() -> None:
-    """20 x 40 px of 10 m: four corners lose 2 x 2 / 2 px each, and not 5 x 10 / 2."""
-    values = np.zeros((30, 60), np.uint8)
-    values[5:25, 10:50] = 1
-    found = traced(values, smooth=1)
-    assert shapely.area(found.geometries).tolist() == [100 * (1800 - 792), 100 * 792]
-    assert shapely.coverage_is_valid(found.geometries)

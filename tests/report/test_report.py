@@ -1,112 +1,32 @@
-"""report.html without a browser: what stands in it, what does not, and numbers by hand."""
+"""report.html without a browser: its content, its accuracy, and nothing from elsewhere."""
 
 from __future__ import annotations
 
 import base64
-import io
 import json
 import os
 import re
 import shutil
-from dataclasses import dataclass, field, replace
-from html.parser import HTMLParser
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-import shapely
-from affine import Affine
-from conftest import MakeRaster
-from odc.geo.geobox import GeoBox
-from PIL import Image
-from published import SCHEME, make_map, truth
+from published import SCHEME
+from report_pages import REPORT, Page, parsed, picture_of, publish_evaluated, subject_of, words
 
 import geoseg
 from geoseg.classes import ClassScheme
 from geoseg.errors import InputError
 from geoseg.job import read_record
-from geoseg.raster import FileSource
-from geoseg.report import PageContent, drawn_polygons, maplibre, render_page
-from geoseg.report.class_areas import areas_of
-from geoseg.report.mercator_frame import frame_of
-from geoseg.report.pictures import class_ids, class_picture, scene_picture, shrunk
-from geoseg.vector.layer import open_layer
+from geoseg.report import maplibre, render_page
 
 HOSTILE = "</script><script>alert('x')</script> & \"<b>\u2028"
-REPORT: dict[str, Any] = {
-    "miou": 0.75, "overall_accuracy": 0.9, "n_pixels": 1000,
-    "classes": [
-        {"id": i, "name": name, "iou": 0.8 - i / 10, "f1": 0.88, "precision": 0.9, "recall": None,
-         "support": 500}
-        for i, name in enumerate(SCHEME.names)
-    ],
-    "confusion": [[450, 50], [50, 450]],
-    "majority": {"name": SCHEME.names[0], "miou": 0.25, "overall_accuracy": 0.5},
-    "scenes": [{"map": "somewhere/map"}],
-    "warnings": ["seven blocks are few"],
-}  # fmt: skip
-
-
-@dataclass
-class Page(HTMLParser):
-    """Tags with their attributes, and the text in scripts and outside of them."""
-
-    tags: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
-    scripts: list[str] = field(default_factory=list)
-    text: str = ""
-    inside: str = ""
-
-    def __post_init__(self) -> None:
-        super().__init__()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        self.inside = tag if tag in ("script", "style") else ""
-        self.text += " "
-        if tag == "script":
-            self.scripts.append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        self.inside = ""
-
-    def handle_data(self, data: str) -> None:
-        if self.inside == "script":
-            self.scripts[-1] += data
-        elif not self.inside:
-            self.text += data
-
-    def attributes(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.tags if name == tag]
-
-    def by_id(self, name: str) -> dict[str, str | None]:
-        (found,) = [attributes for _, attributes in self.tags if attributes.get("id") == name]
-        return found
-
-
-def parsed(html: str) -> Page:
-    page = Page()
-    page.feed(html)
-    page.close()
-    return page
-
-
-def words(page: Page) -> str:
-    return " ".join(page.text.split())
-
-
-def picture_of(uri: str | None) -> Image.Image:
-    assert uri is not None
-    return Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A published map with an accuracy report above it; tests leave it as it is."""
-    land_map = make_map(tmp_path_factory.mktemp("made") / "area")
-    (land_map.parent / "report.json").write_text(json.dumps(REPORT))
-    geoseg.publish(land_map, options=geoseg.PublishOptions(title="Lakes & <woods>"))
-    return land_map
+    """A published map; tests leave it as it is."""
+    return publish_evaluated(tmp_path_factory.mktemp("made") / "area")
 
 
 @pytest.fixture(scope="module")
@@ -122,12 +42,6 @@ def page(html: str) -> Page:
 @pytest.fixture
 def moved(made: Path, tmp_path: Path) -> Path:
     return shutil.copytree(made.parent, tmp_path / "area") / "map"
-
-
-def subject_of(made: Path) -> PageContent:
-    return PageContent(
-        "T", SCHEME, FileSource(made / "classes.tif"), record=read_record(made / "run.json")
-    )
 
 
 class TestWhatItHolds:
@@ -257,159 +171,6 @@ def sha256(content: str) -> bytes:
     import hashlib
 
     return hashlib.sha256(content.encode()).digest()
-
-
-class TestPictures:
-    def test_the_class_picture_has_the_ids_of_the_map(self, page: Page) -> None:
-        """On the central meridian the grid of UTM is that of the picture but for its scale."""
-        image = picture_of(page.by_id("classes")["src"])
-        wanted = np.where(truth() == 255, 2, truth())
-        assert image.mode == "P"
-        assert image.size == (128, 96)
-        found = np.asarray(image)
-        assert (found == wanted).mean() > 0.99
-        assert image.getpalette()[:6] == [127, 166, 80, 43, 131, 186]  # type: ignore[index]
-        assert image.info["transparency"] == 2
-
-    def test_the_scene_is_transparent_where_it_has_no_data(self, page: Page) -> None:
-        image = picture_of(page.by_id("scene")["src"])
-        assert (image.format, image.mode) == ("WEBP", "RGBA")
-        alpha = np.asarray(image)[..., 3]
-        assert ((alpha == 0) == (truth() == 255)).mean() > 0.99
-
-    def test_corners_are_longitude_and_latitude(self, page: Page) -> None:
-        """15 degrees east is 500 km; 320 m there are 0.00407 degrees, 240 m north 0.00216."""
-        corners = json.loads(page.scripts[0])["corners"]
-        (west, north), (east, _), (_, south), _ = corners
-        assert (west, north) == pytest.approx((15.0, 45.1535), abs=1e-3)
-        assert (east - west, north - south) == pytest.approx((0.00407, 0.00216), abs=3e-5)
-
-    def test_a_large_map_gets_a_picture_of_the_size_asked_for(
-        self, tmp_path: Path, make_raster: MakeRaster
-    ) -> None:
-        ids = np.zeros((300, 700), np.uint8)
-        ids[:, 350:] = 1
-        source = FileSource(make_raster(tmp_path / "classes.tif", ids, nodata=255))
-        frame = frame_of(source.geobox, 100)
-        assert frame is not None
-        assert max(frame.geobox.shape) == 100
-        assert frame.shrunk == pytest.approx(7, rel=0.02)
-        assert max(shrunk(source, 100).geobox.shape) == 125
-        found = class_ids(source, frame)
-        assert (found[:, 2:48] == 0).all()
-        assert (found[:, 53:98] == 1).all()
-
-    def test_a_picture_of_one_band_is_grey(self, made: Path) -> None:
-        source = FileSource(made.parent / "scene.tif").take((0,))
-        frame = frame_of(source.geobox, 100)
-        assert frame is not None
-        pixels = np.asarray(picture_of(scene_picture(source, frame).uri)).astype(int)
-        assert np.ptp(pixels[..., :3], axis=2).max() <= 4, "but for what WebP loses"
-
-    def test_254_classes_and_nothing_fit_into_a_palette(self) -> None:
-        scheme = ClassScheme(
-            classes=tuple({"name": str(i), "color": f"#0000{i:02x}"} for i in range(255))
-        )
-        ids = np.array([[0, 254, 255]], np.uint8)
-        image = Image.open(io.BytesIO(class_picture(ids, scheme).data))
-        assert np.asarray(image.convert("RGBA"))[0, :, 2:].tolist() == [
-            [0, 255],
-            [254, 255],
-            [0, 0],
-        ]
-
-
-def box(crs: str, x: float, y: float, step: float = 10.0) -> GeoBox:
-    return GeoBox((96, 128), Affine(step, 0, x, 0, -step, y), crs)
-
-
-class TestPlaces:
-    def test_a_map_across_the_antimeridian_stays_in_one_piece(self) -> None:
-        """EPSG:3832 is centred on 150 degrees east: 180 is 3 339 585 m east of that."""
-        frame = frame_of(box("EPSG:3832", 3_339_585 - 640, 480), 4096)
-        assert frame is not None
-        assert sorted({round(lon, 4) for lon, _ in frame.corners()}) == [-180.0057, -179.9942]
-
-    def test_a_map_around_a_pole_has_no_frame(self) -> None:
-        assert frame_of(box("EPSG:3031", -640, 480), 4096) is None
-
-    def test_the_page_of_such_a_map_says_so(self, made: Path, make_raster: MakeRaster,
-                                            tmp_path: Path) -> None:  # fmt: skip
-        path = make_raster(
-            tmp_path / "classes.tif", truth(), nodata=255, crs="EPSG:3031",
-            transform=Affine(10, 0, -640, 0, -10, 480),
-        )  # fmt: skip
-        found = parsed(render_page(PageContent("T", SCHEME, FileSource(path))))
-        assert "The map lies around a pole" in words(found)
-        assert "All classes" in words(found)
-
-    def test_a_map_of_the_whole_earth_is_cut_where_web_maps_end(self) -> None:
-        frame = frame_of(GeoBox((180, 360), Affine(1, 0, -180, 0, -1, 90), "EPSG:4326"), 512)
-        assert frame is not None
-        assert frame.cut
-        (west, north), _, (east, south), _ = frame.corners()
-        assert (west, east) == pytest.approx((-180, 180))
-        assert (north, south) == pytest.approx((85.0511, -85.0511), abs=1e-3)
-
-    def test_areas_in_degrees_follow_the_latitude(
-        self, tmp_path: Path, make_raster: MakeRaster
-    ) -> None:
-        """A degree square has 12 309 km2 at the equator and 6 192 at 59.5 degrees north
-        (on the WGS84 ellipsoid)."""
-        ids = np.zeros((61, 2), np.uint8)
-        ids[0] = 1
-        path = make_raster(
-            tmp_path / "classes.tif", ids, nodata=255, crs="EPSG:4326",
-            transform=Affine(1, 0, 10, 0, -1, 60),
-        )  # fmt: skip
-        ids[1:] = 255
-        ids[60] = 0
-        sparse = make_raster(
-            tmp_path / "sparse.tif", ids, nodata=255, crs="EPSG:4326",
-            transform=Affine(1, 0, 10, 0, -1, 60),
-        )  # fmt: skip
-        assert path.is_file()
-        found = areas_of(PageContent("T", SCHEME, FileSource(sparse)))
-        assert found is not None
-        assert [row.pixels for row in found.rows] == [2, 2]
-        assert found.rows[1].area_m2 / 2e6 == pytest.approx(6_307, rel=0.03)
-        assert found.rows[0].area_m2 / 2e6 == pytest.approx(12_308, rel=0.01)
-
-
-class TestPolygons:
-    def test_they_lie_where_the_map_does_with_class_area_and_confidence(self, page: Page) -> None:
-        found = json.loads(page.scripts[1])["features"]
-        assert [each["properties"]["c"] for each in found] == [0, 1, 0]
-        assert [each["properties"]["a"] for each in found] == [59400, 13750, 1250]
-        assert all(0 < each["properties"]["p"] <= 100 for each in found)
-        shapes = [shapely.geometry.shape(each["geometry"]) for each in found]
-        west, _, _, north = shapely.total_bounds(shapes)
-        assert (west, north) == pytest.approx((15.0, 45.1535), abs=1e-3)
-        assert shapely.coverage_is_valid(shapes)
-
-    def test_the_largest_are_kept_and_the_page_says_how_many(
-        self, made: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(drawn_polygons, "MOST_POLYGONS", 2)
-        layer = open_layer(made.parent / "landcover.gpkg", None)
-        found = parsed(render_page(replace(subject_of(made), polygons=layer)))
-        features = json.loads(found.scripts[1])["features"]
-        assert [each["properties"]["a"] for each in features] == [59400, 13750]
-        assert "The largest 2 of 3 polygons are drawn here" in words(found)
-
-    def test_so_is_what_has_room(self, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        layer = open_layer(made.parent / "landcover.geojson", None)
-        frame = frame_of(FileSource(made / "classes.tif").geobox, 4096)
-        assert frame is not None
-        monkeypatch.setattr(drawn_polygons, "MOST_BYTES", 450)
-        drawn = drawn_polygons.draw_polygons(layer, frame)
-        assert (drawn.count, drawn.of, drawn.tolerance_px) == (1, 3, 6.0)
-
-    def test_a_geoparquet_file_is_drawn_too(self, made: Path, tmp_path: Path) -> None:
-        path = geoseg.vectorize(made / "classes.tif", tmp_path / "land.parquet")
-        frame = frame_of(FileSource(made / "classes.tif").geobox, 4096)
-        assert frame is not None
-        assert drawn_polygons.draw_polygons(open_layer(path, None), frame).count == 3
 
 
 class TestWhoseAccuracy:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
+from conftest import MakeRaster
 
 from geoseg.classes import ClassScheme
 from geoseg.errors import ClassError
@@ -189,3 +190,45 @@ def test_a_grey_raster_and_a_missing_file_have_no_classes(tmp_path: Path) -> Non
         load_scheme(write_tif(tmp_path / "grey.tif"))
     with pytest.raises(ClassError, match="no such class file"):
         load_scheme(tmp_path / "nowhere.qml")
+
+
+class TestStyles:
+    def test_a_style_is_read_up_to_16_mib(self, tmp_path: Path) -> None:
+        path = tmp_path / "large.qml"
+        with path.open("wb") as stream:
+            stream.truncate((16 << 20) + 1)
+        with pytest.raises(ClassError, match="too large for a style; wanted 16 MiB"):
+            load_scheme(path)
+
+    def test_a_style_is_utf_8(self, tmp_path: Path) -> None:
+        (tmp_path / "latin.qml").write_bytes("<qgis>ä".encode("latin-1"))
+        with pytest.raises(ClassError, match="is not UTF-8 at byte 6"):
+            load_scheme(tmp_path / "latin.qml")
+
+    @pytest.mark.parametrize(
+        "entry",
+        [
+            '<paletteEntry value="1" color="red"/>',
+            '<paletteEntry value="1" alpha="x"/>',
+        ],
+    )
+    def test_a_palette_with_a_colour_that_is_none_is_refused(
+        self, tmp_path: Path, entry: str
+    ) -> None:
+        style = f'<qgis><rasterrenderer type="paletted">{entry}</rasterrenderer></qgis>'
+        (tmp_path / "classes.qml").write_text(style)
+        with pytest.raises(ClassError, match="a colour of the style is broken"):
+            load_scheme(tmp_path / "classes.qml")
+
+    def test_a_table_with_a_colour_that_is_no_number_is_broken(
+        self, tmp_path: Path, make_raster: MakeRaster
+    ) -> None:
+        raster = make_raster(tmp_path / "classes.tif", np.zeros((9, 9), np.uint8))
+        fields = "".join(f"<FieldDefn><Usage>{usage}</Usage></FieldDefn>" for usage in (5, 2, 6))
+        Path(f"{raster}.aux.xml").write_text(
+            '<PAMDataset><PAMRasterBand band="1"><GDALRasterAttributeTable>'
+            f"{fields}<Row><F>0</F><F>land</F><F>red</F></Row>"
+            "</GDALRasterAttributeTable></PAMRasterBand></PAMDataset>"
+        )
+        with pytest.raises(ClassError, match="attribute table is broken.*red"):
+            load_scheme(raster)

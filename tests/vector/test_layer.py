@@ -1,13 +1,17 @@
-"""Every format that geoseg writes, it reads again."""
+"""Polygon layers: every format that geoseg writes, it reads again; other files are refused."""
 
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import geopandas
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 import shapely
 from affine import Affine
@@ -17,6 +21,8 @@ import geoseg
 from geoseg.classes import ClassScheme
 from geoseg.errors import UnsafeError, VectorError
 from geoseg.vector import read_polygons, write_polygons
+from geoseg.vector.layer import open_layer
+from geoseg.vector.polygon_formats import check_driver
 
 SCHEME = ClassScheme.model_validate(
     {
@@ -97,3 +103,25 @@ def test_polygons_by_line_are_evaluated(tmp_path: Path, make_raster: MakeRaster)
     options = geoseg.EvaluateOptions(classes=classes, like=scene)
     report = geoseg.evaluate(truth, str(truth), options=options)
     assert report["overall_accuracy"] == 1.0 and report["n_pixels"] == 100
+
+
+def test_a_file_that_gdal_opens_with_another_driver_is_refused() -> None:
+    check_driver(Path("l.geojsonl"), "GeoJSONSeq", "GeoJSON")
+    with pytest.raises(UnsafeError, match="opens with another driver.*got CSV; wanted GeoJSON"):
+        check_driver(Path("l.geojson"), "CSV", "GeoJSON")
+
+
+def test_a_parquet_file_without_geometries_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"a": [1]}), path)
+    with pytest.raises(VectorError, match="no GeoParquet"):
+        open_layer(path, None)
+
+
+def test_a_database_that_is_no_geopackage_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "notes.gpkg"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("create table notes (text)")
+        database.commit()
+    with pytest.raises(VectorError, match="is a database, but no GeoPackage"):
+        open_layer(path, None)
