@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.alone,
     pytest.mark.skipif(os.name == "nt", reason="Windows has neither SIGKILL nor process groups"),
 ]
-DISKS = int(os.environ.get("GEOSEG_DISKS", "4"))
+DISKS = int(os.environ.get("GEOSEG_DISKS", "2"))
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ pytestmark = [
     pytest.mark.alone,
     pytest.mark.skipif(os.name == "nt", reason="Windows has neither SIGKILL nor process groups"),
 ]
-TRIALS = int(os.environ.get("GEOSEG_TRIALS", "6"))
+TRIALS = int(os.environ.get("GEOSEG_TRIALS", "2"))
 SEED = 20
 HANG_S = 120.0
 ENDS = (-signal.SIGKILL, 3)
@@ -131,7 +131,7 @@ class TestKill:
 
 
 class TestSignal:
-    @pytest.mark.parametrize("number", range(max(4, TRIALS // 2)))
+    @pytest.mark.parametrize("number", range(max(2, TRIALS // 2)))
     def test_a_run_that_is_told_to_end_does_and_goes_on_later(
         self, watch: Watch, undisturbed: Undisturbed, number: int
     ) -> None:

@@ -31,8 +31,8 @@ pytestmark = [
     ("name", "least", "polygons"),
     [
         ("rcr", 0.60, "landcover.geojson"),
-        ("kampala", 0.62, "buildings.geojson"),
-        ("sen1floods11", 0.65, "water.gpkg"),
+        pytest.param("kampala", 0.62, "buildings.geojson", marks=pytest.mark.long),
+        pytest.param("sen1floods11", 0.65, "water.gpkg", marks=pytest.mark.long),
     ],
 )
 def test_a_real_pair_is_mapped_better_than_by_its_commonest_class(

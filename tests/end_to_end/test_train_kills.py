@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.alone,
     pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL"),
 ]
-KILLS = min(6, int(os.environ.get("GEOSEG_TRIALS", "3")))
+KILLS = min(6, int(os.environ.get("GEOSEG_TRIALS", "2")))
 ARGUMENTS = ["--architecture", "unet", "--epochs", "8", "--batch", "4", "--ema", "0.9"]
 LOOK_S = 0.02
 
