@@ -57,7 +57,7 @@ class OneAtATime:
     def __init__(self, config: pytest.Config) -> None:
         self._machine: ReadWriteLock | None = None
 
-    @pytest.hookimpl(trylast=True)
+    @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own hook
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         def lane(item: pytest.Item) -> int:
             return 2 if item.get_closest_marker("alone") else item.path in quick
