@@ -50,14 +50,12 @@ def pytest_configure(config: pytest.Config) -> None:
 class OneAtATime:
     """Tests marked ``alone`` come last and run while no other worker runs a test.
 
-    All other tests hold a lock together that those marked ``alone`` hold exclusively. Tests of one
-    file stay on one worker, so that what a file builds for its tests is built once.
+    All other tests hold a lock together that those marked ``alone`` hold exclusively.
     """
 
     def __init__(self, config: pytest.Config) -> None:
         self._machine: ReadWriteLock | None = None
 
-    @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own hook
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         def lane(item: pytest.Item) -> int:
             return 2 if item.get_closest_marker("alone") else item.path in quick
@@ -70,9 +68,6 @@ class OneAtATime:
                 if item.get_closest_marker("long"):
                     item.add_marker(pytest.mark.skip(reason="long lane: set GEOSEG_TRIALS"))
         items.sort(key=lane)  # the long files first: a short one fills the gap at the end
-        for item in items:
-            name = "alone" if item.get_closest_marker("alone") else str(item.path)
-            item.add_marker(pytest.mark.xdist_group(name))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, bool, bool]:
