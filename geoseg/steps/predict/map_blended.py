@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,29 +11,14 @@ from numpy.typing import NDArray
 from geoseg.classes import IGNORE
 from geoseg.grid import Tile
 from geoseg.models.run.decide import layers
-from geoseg.models.run.inference_settings import InferenceSettings
-from geoseg.models.run.predictor import Layers
-from geoseg.raster.block import Mask, Pixels
+from geoseg.models.run.predictor import Layers, ProbabilityPredictor
 from geoseg.steps.predict.region_pixels import RegionPixels
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class SoftPredictor(Protocol):
-    """A predictor that also gives the probabilities of the classes."""
-
-    @property
-    def settings(self) -> InferenceSettings:
-        """How probabilities become layers."""
-        ...
-
-    def probabilities(self, pixels: Pixels, valid: Mask) -> Tensor:
-        """(classes, height, width) float32, summing to 1."""
-        ...
-
-
-def map_blended(view: RegionPixels, predictor: SoftPredictor) -> tuple[Layers, int]:
+def map_blended(view: RegionPixels, predictor: ProbabilityPredictor) -> tuple[Layers, int]:
     """Map a region as `map_cores` does, but average windows where they overlap.
 
     A window's weight rises linearly from its edge over twice the halo, so it is 1/2 where its core
