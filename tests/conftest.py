@@ -223,7 +223,7 @@ def bucket(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 @contextmanager
 def training_briefly(*, epochs: int = 2, batch: int = 4) -> Iterator[None]:
-    """Networks take 21 steps an epoch on the demo, whatever a command, file or script asks for."""
+    """Networks take so many epochs, of some 20 steps on the demo, whatever a command asks for."""
     from geoseg.steps.train import train
 
     def train_briefly(
@@ -241,7 +241,7 @@ def training_briefly(*, epochs: int = 2, batch: int = 4) -> Iterator[None]:
 
 @pytest.fixture
 def brief_training() -> Iterator[None]:
-    with training_briefly():
+    with training_briefly(epochs=1):
         yield
 
 
