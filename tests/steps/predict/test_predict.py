@@ -291,7 +291,7 @@ def test_pixels_of_another_kind_are_refused(
 
 def test_pixels_of_another_size_are_refused_or_resampled(tmp_path: Path, scene: SmallScene) -> None:
     model = save_fcn(tmp_path / "coarse", spec_for(B3, gsd_m=1.0))
-    with pytest.raises(ModelError, match=r"another size.*0\.5 m.*1 m.*--gsd model"):
+    with pytest.raises(ModelError, match=r"another pixel size.*0\.5 m.*1 m.*--gsd model"):
         geoseg.predict(scene.path, model, tmp_path / "map")
     options = geoseg.PredictOptions(gsd="model")
     (folder,) = geoseg.predict(scene.path, model, tmp_path / "map", options=options)
