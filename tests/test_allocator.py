@@ -10,7 +10,7 @@ import pytest
 RESIDENT = """
 import os, threading
 import numpy as np
-from geoseg import memory
+from geoseg import allocator
 
 def resident_mb():
     return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGESIZE") >> 20
@@ -20,9 +20,9 @@ def use():
         np.ones(200 << 20, np.uint8)
 
 found = []
-with memory.returned():
+with allocator.returned():
     for freed in (False, True):
-        memory.keep(freed=freed)
+        allocator.keep(freed=freed)
         thread = threading.Thread(target=use)
         before = resident_mb()
         thread.start()

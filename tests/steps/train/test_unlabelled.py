@@ -81,6 +81,7 @@ def counts_of(model: Path) -> dict[str, Any]:
     return counts
 
 
+@pytest.mark.slow
 def test_a_model_says_what_pseudo_labels_added_and_what_they_did(
     folder: Path, far: Path, plain: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -105,6 +106,7 @@ def test_a_model_says_what_pseudo_labels_added_and_what_they_did(
     assert not [each for each in model.iterdir() if each.name.startswith(".geoseg")]
 
 
+@pytest.mark.slow
 def test_the_network_without_pseudo_labels_is_kept_where_they_do_not_help(
     folder: Path,
     far: Path,
@@ -125,6 +127,7 @@ def test_the_network_without_pseudo_labels_is_kept_where_they_do_not_help(
         assert sha256(model / name) == sha256(plain / name), name
 
 
+@pytest.mark.slow
 def test_where_it_is_sure_of_nothing_the_network_stays(
     folder: Path, far: Path, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
