@@ -5,41 +5,23 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
-from affine import Affine
 from filelock import FileLock, ReadWriteLock
 from numpy.typing import NDArray
+from small_scene import HEIGHT, NORTH_UP, SCHEME, TINY, WIDTH, MakeRaster, SmallScene, write_labels
+from trainings import training_briefly
 
 import geoseg
-from geoseg.classes import ClassScheme
 
-if TYPE_CHECKING:
-    import shapely
-
-NORTH_UP = Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000)
-HEIGHT, WIDTH = 96, 128
 collect_ignore = ["qgis/look.py"]
 """Run by another Python, which has PyQGIS."""
 
-SCHEME = ClassScheme.model_validate(
-    {
-        "column": "kind",
-        "classes": [
-            {"name": "land", "color": "#f2efe9", "values": ["field", "wood"]},
-            {"name": "building", "color": "#d7191c", "values": ["house"]},
-        ],
-    }
-)
-TINY = geoseg.TileOptions(size=32, block=32, buffer=0, val=0.2, test=0.2)
 
-type MakeRaster = Callable[..., Path]
 type BuildOnce = Callable[[str, Callable[[Path], object]], Path]
 
 
@@ -84,23 +66,6 @@ def _shared(config: pytest.Config) -> Path:
     factory: pytest.TempPathFactory = config._tmp_path_factory  # type: ignore[attr-defined]
     base = factory.getbasetemp()
     return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-
-
-@dataclass(frozen=True, eq=False)
-class SmallScene:
-    """A scene of 48 m x 64 m with one building on land and a corner without data.
-
-    Attributes:
-        path: 3 bands of uint16, 96 x 128 px of 0.5 m in EPSG:32633, nodata 0.
-        pixels: (3, 96, 128), as in the file.
-        valid: (96, 128), False in the upper left 16 x 24 px.
-        classes: (96, 128): 0 for land, 9504 px; 1 for a building, 2400 px or 600 m2; 255, 384 px.
-    """
-
-    path: Path
-    pixels: NDArray[np.uint16]
-    valid: NDArray[np.bool_]
-    classes: NDArray[np.uint8]
 
 
 @pytest.fixture(scope="session")
@@ -179,17 +144,6 @@ def chips(build_once: BuildOnce, scene: SmallScene, labels: Path) -> Path:
     return build_once("chips", cut) / "chips"
 
 
-def write_labels(path: Path, shapes: list[tuple[str, shapely.Geometry]], crs: str) -> Path:
-    """A GeoPackage of polygons in UTM 33N and their kind, in another CRS."""
-    import geopandas as gpd
-
-    frame = gpd.GeoDataFrame(
-        {"kind": [kind for kind, _ in shapes]}, geometry=[shape for _, shape in shapes], crs=32633
-    )
-    frame.to_crs(crs).to_file(path, driver="GPKG")
-    return path
-
-
 @pytest.fixture(scope="module")
 def s3_url() -> Iterator[str]:
     """An s3 server on the loopback."""
@@ -219,24 +173,6 @@ def bucket(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     for each in client.list_objects_v2(Bucket="maps").get("Contents", ()):
         client.delete_object(Bucket="maps", Key=each["Key"])
     client.delete_bucket(Bucket="maps")
-
-
-@contextmanager
-def training_briefly(*, epochs: int = 2, batch: int = 4) -> Iterator[None]:
-    """Networks take so many epochs, of some 20 steps on the demo, whatever a command asks for."""
-    from geoseg.steps.train import train
-
-    def train_briefly(
-        chips: Path, out: Path, *, options: geoseg.TrainOptions | None = None
-    ) -> Path:
-        options = options or geoseg.TrainOptions()
-        options = options.model_copy(update={"epochs": epochs, "batch": batch})
-        return train(chips, out, options=options)
-
-    with pytest.MonkeyPatch.context() as patch:
-        for module in ("geoseg.cli.step_commands", "geoseg.pipeline", "geoseg"):
-            patch.setattr(f"{module}.train", train_briefly)
-        yield
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conftest import SCHEME
+from small_scene import SCHEME
 
 from geoseg.models.saved.spec import ModelSpec, Threshold
 

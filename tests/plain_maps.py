@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from conftest import MakeRaster
 from networks import TWO_CLASSES
+from small_scene import MakeRaster
 
 SITE = 'LOCAL_CS["site",UNIT["metre",1]]'
 

@@ -10,9 +10,9 @@ import numpy as np
 import odc.geo.xr  # noqa: F401  (registers the .odc accessor)
 import xarray as xr
 from affine import Affine
-from conftest import NORTH_UP, MakeRaster, SmallScene
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
+from small_scene import NORTH_UP, MakeRaster, SmallScene
 
 from geoseg.grid import Window
 from geoseg.raster import FileSource

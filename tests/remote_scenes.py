@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import MakeRaster
 from servers import RangeServer
+from small_scene import MakeRaster
 
 from geoseg.grid import Window
 from geoseg.options import ReadOptions

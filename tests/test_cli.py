@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import COMMANDS
-from conftest import SCHEME, MakeRaster, SmallScene
 from networks import save_fcn, spec_for
+from small_scene import SCHEME, MakeRaster, SmallScene
 
 from geoseg.cli import Terminated, _main
 

@@ -13,9 +13,9 @@ import geopandas
 import numpy as np
 import rasterio
 import shapely
-from conftest import NORTH_UP
 from networks import TWO_CLASSES
 from numpy.typing import NDArray
+from small_scene import NORTH_UP
 
 import geoseg
 from geoseg.classes import ClassScheme

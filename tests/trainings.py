@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import geoseg
+
 
 class Killed(BaseException):
     """Nothing catches it, as nothing catches a kill."""
@@ -14,3 +22,21 @@ EVERY = [
     ("manet", "resnet18"), ("fpn", "resnet18"), ("linknet", "resnet18"), ("pspnet", "resnet18"),
     ("deeplabv3", "resnet18"), ("linear", "resnet18"),
 ]  # fmt: skip
+
+
+@contextmanager
+def training_briefly(*, epochs: int = 2, batch: int = 4) -> Iterator[None]:
+    """Networks take so many epochs, of some 20 steps on the demo, whatever a command asks for."""
+    from geoseg.steps.train import train
+
+    def train_briefly(
+        chips: Path, out: Path, *, options: geoseg.TrainOptions | None = None
+    ) -> Path:
+        options = options or geoseg.TrainOptions()
+        options = options.model_copy(update={"epochs": epochs, "batch": batch})
+        return train(chips, out, options=options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("geoseg.cli.step_commands", "geoseg.pipeline", "geoseg"):
+            patch.setattr(f"{module}.train", train_briefly)
+        yield

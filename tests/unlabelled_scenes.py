@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from affine import Affine
-from conftest import NORTH_UP, MakeRaster
 from numpy.typing import NDArray
+from small_scene import NORTH_UP, MakeRaster
 
 import geoseg
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import shapely
 from affine import Affine
-from conftest import MakeRaster, SmallScene, write_labels
+from small_scene import MakeRaster, SmallScene, write_labels
 
 from geoseg.catalog import fetch, list_entries, show, validate
 from geoseg.cli import _main

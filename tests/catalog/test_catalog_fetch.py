@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from catalogs import LABELS, collection, item, make_catalog
-from conftest import TINY, MakeRaster
 from servers import RangeServer, serve
+from small_scene import TINY, MakeRaster
 
 import geoseg
 from geoseg.catalog import FetchOptions, fetch, scheme_of, show, tree, validate

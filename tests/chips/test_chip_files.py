@@ -11,8 +11,8 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
-from conftest import SCHEME, TINY, SmallScene
 from pycocotools.coco import COCO
+from small_scene import SCHEME, TINY, SmallScene
 
 import geoseg
 from geoseg.chips import open_chips

@@ -12,9 +12,9 @@ import rasterio
 import rasterio.warp
 import shapely
 from affine import Affine
-from conftest import MakeRaster
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
+from small_scene import MakeRaster
 
 import geoseg
 from geoseg.chips import open_chips

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import SmallScene
+from small_scene import SmallScene
 
 from geoseg.chips import ChipSet, open_chips
 from geoseg.chips.crops import Batch, Cropper

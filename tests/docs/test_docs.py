@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import rasterio
 from commands import COMMANDS
-from conftest import MakeRaster
+from small_scene import MakeRaster
 
 import geoseg
 from geoseg.cli import app

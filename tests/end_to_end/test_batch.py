@@ -14,12 +14,12 @@ import pytest
 import rasterio
 import shapely
 from affine import Affine
-from conftest import MakeRaster
 from dask.tokenize import tokenize
 from networks import save_fcn, spec_for
 from numpy.typing import NDArray
 from pyproj import Transformer
 from servers import StacServer, serve, serve_stac
+from small_scene import MakeRaster
 
 import geoseg
 from geoseg.errors import ConfigError, RasterError, UnsafeError

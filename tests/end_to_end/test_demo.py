@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import rasterio
-from conftest import training_briefly
 from rio_cogeo import cog_validate
+from trainings import training_briefly
 
 import geoseg
 

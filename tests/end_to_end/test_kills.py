@@ -23,8 +23,8 @@ import numpy as np
 import psutil
 import pytest
 import victim
-from conftest import MakeRaster
 from networks import save_fcn, spec_for
+from small_scene import MakeRaster
 from victim import MAPPED, REGIONS, Victim
 from watched_runs import LOOK_S, ORPHANS_S, WINDOWS, Undisturbed, Watch, run_undisturbed
 

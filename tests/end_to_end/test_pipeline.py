@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 
 import pytest
-from conftest import SCHEME, SmallScene
+from small_scene import SCHEME, SmallScene
 
 import geoseg
 from geoseg.config import load

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import MakeRaster
 from networks import save_fcn, spec_for
 from servers import serve
+from small_scene import MakeRaster
 
 import geoseg
 from geoseg.errors import ConfigError, OutputError, UnsafeError

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import SCHEME, TINY, SmallScene
+from small_scene import SCHEME, TINY, SmallScene
 
 import geoseg
 from geoseg.files import sha256

@@ -15,9 +15,9 @@ import pyproj
 import pytest
 import shapely
 from affine import Affine
-from conftest import MakeRaster
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
+from small_scene import MakeRaster
 
 from geoseg import grid, ground
 from geoseg.classes import ClassScheme

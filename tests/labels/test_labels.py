@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shapely
-from conftest import SCHEME, MakeRaster, SmallScene, write_labels
+from small_scene import SCHEME, MakeRaster, SmallScene, write_labels
 
 from geoseg.classes import ClassScheme
 from geoseg.errors import ApartError, ClassError, RasterError, VectorError

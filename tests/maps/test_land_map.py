@@ -9,8 +9,8 @@ import geopandas as gpd
 import pytest
 import rasterio
 import shapely
-from conftest import MakeRaster
 from plain_maps import SITE, write_plain_map
+from small_scene import MakeRaster
 
 import geoseg
 from geoseg.errors import ApartError, ClassError, ConfigError, GridError, RasterError, VectorError

@@ -12,9 +12,9 @@ import pytest
 import rasterio
 import rasterio.shutil
 from affine import Affine
-from conftest import NORTH_UP
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
+from small_scene import NORTH_UP
 
 import geoseg
 from geoseg import grid

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import MakeRaster, SmallScene
 from networks import TWO_CLASSES, Pooling, save_fcn, spec_for
 from recipe_networks import B3, FP32, SPEC, random_pixels
+from small_scene import MakeRaster, SmallScene
 from torch import nn
 
 import geoseg

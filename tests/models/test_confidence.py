@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import rasterio
 import torch
-from conftest import SmallScene
 from networks import save_fcn, spec_for
 from rasterio.enums import ColorInterp
 from recipe_networks import B3, FP32, NAMES, SHAPE, WHOLE, fcn, save, scheme_of, softmax
+from small_scene import SmallScene
 
 import geoseg
 from geoseg.errors import ModelError

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import MakeRaster, SmallScene
 from networks import save_fcn, spec_for, undecided
 from numpy.typing import NDArray
 from recipe_networks import B3, EVERYWHERE, FP32, random_pixels, save
+from small_scene import MakeRaster, SmallScene
 from torch import nn
 
 import geoseg

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import rasterio
 import torch
-from conftest import SmallScene
 from networks import TWO_CLASSES, save_fcn, spec_for
 from numpy.typing import NDArray
+from small_scene import SmallScene
 
 import geoseg
 from geoseg import grid

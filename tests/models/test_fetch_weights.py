@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import rasterio
 import torch
-from conftest import MakeRaster
 from pretrained_weights import MOCO, ROADS, S2, fake, listing, roads
 from servers import serve
+from small_scene import MakeRaster
 
 import geoseg
 from geoseg.errors import ConfigError, ModelError, RetryError

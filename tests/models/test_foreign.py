@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-from conftest import NORTH_UP, MakeRaster
 from foreign_networks import BIAS, SAID, WEIGHTS, network
 from numpy.typing import NDArray
+from small_scene import NORTH_UP, MakeRaster
 
 import geoseg
 from geoseg.errors import GridError, ModelError

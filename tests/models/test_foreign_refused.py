@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import MakeRaster
 from foreign_networks import SAID, network, save
 from networks import save_fcn, spec_for
+from small_scene import MakeRaster
 
 import geoseg
 from geoseg.errors import ConfigError, ModelError, UnsafeError

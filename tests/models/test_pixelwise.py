@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-from conftest import TINY, MakeRaster, SmallScene
 from networks import TWO_CLASSES
 from pixelwise_specs import WATER, pixelwise
+from small_scene import TINY, MakeRaster, SmallScene
 
 import geoseg
 from geoseg.chips.chip_arrays import ChipArrays

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import rasterio
 import torch
-from conftest import SmallScene
 from networks import Pooling, save_fcn, spec_for
 from numpy.typing import NDArray
 from pixelwise_specs import B2, WATER, pixelwise
@@ -27,6 +26,7 @@ from recipe_networks import (
     scheme_of,
     softmax,
 )
+from small_scene import SmallScene
 from torch import nn
 
 import geoseg

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import NORTH_UP
 from odc.geo.geobox import GeoBox
+from small_scene import NORTH_UP
 
 from geoseg.errors import RasterError
 from geoseg.grid import Window

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import rasterio
 import rasterio.shutil
-from conftest import MakeRaster, SmallScene
+from small_scene import MakeRaster, SmallScene
 
 from geoseg import grid
 from geoseg.errors import GeosegError, RasterError, UnsafeError

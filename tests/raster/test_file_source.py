@@ -17,11 +17,11 @@ import rasterio
 import rasterio.control
 import rasterio.shutil
 from affine import Affine
-from conftest import MakeRaster, SmallScene
 from contracts import SourceContract
 from odc.geo.geobox import GeoBox
 from raster_sources import GREY, WHOLE
 from rasterio.enums import ColorInterp
+from small_scene import MakeRaster, SmallScene
 
 from geoseg import grid
 from geoseg.errors import RasterError

@@ -17,12 +17,12 @@ import rasterio
 import rasterio.warp
 import rioxarray
 import xarray as xr
-from conftest import NORTH_UP, MakeRaster
 from dask.distributed import Client, LocalCluster
 from distributed.comm import inproc
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from raster_sources import WHOLE
+from small_scene import NORTH_UP, MakeRaster
 
 from geoseg import grid
 from geoseg.grid import Window

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import MakeRaster, SmallScene
 from raster_sources import GREY, WHOLE, array_of, coarse
+from small_scene import MakeRaster, SmallScene
 
 from geoseg.errors import ConfigError, InputError, RasterError, UnsafeError
 from geoseg.options import ReadOptions

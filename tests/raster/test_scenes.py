@@ -13,8 +13,8 @@ import numpy as np
 import pystac
 import pytest
 from affine import Affine
-from conftest import NORTH_UP, MakeRaster
 from servers import serve
+from small_scene import NORTH_UP, MakeRaster
 
 from geoseg.errors import ConfigError, GeosegError, RasterError, UnsafeError
 from geoseg.grid import Window

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import scipy.ndimage
 from affine import Affine
-from conftest import NORTH_UP, MakeRaster, SmallScene
 from contracts import SourceContract
 from raster_sources import GREY, WHOLE, coarse
+from small_scene import NORTH_UP, MakeRaster, SmallScene
 
 from geoseg import grid
 from geoseg.errors import RasterError

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from affine import Affine
-from conftest import NORTH_UP, MakeRaster, SmallScene
 from contracts import SourceContract
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 from raster_sources import GREY
 from rasterio.enums import Resampling
 from rasterio.warp import reproject
+from small_scene import NORTH_UP, MakeRaster, SmallScene
 
 from geoseg.grid import Window
 from geoseg.raster import FileSource, WarpSource, on_grid

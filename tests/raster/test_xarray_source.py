@@ -17,11 +17,11 @@ import pytest
 import rioxarray
 import xarray as xr
 from affine import Affine
-from conftest import MakeRaster, SmallScene
 from contracts import SourceContract
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from raster_sources import GREY, WHOLE, array_of
+from small_scene import MakeRaster, SmallScene
 
 from geoseg import grid
 from geoseg.errors import RasterError

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-from conftest import MakeRaster
 from contracts import SourceContract
 from rasterio.env import hasenv
 from remote_scenes import PIXELS, WINDOW, isolate, source_at, write_served
 from servers import RangeServer, serve
+from small_scene import MakeRaster
 
 from geoseg import grid
 from geoseg.errors import RasterError

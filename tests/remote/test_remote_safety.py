@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import MakeRaster
 from remote_scenes import REMOTE, isolate, source_at, write_served
 from servers import RangeServer, serve
+from small_scene import MakeRaster
 
 from geoseg import grid
 from geoseg.errors import GeosegError, RasterError, UnsafeError

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import MakeRaster
 from remote_scenes import PIXELS, REMOTE, WINDOW, isolate, source_at, write_served
 from servers import RangeServer, serve
+from small_scene import MakeRaster
 
 from geoseg.errors import RasterError
 from geoseg.grid import Window

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import MakeRaster
 from remote_scenes import PIXELS, REMOTE, WINDOW, isolate, write_served
+from small_scene import MakeRaster
 
 from geoseg.errors import ConfigError, OutputError, RasterError, RetryError
 from geoseg.job import describe_inputs

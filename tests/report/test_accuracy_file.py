@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import MakeRaster
 from plain_maps import write_plain_map
+from small_scene import MakeRaster
 
 from geoseg.errors import InputError
 from geoseg.maps.contents import Description, contents_of

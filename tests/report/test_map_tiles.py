@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from conftest import MakeRaster
 from numpy.typing import NDArray
 from PIL import Image
 from published import SCHEME, make_map
 from pyproj import Transformer
+from small_scene import MakeRaster
 
 import geoseg
 from geoseg.raster import FileSource

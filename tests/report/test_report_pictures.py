@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shapely
-from conftest import MakeRaster
 from PIL import Image
 from published import truth
 from report_pages import Page, parsed, picture_of, publish_evaluated, subject_of, words
+from small_scene import MakeRaster
 
 import geoseg
 from geoseg.classes import ClassScheme

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from affine import Affine
-from conftest import MakeRaster
 from odc.geo.geobox import GeoBox
 from published import SCHEME, truth
 from report_pages import parsed, publish_evaluated, words
+from small_scene import MakeRaster
 
 from geoseg.raster import FileSource
 from geoseg.report import PageContent, render_page

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-from conftest import MakeRaster
 from networks import TWO_CLASSES
 from plain_maps import SITE, write_plain_map
+from small_scene import MakeRaster
 
 import geoseg
 from geoseg.errors import ConfigError, GridError, InputError, OutputError, VectorError

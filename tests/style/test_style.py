@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from conftest import MakeRaster
+from small_scene import MakeRaster
 
 from geoseg.classes import ClassScheme
 from geoseg.errors import ClassError

@@ -15,7 +15,7 @@ import pyarrow.parquet
 import pytest
 import shapely
 from affine import Affine
-from conftest import MakeRaster
+from small_scene import MakeRaster
 
 import geoseg
 from geoseg.classes import ClassScheme

@@ -14,9 +14,9 @@ import pyproj
 import pytest
 import shapely
 from affine import Affine
-from conftest import SCHEME
 from odc.geo.geobox import GeoBox
 from polygon_layers import UTM, bounds_of, centres, grid_of, scheme
+from small_scene import SCHEME
 
 from geoseg.classes import ClassScheme
 from geoseg.errors import ClassError, UnsafeError, VectorError

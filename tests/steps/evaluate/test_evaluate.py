@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import shapely
 from affine import Affine
-from conftest import SCHEME, TINY, MakeRaster, SmallScene
 from networks import TWO_CLASSES
 from numpy.typing import NDArray
 from pyproj import Geod
 from skimage.measure import label
+from small_scene import SCHEME, TINY, MakeRaster, SmallScene
 
 import geoseg
 from geoseg.chips import open_chips

@@ -14,8 +14,8 @@ import pytest
 import rasterio
 import shapely
 from affine import Affine
-from conftest import NORTH_UP, MakeRaster
 from networks import TWO_CLASSES
+from small_scene import NORTH_UP, MakeRaster
 
 import geoseg
 from geoseg.accuracy.stratified import estimate

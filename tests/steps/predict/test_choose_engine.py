@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import MakeRaster
 from engine_networks import B3, BF16, FP32, ONNX, OPENVINO, OPENVINO_BF16, limited
 from networks import save_fcn, spec_for
+from small_scene import MakeRaster
 from torch import nn
 
 import geoseg

@@ -9,9 +9,9 @@ import pytest
 import rasterio
 import xarray as xr
 from affine import Affine
-from conftest import MakeRaster
 from networks import save_fcn, spec_for
 from pyproj import Transformer
+from small_scene import MakeRaster
 from thresholds import W256, Threshold, counts_of, random_pixels, sums
 
 import geoseg

@@ -10,9 +10,9 @@ import pytest
 import rasterio
 import torch
 from affine import Affine
-from conftest import MakeRaster, SmallScene
 from networks import TWO_CLASSES, Pooling, save_fcn, spec_for
 from rio_cogeo import cog_validate
+from small_scene import MakeRaster, SmallScene
 
 import geoseg
 from geoseg import grid

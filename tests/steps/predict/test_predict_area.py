@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import shapely
 from affine import Affine
-from conftest import NORTH_UP, MakeRaster
+from small_scene import NORTH_UP, MakeRaster
 from thresholds import (
     HEIGHT,
     W256,

@@ -10,9 +10,9 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
-from conftest import NORTH_UP, MakeRaster
 from odc.geo.geobox import GeoBox
 from odc.geo.xr import xr_coords
+from small_scene import NORTH_UP, MakeRaster
 from thresholds import BROKEN, HEIGHT, W256, WIDTH, WINDOWS, Threshold, classes_of, sums
 
 import geoseg

@@ -12,8 +12,8 @@ import numpy as np
 import pystac
 import pytest
 import rasterio
-from conftest import MakeRaster
 from networks import save_fcn, spec_for
+from small_scene import MakeRaster
 from thresholds import BROKEN, W256, WINDOWS, Threshold, classes_of, counts_of, random_pixels, sums
 
 import geoseg

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MakeRaster
 from networks import save_fcn, spec_for
+from small_scene import MakeRaster
 from thresholds import (
     W256,
     WINDOWS,

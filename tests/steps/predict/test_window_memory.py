@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import MakeRaster, SmallScene
 from engine_networks import B3, FP32, TORCH_ONLY, limited
 from networks import save_fcn, spec_for
+from small_scene import MakeRaster, SmallScene
 
 import geoseg
 from geoseg.errors import ModelError, PartialError, RetryError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import MakeRaster
+from small_scene import MakeRaster
 from thresholds import Threshold, classes_of, random_pixels
 
 import geoseg

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import shapely
 from affine import Affine
-from conftest import SCHEME, TINY, MakeRaster, SmallScene, write_labels
+from small_scene import SCHEME, TINY, MakeRaster, SmallScene, write_labels
 
 import geoseg
 from geoseg.chips import open_chips

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import rasterio
 import torch
-from conftest import SCHEME, TINY, MakeRaster, SmallScene
 from networks import spec_for
 from safetensors.torch import load_file
+from small_scene import SCHEME, TINY, MakeRaster, SmallScene
 from trainings import EVERY, Killed
 
 import geoseg

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import SCHEME, TINY, MakeRaster, SmallScene
 from numpy.typing import NDArray
+from small_scene import SCHEME, TINY, MakeRaster, SmallScene
 from torch import Tensor, nn
 from trainings import Killed
 from unlabelled_scenes import QUICK, bright, write_far_scene

@@ -12,8 +12,8 @@ import pytest
 import rasterio.warp
 import shapely
 from affine import Affine
-from conftest import NORTH_UP, SCHEME, TINY, MakeRaster, SmallScene
 from numpy.typing import NDArray
+from small_scene import NORTH_UP, SCHEME, TINY, MakeRaster, SmallScene
 from trainings import Killed
 from unlabelled_scenes import ELSEWHERE, QUICK, bright, write_far_scene
 
