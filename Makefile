@@ -5,6 +5,8 @@ PYTEST = $(PYTHON) -m pytest
 PARALLEL = OMP_NUM_THREADS=1 $(PYTEST) -n auto --maxprocesses 4 --dist loadfile \
 	--no-loadscope-reorder
 unexport CI
+# hundreds of tests start a geoseg of their own, which would compile its modules each time
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: env demo test test-browser test-qgis qgis chromium viewers quick check types lint docs bench lock clean
 

@@ -47,7 +47,8 @@ class Cluster:
     def _start(self, what: str, *arguments: object) -> subprocess.Popen[bytes]:
         command = [
             sys.executable, "-m", f"distributed.cli.dask_{what}",
-            "--host", "127.0.0.1", "--no-dashboard", *map(str, arguments),
+            "--host", "127.0.0.1", "--no-dashboard", "--dashboard-address", "127.0.0.1:0",
+            *map(str, arguments),
         ]  # fmt: skip
         return subprocess.Popen(
             command,

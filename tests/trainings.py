@@ -10,6 +10,15 @@ import pytest
 
 import geoseg
 
+SIX_STEPS = """
+from geoseg.cli import main
+from geoseg.steps.train import fit_network
+fit_network.STEPS_PER_EPOCH = 6
+main()
+"""
+EPOCHS_OF_SIX_STEPS = ["-c", SIX_STEPS]
+"""Arguments of Python for a `geoseg` whose epochs are as short as can be killed in."""
+
 
 class Killed(BaseException):
     """Nothing catches it, as nothing catches a kill."""

@@ -227,6 +227,7 @@ class TestBatch:
         code: int = main(model, out, **(wanted | settings))
         return code
 
+    @pytest.mark.slow
     def test_every_scene_of_every_page_gets_a_map_on_its_own_grid(
         self, scenes: list[dict[str, Any]], items: list[pystac.Item], model: Path, tmp_path: Path,
         capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,

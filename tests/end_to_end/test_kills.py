@@ -95,8 +95,11 @@ class TestKill:
         def dask(what: str, *arguments: str) -> subprocess.Popen[bytes]:
             command = [sys.executable, "-m", f"distributed.cli.dask_{what}", *arguments]
             return subprocess.Popen(
-                [*command, "--host", "127.0.0.1", "--no-dashboard"], cwd=tmp_path,
-                env=victim.ENVIRONMENT, stderr=subprocess.DEVNULL,
+                [
+                    *command, "--host", "127.0.0.1",
+                    "--no-dashboard", "--dashboard-address", "127.0.0.1:0",
+                ],
+                cwd=tmp_path, env=victim.ENVIRONMENT, stderr=subprocess.DEVNULL,
             )  # fmt: skip
 
         file = str(tmp_path / "scheduler.json")

@@ -87,6 +87,7 @@ def fetched(client: Any, prefix: str, folder: Path) -> dict[str, Any]:
 
 
 class TestIn:
+    @pytest.mark.slow
     def test_a_scene_at_an_http_address_is_mapped_like_its_file(
         self, folder: Path, model: Path, local: Path, tmp_path: Path
     ) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from small_scene import SCHEME, TINY, SmallScene
+from trainings import EPOCHS_OF_SIX_STEPS
 
 import geoseg
 from geoseg.files import sha256
@@ -30,9 +31,9 @@ LOOK_S = 0.02
 
 
 def start(chips: Path, out: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "geoseg", "train", str(chips), "-o", str(out), *ARGUMENTS]
+    command = [sys.executable, *EPOCHS_OF_SIX_STEPS, "train", str(chips), "-o", str(out)]
     with out.with_suffix(".log").open("ab") as said:
-        return subprocess.Popen(command, stdout=said, stderr=said)
+        return subprocess.Popen([*command, *ARGUMENTS], stdout=said, stderr=said)
 
 
 def epochs(out: Path) -> int:
@@ -53,7 +54,7 @@ def test_a_training_that_is_killed_again_and_again_gives_the_weights_of_one_that
         with start(chips, killed) as process:
             while epochs(killed) < kill and process.poll() is None:
                 time.sleep(LOOK_S)
-            time.sleep(chance.uniform(0, 0.6))
+            time.sleep(chance.uniform(0, 0.3))
             assert process.poll() is None, "it was over before it was killed"
             process.send_signal(signal.SIGKILL)
     assert not (killed / "spec.json").exists()

@@ -257,6 +257,7 @@ def dotted(shape: tuple[int, int], *places: tuple[int, int]) -> NDArray[np.uint8
 class TestMerging:
     """A dot stays where its pixel is at least as large as the smallest area, and goes elsewhere."""
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("crs", "affine", "shape", "small", "large"),
         [

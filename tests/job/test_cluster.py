@@ -199,9 +199,8 @@ class TestInFlight:
 
 
 class TestDeath:
-    @pytest.mark.parametrize(
-        ("workers", "readers"), [(1, 1), pytest.param(2, 0, marks=pytest.mark.slow)]
-    )
+    @pytest.mark.slow
+    @pytest.mark.parametrize(("workers", "readers"), [(1, 1), (2, 0)])
     def test_an_item_that_kills_its_worker_is_found_and_no_other_is_blamed(
         self, workers: int, readers: int
     ) -> None:
@@ -234,6 +233,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 
 class TestRunningCluster:
+    @pytest.mark.slow
     def test_its_address_and_its_scheduler_file_lead_to_it_and_it_is_left_running(
         self, cluster: Cluster
     ) -> None:
@@ -269,6 +269,7 @@ class TestRunningCluster:
         assert second.pid in (pid for _, pid in results)
         results.close()
 
+    @pytest.mark.slow
     def test_a_scheduler_that_dies_is_a_retry_and_not_a_wait_for_ever(
         self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -33,6 +33,7 @@ def die(number: int) -> None:
 
 
 class TestSpread:
+    @pytest.mark.slow
     @pytest.mark.parametrize("workers", [0, 2])
     def test_every_item_comes_back_once_with_its_result(self, workers: int) -> None:
         items = list(range(50))
@@ -72,7 +73,7 @@ class TestSpread:
 
     def test_a_cluster_of_the_user_is_used_and_left_running(self) -> None:
         with LocalCluster(
-            n_workers=1, processes=False, dashboard_address=None, protocol="tcp://",
+            n_workers=1, processes=False, dashboard_address="127.0.0.1:0", protocol="tcp://",
             host="127.0.0.1",
         ) as cluster:  # fmt: skip
             options = WorkerOptions(cluster=cluster.scheduler_address)

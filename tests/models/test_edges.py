@@ -86,6 +86,7 @@ def test_every_architecture_learns_edges_from_its_last_features(
     assert set(net.state_dict()) == names
 
 
+@pytest.mark.slow
 def test_the_head_goes_and_the_model_is_laid_out_as_any_other(chips: Path, tmp_path: Path) -> None:
     model = geoseg.train(chips, tmp_path / "model", options=OPTIONS)
     plain = build("fcn", "", 3, 2).state_dict()
@@ -101,6 +102,7 @@ def test_the_head_goes_and_the_model_is_laid_out_as_any_other(chips: Path, tmp_p
     assert json.loads((model / "run.json").read_text(encoding="utf-8"))["options"]["edges"] == 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [{}, {"ema": 0.9, "accumulate": 2}], ids=["plain", "averaged"])
 def test_a_killed_training_with_edges_goes_on_to_the_same_weights(
     chips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]

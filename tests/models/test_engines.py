@@ -152,6 +152,7 @@ class TestEveryEngine:
             pixels, _ = textures(seed, *shape)
             assert np.array_equal(mapped(other, pixels), mapped(predictor_on(engine), pixels))
 
+    @pytest.mark.slow
     @needs("openvino")
     def test_gives_the_same_bytes_for_slots_of_a_small_network(self) -> None:
         pixels, _ = textures(5, 96, 128)
@@ -173,6 +174,7 @@ class AlternateStack(ctypes.Structure):
     _fields_ = (("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
 
 
+@pytest.mark.slow
 @needs("openvino")
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere signals use the common stack")
 def test_signals_find_their_stack_when_networks_have_come_and_gone() -> None:

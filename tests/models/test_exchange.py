@@ -146,6 +146,7 @@ class TestExport:
         with pytest.raises(ConfigError, match="one size only"):
             export_model(folder, options=ExportOptions(tile=SIDE, dynamic=True))
 
+    @pytest.mark.slow
     def test_a_dynamic_file_takes_several_images_that_are_no_squares(
         self, model: Path, tmp_path: Path
     ) -> None:

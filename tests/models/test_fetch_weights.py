@@ -39,6 +39,7 @@ def test_weights_that_are_not_there_say_how_to_get_them_and_nothing_is_fetched(
     assert f"geoseg models fetch {MOCO} --to {tmp_path / 'w'}" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_fetching_ends_with_a_whole_file_of_the_right_hash(
     tmp_path: Path, listed: Callable[[Weights], None]
 ) -> None:
@@ -61,6 +62,7 @@ def test_fetching_ends_with_a_whole_file_of_the_right_hash(
         fetch(there, tmp_path / "other")
 
 
+@pytest.mark.slow
 def test_a_ready_model_is_fetched_and_maps_like_torchgeos(
     tmp_path: Path, listed: Callable[[Weights], None], make_raster: MakeRaster
 ) -> None:

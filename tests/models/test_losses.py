@@ -100,3 +100,20 @@ def test_half_precision_logits_are_summed_in_full() -> None:
     logits, labels = batch()
     value = MapLoss("ce+dice", (1.0,) * 3, 0.0)(logits.bfloat16(), labels)
     assert value.dtype == torch.float32
+
+
+def test_gradients_that_move_no_weight_are_zero_and_nan_is_kept() -> None:
+    """Cross-entropy pulls a wrong class down by its probability: exp(-40) is 4e-18, exp(-90) 8e-40.
+
+    The latter is subnormal: with such a gradient a backward pass took 50 times as long.
+    """
+    logits = torch.tensor([[0.0, 0.0], [40.0, 90.0]])[None, :, None].requires_grad_()
+    MapLoss("ce", (1.0, 1.0), 0.0)(logits, torch.ones(1, 1, 2, dtype=torch.long)).backward()
+    assert logits.grad is not None
+    wrong = logits.grad[0, 0, 0].tolist()
+    assert wrong == [pytest.approx(4.248e-18 / 2, rel=1e-3), 0.0]
+
+    logits = torch.tensor([[0.0], [torch.nan]])[None, :, None].requires_grad_()
+    MapLoss("ce", (1.0, 1.0), 0.0)(logits, torch.ones(1, 1, 1, dtype=torch.long)).backward()
+    assert logits.grad is not None
+    assert logits.grad.isnan().all()

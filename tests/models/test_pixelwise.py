@@ -39,6 +39,7 @@ def spec(features: str, bands: int = 2) -> ModelSpec:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_forest_of_arrays_gives_the_probabilities_of_scikit_learn() -> None:
     from sklearn.ensemble import RandomForestClassifier
 
@@ -108,13 +109,10 @@ def test_pixels_without_data_change_nothing_but_themselves() -> None:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("architecture", "features"),
-    [
-        ("forest", "pixel"),
-        pytest.param("forest", "texture", marks=pytest.mark.slow),
-        pytest.param("svm", "superpixel", marks=pytest.mark.slow),
-    ],
+    [("forest", "pixel"), ("forest", "texture"), ("svm", "superpixel")],
 )
 def test_a_bright_building_is_told_from_land_the_same_in_every_window(
     architecture: str, features: str, chips: Path, scene: SmallScene, tmp_path: Path,

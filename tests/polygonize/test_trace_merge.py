@@ -127,6 +127,7 @@ def random_map(seed: int) -> tuple[NDArray[np.uint8], int, int]:
     return values.astype(np.uint8), int(rng.integers(2, 12)), int(rng.integers(2, 30))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("connectivity", [4, 8])
 def test_maps_are_those_of_merging_one_region_at_a_time(connectivity: int) -> None:
     for seed in range(40):

@@ -91,9 +91,10 @@ class TestComposite:
             np.testing.assert_array_equal(block.valid[inside[1:]], np.isfinite(there).all(axis=0))
             np.testing.assert_array_equal(block.pixels[inside], there.astype(source.dtype))
 
+    @pytest.mark.slow
     @pytest.mark.filterwarnings("ignore::DeprecationWarning")
     @pytest.mark.filterwarnings("ignore:All-NaN slice")
-    @pytest.mark.parametrize("processes", [False, pytest.param(True, marks=pytest.mark.slow)])
+    @pytest.mark.parametrize("processes", [False, True])
     def test_on_a_cluster_it_is_computed_within_the_task_that_reads_it(
         self,
         stack: tuple[list[Path], NDArray[np.uint16]],

@@ -181,6 +181,7 @@ class TestXarrayDataset:
 
 
 class TestToken:
+    @pytest.mark.slow
     def test_it_is_the_same_in_another_process(self, scene: SmallScene) -> None:
         code = (
             "import dask.array, rioxarray, geoseg\n"

@@ -90,6 +90,7 @@ def commonest(four: Ids) -> int:
     return min(counts, key=lambda value: (-counts[value], value))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("crs", "affine"), [("EPSG:32633", UTM), (LAEA, UTM @ Affine.rotation(20))]
 )

@@ -47,6 +47,7 @@ def _class_ids(folder: Path) -> np.ndarray:
         return np.where(scene.dataset_mask() > 0, ids, 255)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_pixels_and_polygons_and_another_seed_others(
     small: Path, tmp_path: Path
 ) -> None:

@@ -15,6 +15,13 @@ from geoseg.models.fit.training_settings import Loss
 MISSED = 0.7
 """Weight of missed pixels in the Tversky loss; that of false ones is 0.3 (Salehi et al., 2017)."""
 
+LEAST_GRADIENT = 1e-20
+"""Smaller gradients of logits count as 0; AdamW divides by at least 1e-8, so they move no weight.
+
+Layer by layer they would become subnormal, and processors take up to 50 times as long for a
+backward pass through subnormal numbers.
+"""
+
 
 class MapLoss(nn.Module):
     """One loss, or the sum of several.
@@ -55,9 +62,15 @@ class MapLoss(nn.Module):
             labels: (images, height, width), 255 where unlabelled.
         """
         logits = logits.float()  # bfloat16 has 8 bits of precision, too few for sums over pixels
+        if logits.requires_grad:
+            logits.register_hook(_without_tiny)
         total = torch.stack([part(logits, labels).sum() for part in self.parts]).sum()
         # 0 * logits keeps the graph: backward() would refuse a loss that depends on no weight
         return torch.where((labels != IGNORE).any(), total, 0 * logits.sum())
+
+
+def _without_tiny(gradient: Tensor) -> Tensor:
+    return gradient.masked_fill(gradient.abs() < LEAST_GRADIENT, 0)  # NaN stays
 
 
 class _CrossEntropy(nn.Module):

@@ -185,6 +185,7 @@ def test_the_text_is_short_and_free_of_terminal_codes(tmp_path: Path) -> None:
     assert "    -> check the path" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", ["odd_rasters", "odd_vectors", "bad_input"])
 def test_nothing_real_raises_or_leaks(
     group: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture

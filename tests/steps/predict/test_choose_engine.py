@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -10,16 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from engine_networks import B3, BF16, FP32, ONNX, OPENVINO, OPENVINO_BF16, limited
-from networks import save_fcn, spec_for
-from small_scene import MakeRaster
+from choosing import Choosing
+from engine_networks import BF16, FP32, ONNX, OPENVINO, OPENVINO_BF16, limited
 from torch import nn
 
 import geoseg
 from geoseg.errors import ConfigError, ModelError
 from geoseg.grid import Window
 from geoseg.models.run import engines, hardware
-from geoseg.models.run.inference_settings import Engine, InferenceSettings
+from geoseg.models.run.inference_settings import Engine
 from geoseg.models.saved_model import SavedModel
 from geoseg.raster import FileSource
 from geoseg.steps.predict import choose_engine as choose_module
@@ -28,44 +26,7 @@ from geoseg.steps.predict.choose_engine import choose
 from geoseg.steps.predict.engine_choice import ChoiceTask, Trial
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_fcn(tmp_path_factory.mktemp("model"), spec_for(B3))
-
-
-@pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory, make_raster: MakeRaster) -> Path:
-    """600 x 1100 px: 2 x 3 regions of 512 px."""
-    rng = np.random.default_rng(11)
-    pixels = rng.integers(200, 2000, (3, 600, 1100), dtype=np.uint16)
-    return make_raster(tmp_path_factory.mktemp("large") / "large.tif", pixels, nodata=0)
-
-
-class TestChoice:
-    @pytest.fixture
-    def task(self, model: Path, large: Path) -> ChoiceTask:
-        saved = SavedModel.open([model], InferenceSettings())
-        return ChoiceTask(FileSource(large), 1, saved, "auto", "auto", 256, 6, slots=1, processes=1)
-
-    @pytest.fixture(autouse=True)
-    def _released(self) -> Iterator[None]:
-        """No test maps with the predictor of another."""
-        yield
-        predictor_cache.release()
-
-    @pytest.fixture
-    def patient(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Every trial pays, but for compiling."""
-        monkeypatch.setattr(choose_module, "SHORT_S", 0.0)
-        monkeypatch.setattr(engine_trials, "_pays", lambda setup, best, engine: not engine.compiled)
-
-    @pytest.fixture
-    def hurried(self) -> Iterator[None]:
-        """No trial pays, however busy the processor is."""
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(choose_module, "SHORT_S", 3600.0)
-            yield
-
+class TestChoice(Choosing):
     @pytest.mark.parametrize(("name", "precision"), [("torch", "fp32"), ("torch", "bf16")])
     def test_an_engine_and_a_precision_that_were_asked_for_need_no_trial(
         self,

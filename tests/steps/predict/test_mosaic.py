@@ -121,9 +121,8 @@ def maps(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     ]
 
 
-@pytest.mark.parametrize(
-    "text", ["EPSG:3035@16", "EPSG:32632", pytest.param("EPSG:3035", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("text", ["EPSG:3035@16", "EPSG:32632", "EPSG:3035"])
 def test_the_mosaic_is_the_landscape(maps: list[Path], tmp_path: Path, text: str) -> None:
     geobox = mosaic_grid(text, [WEST, EAST])
     classes, confidence = fill(maps, geobox, tmp_path)

@@ -37,6 +37,7 @@ class TestMosaic:
                         transform=east),
         ]  # fmt: skip
 
+    @pytest.mark.slow
     def test_scenes_of_two_zones_become_one_map(self, zones: list[Path], tmp_path: Path) -> None:
         model = save_fcn(tmp_path / "model", spec_for(("b1",), gsd_m=10))
         out = tmp_path / "map"

@@ -164,6 +164,7 @@ def test_windows_without_data_never_reach_the_model(large_map: Path) -> None:
     assert sum(counts["pixels"].values()) == 1100 * 1300 - counts["nodata_pixels"]
 
 
+@pytest.mark.slow
 def test_a_run_that_failed_goes_on_and_ends_with_the_same_bytes(
     model: Path, make_raster: MakeRaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

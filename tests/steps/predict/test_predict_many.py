@@ -133,6 +133,7 @@ class TestManyScenes:
         assert np.array_equal(classes_of(folders[0]), pixels[0] > 1000)
         assert counts_of(folders[0])["windows"] == WINDOWS
 
+    @pytest.mark.slow
     def test_the_program_ends_with_3_when_a_block_of_a_scene_is_damaged(
         self, several: list[Path], tmp_path: Path, make_raster: MakeRaster,
         capsys: pytest.CaptureFixture[str],

@@ -2,68 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from engine_networks import B3, FP32, TORCH_ONLY, limited
-from networks import save_fcn, spec_for
-from small_scene import MakeRaster, SmallScene
+from choosing import Choosing
+from engine_networks import FP32, TORCH_ONLY, limited
+from small_scene import SmallScene
 
 import geoseg
 from geoseg.errors import ModelError, PartialError, RetryError
-from geoseg.models.run.inference_settings import InferenceSettings
 from geoseg.models.run.network_predictors import NetworkPredictor
 from geoseg.models.run.predictor import Layers
-from geoseg.models.saved_model import SavedModel
-from geoseg.raster import FileSource
 from geoseg.steps.predict import choose_engine as choose_module
-from geoseg.steps.predict import engine_trials, predictor_cache, workers
+from geoseg.steps.predict import workers
 from geoseg.steps.predict.choose_engine import choose
 from geoseg.steps.predict.engine_choice import ChoiceTask
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_fcn(tmp_path_factory.mktemp("model"), spec_for(B3))
-
-
-@pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory, make_raster: MakeRaster) -> Path:
-    """600 x 1100 px: 2 x 3 regions of 512 px."""
-    rng = np.random.default_rng(11)
-    pixels = rng.integers(200, 2000, (3, 600, 1100), dtype=np.uint16)
-    return make_raster(tmp_path_factory.mktemp("large") / "large.tif", pixels, nodata=0)
-
-
-class TestChoice:
-    @pytest.fixture
-    def task(self, model: Path, large: Path) -> ChoiceTask:
-        saved = SavedModel.open([model], InferenceSettings())
-        return ChoiceTask(FileSource(large), 1, saved, "auto", "auto", 256, 6, slots=1, processes=1)
-
-    @pytest.fixture(autouse=True)
-    def _released(self) -> Iterator[None]:
-        """No test maps with the predictor of another."""
-        yield
-        predictor_cache.release()
-
-    @pytest.fixture
-    def patient(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Every trial pays, but for compiling."""
-        monkeypatch.setattr(choose_module, "SHORT_S", 0.0)
-        monkeypatch.setattr(engine_trials, "_pays", lambda setup, best, engine: not engine.compiled)
-
-    @pytest.fixture
-    def hurried(self) -> Iterator[None]:
-        """No trial pays, however busy the processor is."""
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(choose_module, "SHORT_S", 3600.0)
-            yield
-
+class TestChoice(Choosing):
     @pytest.mark.parametrize("engines_left", [1, 2])
     def test_a_window_that_does_not_fit_the_memory_is_halved(
         self,
@@ -111,6 +69,7 @@ class TestChoice:
         monkeypatch.setattr(NetworkPredictor, "__call__", fail)
         assert choose(replace(task, engine="torch", precision="fp32")).engine == FP32
 
+    @pytest.mark.slow
     def test_a_region_whose_window_does_not_fit_is_reported_with_what_helps(
         self,
         model: Path,
@@ -126,6 +85,7 @@ class TestChoice:
         assert "does not fit the memory; got 256 px" in reason
         assert "a smaller --window" in reason
 
+    @pytest.mark.slow
     def test_a_window_that_fits_in_no_region_ends_the_work(
         self,
         model: Path,

@@ -118,6 +118,7 @@ def test_a_killed_training_goes_on_to_the_same_weights_and_the_same_curve(
     assert read_spec(whole) == read_spec(resumed)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_steps")
 def test_a_training_that_had_stopped_early_does_not_go_on(
     chips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -188,6 +189,7 @@ def test_a_learning_rate_can_be_found(
     assert 1e-5 <= found[0] <= 1e-2  # type: ignore[index, operator]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_steps")
 def test_all_folds_of_the_chips_make_one_model_that_averages(
     scene: SmallScene,

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from small_scene import SCHEME, TINY, MakeRaster, SmallScene
 from torch import Tensor, nn
-from trainings import Killed
+from trainings import EPOCHS_OF_SIX_STEPS, Killed
 from unlabelled_scenes import QUICK, bright, write_far_scene
 
 import geoseg
@@ -180,7 +180,7 @@ def test_kill_9_in_both_fits_gives_the_weights_of_an_undisturbed_run(
 
     def start(out: Path) -> subprocess.Popen[bytes]:
         command = [
-            sys.executable, "-m", "geoseg", "train", str(folder), "-o", str(out),
+            sys.executable, *EPOCHS_OF_SIX_STEPS, "train", str(folder), "-o", str(out),
             "--architecture", "fcn", "--epochs", "6", "--batch", "4", "--confidence", "0.7",
             "--unlabelled", str(far),
         ]  # fmt: skip
