@@ -132,7 +132,8 @@ class ChipSpec(BaseModel):
 class ChipSet:
     """An opened chip directory; arrays are memory-mapped, never loaded whole.
 
-    It pickles as its folder: another process maps the files itself.
+    It pickles as its folder: another process maps the files itself. An array whose file is missing
+    or shorter than the chips need raises ChipsError when it is first used.
 
     Attributes:
         folder: the directory.

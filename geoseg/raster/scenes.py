@@ -71,7 +71,8 @@ def open_scenes(
     on its lines, and a .json file for its STAC items.
 
     Raises:
-        InputError: as for `open_scene`; one error names all scenes that fail.
+        InputError: as for `open_scene`.
+        RasterError: several scenes fail; the error names them all.
     """
     options = options or ReadOptions()
     named = list(_each(scenes))

@@ -54,7 +54,17 @@ def body_of(
 
 @contextmanager
 def errors(where: str, kind: type[GeosegError]) -> Iterator[None]:
-    """Turn boto3's errors into ``kind`` if the user has to act, into OSError if a retry may do."""
+    """Turn boto3's errors into ours.
+
+    Args:
+        where: the address, for errors.
+        kind: error for an object that does not exist or may not be used.
+
+    Raises:
+        ConfigError: there are no credentials.
+        GeosegError: of this ``kind``.
+        OSError: a retry may help.
+    """
     from botocore.exceptions import (  # type: ignore[import-untyped]
         BotoCoreError,
         ClientError,

@@ -38,6 +38,9 @@ def items_of(
         inspected: the files and their metadata.
         placed: path at which the catalog holds each file.
         folder: the folder of the entry, whose name is its id.
+
+    Raises:
+        ConfigError: two files would have the same id.
     """
     names = _names([each.path for each in inspected])
     return [

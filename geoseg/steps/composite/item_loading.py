@@ -37,6 +37,11 @@ def load_items(
 
     Onto a given ``geobox``, pixels are resampled by nearest neighbour, as class ids must stay what
     they are.
+
+    Raises:
+        ConfigError: odc-stac is not installed.
+        RasterError: the assets cannot be loaded.
+        UnsafeError: an asset is not a plain raster, or lies elsewhere and ``remote`` is not set.
     """
     import geoseg.gdal  # noqa: F401  (before any libgdal is loaded)
 

@@ -73,7 +73,11 @@ class RegionPixels:
 
     @contextmanager
     def naming(self, tile: Tile) -> Iterator[None]:
-        """Name the window in which a predictor failed."""
+        """Name the window in which a predictor failed.
+
+        Raises:
+            ModelError: what the predictor raised, with the window.
+        """
         try:
             yield
         except ModelError as error:

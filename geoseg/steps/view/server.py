@@ -76,7 +76,11 @@ class ServedMap:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def page(self) -> bytes:
-        """The page; rendered again when the map has changed."""
+        """The page; rendered again when the map has changed.
+
+        Raises:
+            RasterError: the map cannot be read.
+        """
         with self._lock:
             stamp = self._stamp()
             if self._page is None or self._page[0] != stamp:
