@@ -34,15 +34,15 @@ EVERY = [
 
 
 @contextmanager
-def training_briefly(*, epochs: int = 2, batch: int = 4) -> Iterator[None]:
-    """Networks take so many epochs, of some 20 steps on the demo, whatever a command asks for."""
+def training_briefly(**brief: int) -> Iterator[None]:
+    """Networks take these options, and few epochs of crops, whatever a command asks for."""
     from geoseg.steps.train import train
 
     def train_briefly(
         chips: Path, out: Path, *, options: geoseg.TrainOptions | None = None
     ) -> Path:
         options = options or geoseg.TrainOptions()
-        options = options.model_copy(update={"epochs": epochs, "batch": batch})
+        options = options.model_copy(update={"epochs": 2, "batch": 4, "crop": 64} | brief)
         return train(chips, out, options=options)
 
     with pytest.MonkeyPatch.context() as patch:

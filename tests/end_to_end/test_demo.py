@@ -23,7 +23,7 @@ def test_the_demo_ends_with_a_map_of_at_least_080_mean_iou(tmp_path: Path) -> No
 @pytest.mark.slow
 def test_the_demo_ends_with_a_map_after_six_epochs(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
-    with training_briefly(epochs=6, batch=8):
+    with training_briefly(epochs=6, batch=8, crop=96):
         check_demo(folder, geoseg.demo(folder), least=0.60)
 
 
