@@ -177,7 +177,7 @@ def bucket(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 @pytest.fixture
 def brief_training() -> Iterator[None]:
-    with training_briefly(epochs=1):
+    with training_briefly():
         yield
 
 

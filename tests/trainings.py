@@ -34,18 +34,19 @@ EVERY = [
 
 
 @contextmanager
-def training_briefly(**brief: int) -> Iterator[None]:
-    """Networks take these options, and few epochs of crops, whatever a command asks for."""
-    from geoseg.steps.train import train
+def training_briefly() -> Iterator[None]:
+    """Networks take six steps on small crops, whatever a command asks for."""
+    from geoseg.steps.train import fit_network, train
 
     def train_briefly(
         chips: Path, out: Path, *, options: geoseg.TrainOptions | None = None
     ) -> Path:
         options = options or geoseg.TrainOptions()
-        options = options.model_copy(update={"epochs": 2, "batch": 4, "crop": 64} | brief)
+        options = options.model_copy(update={"epochs": 1, "batch": 16, "crop": 32})
         return train(chips, out, options=options)
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit_network, "STEPS_PER_EPOCH", 6)
         for module in ("geoseg.cli.step_commands", "geoseg.pipeline", "geoseg"):
             patch.setattr(f"{module}.train", train_briefly)
         yield
