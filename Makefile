@@ -8,7 +8,7 @@ unexport CI
 # hundreds of tests start a geoseg of their own, which would compile its modules each time
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: env demo test test-browser test-qgis qgis chromium viewers quick check types lint docs bench lock clean
+.PHONY: env demo test suite test-browser test-qgis qgis chromium viewers quick check types lint docs bench lock clean
 
 env:                     ## create .venv with exactly what requirements.lock lists, plus this checkout
 	@sh scripts/env.sh
@@ -16,7 +16,10 @@ env:                     ## create .venv with exactly what requirements.lock lis
 demo: env                ## generated scene -> chips -> model -> map -> polygons -> report
 	@$(PYTHON) -m geoseg demo demo
 
-test: env $(if $(CI),viewers) lint types ## run everything CI runs
+test: env $(if $(CI),viewers) lint ## run everything CI runs
+	$(MAKE) --no-print-directory -j 2 types suite
+
+suite:
 	$(PARALLEL)
 
 test-qgis: env qgis      ## open the outputs in QGIS; installs Debian's QGIS (root or sudo)

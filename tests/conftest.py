@@ -39,17 +39,27 @@ class OneAtATime:
         self._machine: ReadWriteLock | None = None
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        def lane(item: pytest.Item) -> int:
-            return 2 if item.get_closest_marker("alone") else item.path in quick
+        """Put the long files first, so that short ones fill the gap at the end.
 
-        quick = {item.path for item in items} - {
-            item.path for item in items if item.get_closest_marker("slow")
-        }
+        One file makes the demo at the very start; by the time others need it, it is there.
+        """
+        slow = {item.path for item in items if item.get_closest_marker("slow")}
+        on_demo = [item.path for item in items if "demo" in item.fixturenames]
+
+        def lane(item: pytest.Item) -> int:
+            if item.get_closest_marker("alone"):
+                return 4
+            if item.path not in slow:
+                return 3
+            if item.path not in on_demo:
+                return 1
+            return 0 if item.path == on_demo[0] else 2
+
         if "GEOSEG_TRIALS" not in os.environ:
             for item in items:
                 if item.get_closest_marker("long"):
                     item.add_marker(pytest.mark.skip(reason="long lane: set GEOSEG_TRIALS"))
-        items.sort(key=lane)  # the long files first: a short one fills the gap at the end
+        items.sort(key=lane)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, bool, bool]:

@@ -3,7 +3,7 @@
 What counts as area on the ground is decided here, once. It is the area on the CRS's own ellipsoid,
 with one exception: in transverse Mercator in metres, such as UTM, it is the area in the CRS's own
 plane, so that a thousand pixels of 10 m have 100 000 m2, as long as the two differ by less than
-1 %. In UTM that holds up to 600 km from the central meridian.
+1 %. In UTM that holds up to some 650 km from the central meridian.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Every command and every Python block of the tutorials is run, in the order of the page.
 
-The scene is that of the demo, and networks learn for two epochs. A block that cannot be run has a
+The scene is that of the demo, and networks learn for six steps. A block that cannot be run has a
 comment `<!-- not run: why -->` above it. A block without a language that follows a command shows
 what the command prints: its lines are looked for in the output, or its first one alone where
 `<!-- output varies -->` stands above it.

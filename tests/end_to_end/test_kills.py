@@ -168,38 +168,45 @@ class TestSignal:
         yield
         signal.signal(signal.SIGINT, before)
 
+    @pytest.fixture(scope="class")
+    def mapped(self, tmp_path_factory: pytest.TempPathFactory, make_raster: MakeRaster) -> Path:
+        """A folder with scene.tif, model and the map that nobody disturbed."""
+        folder = tmp_path_factory.mktemp("signals")
+        rng = np.random.default_rng(5)
+        pixels = rng.integers(200, 2000, (3, 1100, 1300), dtype=np.uint16)
+        make_raster(folder / "scene.tif", pixels, nodata=0)
+        save_fcn(folder / "model", spec_for(("b1", "b2", "b3")))
+        with predict(folder, folder / "map") as process:
+            assert process.wait() == 0
+        return folder
+
     @pytest.mark.usefixtures("heeded")
     @pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
     def test_the_command_says_how_to_go_on(
-        self, tmp_path: Path, make_raster: MakeRaster, name: str, code: int
+        self, tmp_path: Path, mapped: Path, name: str, code: int
     ) -> None:
-        rng = np.random.default_rng(5)
-        pixels = rng.integers(200, 2000, (3, 1100, 1300), dtype=np.uint16)
-        scene = make_raster(tmp_path / "scene.tif", pixels, nodata=0)
-        model = save_fcn(tmp_path / "model", spec_for(("b1", "b2", "b3")))
-
-        def start(out: str) -> subprocess.Popen[str]:
-            command = [sys.executable, "-m", "geoseg", "predict", scene, "--model", model]
-            flags = ["--engine", "torch", "--precision", "fp32", "--window", "128"]
-            return subprocess.Popen(
-                [*command, "-o", tmp_path / out, *flags], stderr=subprocess.PIPE, text=True
-            )
-
-        with start("undisturbed") as process:
-            assert process.wait() == 0
-        with start("map") as process:
-            while not any(path.stat().st_size for path in tmp_path.glob("map/.work-*/*.jsonl")):
+        out = tmp_path / "map"
+        with predict(mapped, out) as process:
+            while not any(path.stat().st_size for path in out.glob(".work-*/*.jsonl")):
                 assert process.poll() is None
                 time.sleep(LOOK_S)
             process.send_signal(signal.Signals[name])
             _, said = process.communicate(timeout=HANG_S)
         assert process.returncode == code
         assert said == "geoseg: interrupted; run the same command again to resume\n"
-        with start("map") as process:
+        with predict(mapped, out) as process:
             _, said = process.communicate()
         assert "regions are done" in said
         for file in ("classes.tif", "confidence.tif"):
-            assert sha256(tmp_path / "map" / file) == sha256(tmp_path / "undisturbed" / file)
+            assert sha256(out / file) == sha256(mapped / "map" / file)
+
+
+def predict(folder: Path, out: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "geoseg", "predict", folder / "scene.tif", "-o", out]
+    flags = ["--engine", "torch", "--precision", "fp32", "--window", "128"]
+    return subprocess.Popen(
+        [*command, "--model", folder / "model", *flags], stderr=subprocess.PIPE, text=True
+    )
 
 
 class TestTwoAtOnce:
