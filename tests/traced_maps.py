@@ -25,7 +25,11 @@ from geoseg.polygonize import (
 
 NORTH_UP = Affine(10.0, 0, 465180.0, 0, -10.0, 5080250.0)
 ROTATED = Affine(8.0, 3.7, 465181.05223, 3.1, -9.3, 5080254.63349)
-MAPS = [range(30), pytest.param(range(30, 200), marks=pytest.mark.slow)]
+MAPS = [
+    range(10),
+    pytest.param(range(10, 50), marks=pytest.mark.slow),
+    pytest.param(range(50, 200), marks=[pytest.mark.slow, pytest.mark.long]),
+]
 """Seeds of random maps."""
 
 OUT = 255

@@ -120,7 +120,7 @@ class TestBlending:
     def test_a_map_has_the_same_bytes_for_any_region_and_worker(
         self, tmp_path: Path, make_raster: MakeRaster
     ) -> None:
-        scene = make_raster(tmp_path / "scene.tif", random_pixels(5, (600, 700)))
+        scene = make_raster(tmp_path / "scene.tif", random_pixels(5, (100, 700)))
         model = save_fcn(tmp_path / "model", spec_for(B3, halo=32))
         sums = set()
         for region, workers in ((512, 0), (1024, 0), (None, 0), (512, 2)):

@@ -127,7 +127,9 @@ class TestExport:
         assert float((one - other).abs().max()) < 1e-4
 
     @pytest.mark.slow
-    @pytest.mark.parametrize("architecture", ["dpt", "pspnet"])
+    @pytest.mark.parametrize(
+        "architecture", [pytest.param("dpt", marks=pytest.mark.long), "pspnet"]
+    )
     def test_a_network_that_cannot_be_written_for_any_size_is_written_for_one(
         self, architecture: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
