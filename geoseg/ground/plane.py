@@ -22,8 +22,8 @@ from geoseg import grid
 from geoseg.errors import GridError
 from geoseg.ground.surface import Floats, Surface, latitudes, surface_of, zone_m2
 
-type Place = Callable[[Floats, Floats], tuple[Floats, Floats]]
-"""From x and y in a CRS to metres."""
+type Projection = Callable[[Floats, Floats], tuple[Floats, Floats]]
+"""From x and y in a CRS to metres in a plane."""
 
 EQUAL_AREA = (
     "Lambert Azimuthal Equal Area", "Lambert Cylindrical Equal Area", "Albers Equal Area",
@@ -49,7 +49,7 @@ class Plane:
 
     surface: Surface
     unit_m2: float | None
-    to_metres: Place
+    to_metres: Projection
 
 
 @lru_cache(maxsize=64)
@@ -87,7 +87,7 @@ def _keeps_areas(surface: Surface) -> bool:
     return (name.removesuffix(" (Spherical)") if surface.geod.es == 0 else name) in EQUAL_AREA
 
 
-def _is_true(surface: Surface, geobox: GeoBox, to_metres: Place) -> bool:
+def _is_true(surface: Surface, geobox: GeoBox, to_metres: Projection) -> bool:
     """Whether the grid's own plane is transverse Mercator and keeps areas to `PLANAR`."""
     if not _is_metric_transverse(surface):
         return False
@@ -109,7 +109,7 @@ def _samples(geobox: GeoBox) -> tuple[Floats, Floats]:
     return cols.ravel(), rows.ravel()
 
 
-def _cylinder(surface: Surface, geobox: GeoBox) -> Place:
+def _cylinder(surface: Surface, geobox: GeoBox) -> Projection:
     """Onto Lambert's cylindrical equal-area projection, without a place where it is cut open.
 
     Longitude goes with x alone and latitude with y, so longitudes beyond 180 or 360 degrees do no
@@ -136,7 +136,7 @@ def _radians_per_x(surface: Surface, x: float, y: float) -> float:
     return float(np.radians(turn - 360 * np.rint(turn / 360)) / step)
 
 
-def _around(surface: Surface, geobox: GeoBox) -> Place:
+def _around(surface: Surface, geobox: GeoBox) -> Projection:
     """Onto Lambert's azimuthal equal-area projection around the middle of a grid.
 
     Grids of more than that can hold, such as a world map, go onto the cylindrical one.
@@ -155,7 +155,7 @@ def _around(surface: Surface, geobox: GeoBox) -> Place:
     return azimuthal(surface, float(lon[centre]), float(lat[centre]))
 
 
-def azimuthal(surface: Surface, lon: float, lat: float) -> Place:
+def azimuthal(surface: Surface, lon: float, lat: float) -> Projection:
     """Onto Lambert's azimuthal equal-area projection around a place in degrees."""
     target = ProjectedCRS(LambertAzimuthalEqualAreaConversion(lat, lon), geodetic_crs=surface.base)
     transformer = pyproj.Transformer.from_crs(surface.crs, target, always_xy=True)
@@ -167,7 +167,7 @@ def azimuthal(surface: Surface, lon: float, lat: float) -> Place:
     return to_metres
 
 
-def _world(surface: Surface) -> Place:
+def _world(surface: Surface) -> Projection:
     """Onto Lambert's cylindrical projection, cut open where the CRS's own map is."""
     operation = surface.crs.coordinate_operation
     assert operation is not None, "longitudes and latitudes have a cylinder of their own"

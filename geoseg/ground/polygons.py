@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from geoseg import grid
-from geoseg.ground.plane import Place, Plane, is_transverse, plane_of
+from geoseg.ground.plane import Plane, Projection, is_transverse, plane_of
 from geoseg.ground.surface import Surface, surface_of
 
 logger = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ def _areas_px(geometries: NDArray[Any], geobox: GeoBox) -> NDArray[np.float64]:
     return _enclosed(_doubled(cells, offsets[0]), offsets)
 
 
-def _areas_there(geometries: NDArray[Any], to_metres: Place) -> NDArray[np.float64]:
+def _areas_there(geometries: NDArray[Any], to_metres: Projection) -> NDArray[np.float64]:
     """Areas in another projection, where edges are parabolas through their ends and middles.
 
     Between a parabola and its chord lie two thirds of the chord times its rise in the middle.

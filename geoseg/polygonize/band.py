@@ -42,7 +42,7 @@ class Groups:
 
 
 @dataclass(frozen=True, eq=False)
-class Band:
+class RowBand:
     """Regions of some rows that may go on above or below them, with their boundaries so far.
 
     Attributes:
@@ -81,7 +81,7 @@ class Finished:
     corners: NDArray[Any]
 
 
-def join(upper: Band, lower: Band) -> Band:
+def join(upper: RowBand, lower: RowBand) -> RowBand:
     """Join two bands; the last row of the upper one is the first row of the lower one."""
     shift = len(upper.group)
     meets = upper.bottom >= 0
@@ -97,7 +97,7 @@ def join(upper: Band, lower: Band) -> Band:
         *(each.numbered(face[shift:]) for each in lower.rings),
         closed.numbered(face),
     ]
-    return Band(
+    return RowBand(
         _summed(upper.groups, lower.groups, same, groups),
         group,
         tuple(each for each in rings if len(each.face)),
@@ -107,7 +107,7 @@ def join(upper: Band, lower: Band) -> Band:
     )
 
 
-def finish(band: Band) -> tuple[Finished, Band]:
+def finish(band: RowBand) -> tuple[Finished, RowBand]:
     """Separate complete regions, which reach neither the first nor the last row, from open ones."""
     is_open = np.zeros(len(band.groups.code), np.bool_)
     for seam in (band.top, band.bottom):
@@ -115,7 +115,7 @@ def finish(band: Band) -> tuple[Finished, Band]:
     stays = is_open[band.group]
     number = np.where(stays, np.cumsum(stays, dtype=np.int32) - 1, np.int32(-1))
     group_number = np.cumsum(is_open, dtype=np.int32) - 1
-    rest = Band(
+    rest = RowBand(
         band.groups.take(is_open),
         group_number[band.group[stays]],
         tuple(each for each in (rings.staying(number) for rings in band.rings) if len(each.face)),
@@ -140,7 +140,7 @@ def combined(parts: list[Finished]) -> Finished:
     return Finished(Groups(**groups), faces, rings, starts, corners)
 
 
-def _complete(band: Band, is_complete: NDArray[np.bool_]) -> Finished:
+def _complete(band: RowBand, is_complete: NDArray[np.bool_]) -> Finished:
     """The complete regions, with their faces and rings in order."""
     faces = np.flatnonzero(is_complete[band.group])
     faces = faces[np.argsort(band.group[faces], kind="stable")]

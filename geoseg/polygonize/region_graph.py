@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from geoseg.polygonize.metric import Metric, area_at, sides_at
 from geoseg.polygonize.rings import offsets, renumbered
 from geoseg.polygonize.runs import Runs, united
-from geoseg.polygonize.strip_codes import Rows, Strip, label, read_rows, seam_rows
+from geoseg.polygonize.strip_codes import CodeRows, Strip, label, read_rows, seam_rows
 
 EMPTY = -1
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -105,7 +105,7 @@ def _joined(arrays: list[NDArray[Any]]) -> NDArray[np.int32]:
     return np.concatenate([np.empty(0, np.int32), *arrays]).astype(np.int32)
 
 
-def _survey(rows: Rows, connectivity: int, metric: Metric) -> Survey:
+def _survey(rows: CodeRows, connectivity: int, metric: Metric) -> Survey:
     runs, code, group = label(rows.codes, connectivity)
     region = renumbered(group, runs.face)
     runs = Runs(runs.row, runs.start, region)

@@ -50,7 +50,7 @@ class Strip:
         return f"{self.classes.name}, rows {self.window.row} to {self.window.stop[0]}"
 
 
-class Rows(NamedTuple):
+class CodeRows(NamedTuple):
     """Rows of codes with a column of outside on the left and on the right.
 
     Attributes:
@@ -82,24 +82,24 @@ def outside_of(codes: NDArray[Any]) -> int:
     return int(np.iinfo(codes.dtype).max)
 
 
-def read_rows(strip: Strip) -> Rows:
+def read_rows(strip: Strip) -> CodeRows:
     """Read a strip, with a row of outside added where the raster begins or ends."""
     window, height = strip.window, strip.classes.geobox.shape[0]
     above, below = int(window.row == 0), int(window.stop[0] == height)
     codes = _read(strip.classes, window, above, below)
-    rows = Rows(codes, window.row - above, above, above + window.height, height)
+    rows = CodeRows(codes, window.row - above, above, above + window.height, height)
     if strip.recoded is not None:
         runs, _, group = label(codes, strip.connectivity)
         _paint(codes, runs, strip.recoded[group])
     if strip.split_at is None:
         return rows
     affine = strip.classes.geobox.affine
-    return Rows(_sided(rows, affine, strip.split_at), rows.first, rows.start, rows.stop, height)
+    return CodeRows(_sided(rows, affine, strip.split_at), rows.first, rows.start, rows.stop, height)
 
 
-def seam_rows(last: NDArray[Any], first: NDArray[Any], row: int, height: int) -> Rows:
+def seam_rows(last: NDArray[Any], first: NDArray[Any], row: int, height: int) -> CodeRows:
     """The last row of a strip and the first of the next one, ``row``; strips count their pixels."""
-    return Rows(np.stack([last, first]), row - 1, 0, 0, height)
+    return CodeRows(np.stack([last, first]), row - 1, 0, 0, height)
 
 
 def values_of(codes: NDArray[Any], split_at: float | None) -> NDArray[Any]:
@@ -128,7 +128,7 @@ def _read(source: WindowSource, window: Window, above: int, below: int) -> NDArr
     return codes
 
 
-def _sided(rows: Rows, affine: Affine, length: float) -> NDArray[np.int32]:
+def _sided(rows: CodeRows, affine: Affine, length: float) -> NDArray[np.int32]:
     """Codes with two more bits that differ between neighbouring cells of the mesh."""
     height, width = rows.codes.shape
     across = np.arange(width) - 0.5

@@ -10,11 +10,11 @@ from numba import njit
 from numpy.typing import NDArray
 
 from geoseg.grid import WindowPixels
-from geoseg.polygonize.band import Band, Finished, Groups, finish
+from geoseg.polygonize.band import Finished, Groups, RowBand, finish
 from geoseg.polygonize.boundary_network import find_network, walk
 from geoseg.polygonize.rings import Paths, tidied
 from geoseg.polygonize.runs import Runs
-from geoseg.polygonize.strip_codes import Rows, Strip, label, read_rows, seam_rows
+from geoseg.polygonize.strip_codes import CodeRows, Strip, label, read_rows, seam_rows
 
 FIXED_POINT = 1 << 16
 """Confidences are summed in fixed point, as sums of floats depend on the order of adding."""
@@ -33,7 +33,7 @@ class Followed:
     """
 
     finished: Finished
-    band: Band
+    band: RowBand
     row: int
     first: NDArray[Any]
     last: NDArray[Any]
@@ -48,12 +48,12 @@ def follow(strip: Strip) -> Followed:
     return Followed(finished, rest, strip.window.row, first, last)
 
 
-def seam(upper: Followed, lower: Followed, height: int, connectivity: int) -> Band:
+def seam(upper: Followed, lower: Followed, height: int, connectivity: int) -> RowBand:
     """The band across two strips: the last row of the upper one and the first of the lower one."""
     return _band(seam_rows(upper.last, lower.first, lower.row, height), connectivity, None)
 
 
-def _band(rows: Rows, connectivity: int, confidence: WindowPixels | None) -> Band:
+def _band(rows: CodeRows, connectivity: int, confidence: WindowPixels | None) -> RowBand:
     runs, code, group = label(rows.codes, connectivity)
     groups = int(group.max(initial=-1)) + 1
     walked = walk(find_network(runs, rows.first), runs)
@@ -62,7 +62,7 @@ def _band(rows: Rows, connectivity: int, confidence: WindowPixels | None) -> Ban
         percent, weight = _whole(confidence.pixels[0])
         _add_confidence(runs, group, rows.start, percent, confidence.valid, total, known)
         total *= weight
-    return Band(
+    return RowBand(
         Groups(*_count(runs, code, group, groups, rows[1:]), total, known),
         group,
         (tidied(walked.rings, walked.ring_starts, walked.ring_face),),

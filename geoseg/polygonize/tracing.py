@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from geoseg import grid
 from geoseg.errors import GridError, RasterError
 from geoseg.grid import Window, WindowSource
-from geoseg.polygonize.band import Band, Finished, combined, finish, join
+from geoseg.polygonize.band import Finished, RowBand, combined, finish, join
 from geoseg.polygonize.generalize import shaped
 from geoseg.polygonize.metric import metric_of
 from geoseg.polygonize.region_graph import survey, whole
@@ -159,7 +159,7 @@ def _merged(strips: list[Strip], rules: Rules, spread: Spread) -> list[Strip]:
 
 def _finished(parts: Iterable[Followed], height: int, connectivity: int) -> Iterator[Finished]:
     """Join strips in their order; yield what is complete, and forget it."""
-    band: Band | None = None
+    band: RowBand | None = None
     above: Followed | None = None
     for part in parts:
         yield part.finished

@@ -15,7 +15,7 @@ from geoseg.report.class_areas import Areas
 from geoseg.report.number_text import day, duration, percent, setting, size, whole
 from geoseg.report.page_content import PageContent
 
-type Rows = tuple[tuple[str, str], ...]
+type Facts = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class Provenance:
     """
 
     inputs: tuple[tuple[str, str, str], ...]
-    models: tuple[Rows, ...]
-    options: Rows
-    run: Rows
-    versions: Rows
+    models: tuple[Facts, ...]
+    options: Facts
+    run: Facts
+    versions: Facts
 
 
 def provenance_of(record: Record) -> Provenance:
@@ -107,7 +107,7 @@ def _is_set(value: Any) -> bool:
     return value not in (None, "", [], False)
 
 
-def _model(spec: Mapping[str, Any]) -> Rows:
+def _model(spec: Mapping[str, Any]) -> Facts:
     metrics = spec.get("metrics") or {}
     rows = {
         "Model": model_name(spec),

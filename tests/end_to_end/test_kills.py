@@ -169,7 +169,8 @@ class TestSignal:
         signal.signal(signal.SIGINT, before)
 
     @pytest.fixture(scope="class")
-    def mapped(self, tmp_path_factory: pytest.TempPathFactory, make_raster: MakeRaster) -> Path:
+    @classmethod
+    def mapped(cls, tmp_path_factory: pytest.TempPathFactory, make_raster: MakeRaster) -> Path:
         """A folder with scene.tif, model and the map that nobody disturbed."""
         folder = tmp_path_factory.mktemp("signals")
         rng = np.random.default_rng(5)

@@ -316,10 +316,12 @@ def test_a_map_in_any_crs_lies_where_it_should(
 
 
 @pytest.mark.skipif(not PAIR.is_dir(), reason="the real pairs are not here")
-def test_a_map_of_a_real_pair_opens_with_its_labels(look: Look, tmp_path: Path) -> None:
+def test_a_map_of_a_real_pair_opens_with_its_labels(
+    look: Look, tmp_path: Path, brief_training: None
+) -> None:
     """Sentinel-2 in degrees, and label polygons with numbers for codes."""
     config = Path(__file__).parents[1] / "configs" / "rcr.yaml"
-    geoseg.run(config, settings=[f"out={tmp_path.as_posix()}", "train.epochs=1"])
+    geoseg.run(config, settings=[f"out={tmp_path.as_posix()}"])
     opened = look("project", tmp_path / "map" / "map.qgz", tmp_path)
     assert (opened["png"], opened["pdf"], opened["crs"]) == (0, 0, "EPSG:4326")
     by_name = {each["name"]: each for each in opened["layers"]}

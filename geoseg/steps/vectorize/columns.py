@@ -13,7 +13,7 @@ from odc.geo.geobox import GeoBox
 
 from geoseg import grid
 from geoseg.ground import areas_m2, perimeters_m
-from geoseg.steps.vectorize.rows import Rows
+from geoseg.steps.vectorize.rows import RegionRows
 from geoseg.vector import Features, LayerPlan
 from geoseg.vector.zonal_means import means
 
@@ -57,7 +57,7 @@ class Table:
         )
         return LayerPlan(layer, schema, grid.crs_of(self.geobox).proj, qml, sld)
 
-    def features(self, rows: Rows) -> Features:
+    def features(self, rows: RegionRows) -> Features:
         """The polygons of a batch with their columns; areas and lengths are geodesic."""
         crs = grid.crs_of(self.geobox).proj
         columns = {

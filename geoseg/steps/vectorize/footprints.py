@@ -10,7 +10,7 @@ from odc.geo.geobox import GeoBox
 
 from geoseg import grid, ground
 from geoseg.classes import ClassScheme
-from geoseg.steps.vectorize.rows import Rows
+from geoseg.steps.vectorize.rows import RegionRows
 from geoseg.vector.regularize import regularize
 
 TOLERANCE_PX = 1.0
@@ -18,7 +18,9 @@ TOLERANCE_PX = 1.0
 1.25 on corners are lost."""
 
 
-def with_footprints(batches: Iterable[Rows], scheme: ClassScheme, geobox: GeoBox) -> Iterator[Rows]:
+def with_footprints(
+    batches: Iterable[RegionRows], scheme: ClassScheme, geobox: GeoBox
+) -> Iterator[RegionRows]:
     """Yield all regions, those of classes with ``regularize`` last, as right-angled footprints.
 
     Footprints must not overlap each other, which can be checked only once all are known. They are
@@ -39,7 +41,7 @@ def with_footprints(batches: Iterable[Rows], scheme: ClassScheme, geobox: GeoBox
             kept.append(rows.take(~now))
     if not kept:
         return
-    rows = Rows.joined(kept)
+    rows = RegionRows.joined(kept)
     tolerance_m = TOLERANCE_PX * ground.gsd_m(geobox)
     geometries = regularize(rows.geometries, grid.crs_of(geobox).proj, tolerance_m)
     yield replace(rows, geometries=geometries)

@@ -22,7 +22,7 @@ PORTION = 16_384
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class RegionRows:
     """A batch of regions, one row each.
 
     Attributes:
@@ -42,20 +42,20 @@ class Rows:
     def __len__(self) -> int:
         return len(self.geometries)
 
-    def take(self, chosen: NDArray[Any] | slice) -> Rows:
+    def take(self, chosen: NDArray[Any] | slice) -> RegionRows:
         """The rows at some positions, of a mask, or of a slice."""
-        return Rows(*(getattr(self, field.name)[chosen] for field in fields(self)))
+        return RegionRows(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
     @staticmethod
-    def joined(batches: list[Rows]) -> Rows:
+    def joined(batches: list[RegionRows]) -> RegionRows:
         """Concatenate batches."""
         columns = zip(*([getattr(b, f.name) for f in fields(b)] for b in batches), strict=True)
-        return Rows(*(np.concatenate(each) for each in columns))
+        return RegionRows(*(np.concatenate(each) for each in columns))
 
 
 def rows_of(
     batches: Iterable[Regions], scheme: ClassScheme, by_value: bool, where: Path
-) -> Iterator[Rows]:
+) -> Iterator[RegionRows]:
     """Yield the regions as rows.
 
     Once a value without a class is met, nothing more is yielded, but all such values are counted,
@@ -79,7 +79,7 @@ def rows_of(
         if unknown:
             continue
         ids = _ids_by_value(regions, scheme, where) if by_value else values
-        yield Rows(
+        yield RegionRows(
             regions.geometries,
             ids.astype(np.int32),
             regions.pixels,
@@ -96,7 +96,7 @@ def rows_of(
         )
 
 
-def portions(batches: Iterable[Rows]) -> Iterator[Rows]:
+def portions(batches: Iterable[RegionRows]) -> Iterator[RegionRows]:
     """Cut batches so that the columns computed from each take little memory."""
     for rows in batches:
         for start in range(0, len(rows), PORTION):

@@ -22,11 +22,13 @@ class Choosing:
     """Fixtures of every test class about the choice."""
 
     @pytest.fixture(scope="class")
-    def model(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    @classmethod
+    def model(cls, tmp_path_factory: pytest.TempPathFactory) -> Path:
         return save_fcn(tmp_path_factory.mktemp("model"), spec_for(B3))
 
     @pytest.fixture(scope="class")
-    def large(self, tmp_path_factory: pytest.TempPathFactory, make_raster: MakeRaster) -> Path:
+    @classmethod
+    def large(cls, tmp_path_factory: pytest.TempPathFactory, make_raster: MakeRaster) -> Path:
         """600 x 1100 px: 2 x 3 regions of 512 px."""
         rng = np.random.default_rng(11)
         pixels = rng.integers(200, 2000, (3, 600, 1100), dtype=np.uint16)

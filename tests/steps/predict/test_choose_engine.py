@@ -166,10 +166,9 @@ class TestChoice(Choosing):
         with pytest.raises(ConfigError, match="onnx computes in fp32 only"):
             choose(replace(task, engine="onnx", precision="bf16"))
 
-
-def test_another_answer_about_bf16_than_0_or_1_is_refused(
-    model: Path, large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(hardware.BF16, "yes")
-    with pytest.raises(ConfigError, match="variable GEOSEG_BF16: must be 0 or 1; got 'yes'"):
-        geoseg.predict(large, model, tmp_path / "map")
+    def test_another_answer_about_bf16_than_0_or_1_is_refused(
+        self, model: Path, large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv(hardware.BF16, "yes")
+        with pytest.raises(ConfigError, match="variable GEOSEG_BF16: must be 0 or 1; got 'yes'"):
+            geoseg.predict(large, model, tmp_path / "map")

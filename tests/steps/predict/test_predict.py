@@ -123,7 +123,7 @@ def test_a_halo_smaller_than_the_receptive_field_shows(scene: SmallScene) -> Non
 @pytest.mark.slow
 def test_workers_and_regions_do_not_change_a_byte(model: Path, large: Path, tmp_path: Path) -> None:
     sums = set()
-    for workers, region in ((1, 512), (2, 512), (3, 1024), (0, None)):
+    for workers, region in ((2, 512), (0, 1024), (0, None)):
         options = FP32.model_copy(update={"workers": workers, "region": region})
         (folder,) = geoseg.predict(large, model, tmp_path / f"{workers}-{region}", options=options)
         sums.add((sha256(folder / "classes.tif"), sha256(folder / "confidence.tif")))
