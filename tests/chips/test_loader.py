@@ -133,6 +133,7 @@ def test_validation_goes_through_all_chips_in_order(chips: ChipSet) -> None:
     assert batches[0]["mask"].dtype == torch.uint8
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than cores
 @pytest.mark.slow
 def test_workers_read_the_same_batches(chips: ChipSet) -> None:
     drawn = [
