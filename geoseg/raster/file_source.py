@@ -18,7 +18,7 @@ from rasterio.errors import RasterioError
 from geoseg import grid
 from geoseg.errors import RasterError, UnsafeError
 from geoseg.grid import Window
-from geoseg.raster.block import Band, Block, Mask, Pixels, paste, validity
+from geoseg.raster.block import Band, Block, Mask, Pixels, paste, unique_names, validity
 from geoseg.raster.handles import cannot_open, reason, with_dataset
 from geoseg.remote import Place
 
@@ -143,7 +143,7 @@ def _facts(source: FileSource, dataset: DatasetReader) -> _Facts:
     _check(source, dataset)
     alpha = _alpha(source, dataset)
     indexes = source.select or tuple(i for i in dataset.indexes if i != alpha)
-    names = source.names or tuple(band_name(dataset, i) for i in indexes)
+    names = source.names or _names(dataset, alpha, indexes)
     nodata = (_nodata(source, dataset, i) for i in indexes)
     bands = tuple(Band(*each) for each in zip(names, nodata, strict=True))
     dtype = np.result_type(*(np.dtype(dataset.dtypes[i - 1]) for i in indexes))
@@ -221,6 +221,13 @@ def declared_alpha(dataset: DatasetReader) -> int | None:
 def opaque_from(dtype: np.dtype[Any]) -> float:
     """The alpha from which a pixel counts as measured."""
     return OPAQUE if dtype.kind in "ui" else OPAQUE_FLOAT
+
+
+def _names(dataset: DatasetReader, alpha: int | None, indexes: tuple[int, ...]) -> tuple[str, ...]:
+    """Numbered over all bands, so that a name does not depend on the bands that are read."""
+    every = [index for index in dataset.indexes if index != alpha]
+    names = dict(zip(every, unique_names([band_name(dataset, i) for i in every]), strict=True))
+    return tuple(names.get(index) or band_name(dataset, index) for index in indexes)
 
 
 def band_name(dataset: DatasetReader, index: int) -> str:

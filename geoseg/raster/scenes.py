@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from geoseg.errors import ConfigError, InputError, RasterError
 from geoseg.options import ReadOptions
-from geoseg.raster.block import RasterSource
+from geoseg.raster.block import RasterSource, repeated
 from geoseg.raster.multi_file_scenes import (
     locate,
     open_file,
@@ -57,9 +57,14 @@ def open_scene(scene: Scene, options: ReadOptions | None = None) -> RasterSource
     if len(several) > 1:
         raise RasterError("stands for several scenes", where=str(scene), got=len(several))
     source = _open(several[0], options)
+    _check_names(source)
     if not options.bands or options.bands == tuple(band.name for band in source.bands):
         return source
-    return source.take(tuple(_position(source, band) for band in options.bands))
+    positions = tuple(_position(source, band) for band in options.bands)
+    if len(set(positions)) < len(positions):
+        got = ", ".join(options.bands)
+        raise ConfigError("a band is named twice", where="--bands", got=got, fix="name each once")
+    return source.take(positions)
 
 
 def open_scenes(
@@ -134,6 +139,15 @@ def _open(scene: Scene, options: ReadOptions) -> RasterSource:
     if isinstance(scene, RasterSource):
         return scene
     return XarraySource(scene)
+
+
+def _check_names(source: RasterSource) -> None:
+    twice = repeated([band.name for band in source.bands])
+    if twice:
+        raise RasterError(
+            "several of its bands have one name", where=source.name, got=", ".join(twice),
+            fix='name each: array.assign_coords(band=["red", "nir", ...])',
+        )  # fmt: skip
 
 
 def _position(source: RasterSource, band: str) -> int:
