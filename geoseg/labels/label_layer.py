@@ -8,6 +8,7 @@ from pathlib import Path
 
 from geoseg.classes import ClassScheme
 from geoseg.errors import VectorError
+from geoseg.raster.dependencies import files_of
 from geoseg.raster.drivers import SUFFIXES
 
 
@@ -45,13 +46,18 @@ class LabelLayer:
         return found
 
     def inputs(self) -> list[Path]:
-        """The files, and those beside them that change what is read: .dbf, .prj, -wal, .aux.xml.
+        """The files, and all others that change what is read: .dbf, .prj, -wal, those of a VRT.
 
         A record of a run names all of them, so that it runs again when one changes.
 
         Raises:
             VectorError: there are no files.
         """
-        found = self.files()
-        beside = (each.parent.glob(f"{glob.escape(each.stem)}[.-]*") for each in found)
-        return sorted({*found, *(path for paths in beside for path in paths if path.is_file())})
+        rasters, found = [], set(self.files())
+        for path in list(found):
+            if path.suffix.lower() in SUFFIXES:
+                rasters.append(path)
+            else:
+                beside = path.parent.glob(f"{glob.escape(path.stem)}[.-]*")
+                found.update(each for each in (*beside, *path.rglob("*")) if each.is_file())
+        return sorted(found.union(files_of(*rasters)))

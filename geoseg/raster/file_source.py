@@ -19,6 +19,7 @@ from geoseg import grid
 from geoseg.errors import RasterError, UnsafeError
 from geoseg.grid import Window
 from geoseg.raster.block import Band, Block, Mask, Pixels, paste, unique_names, validity
+from geoseg.raster.dependencies import files_of, stamp_of
 from geoseg.raster.handles import cannot_open, reason, with_dataset
 from geoseg.remote import Place
 
@@ -67,9 +68,14 @@ class FileSource:
         return self.title or str(self.path)
 
     @cached_property
+    def _stamp(self) -> str:
+        """As it was when the source was first used; its copies in other processes share it."""
+        return stamp_of(files_of(self.path)) if isinstance(self.path, Path) else ""
+
+    @cached_property
     def _facts(self) -> _Facts:
         try:
-            return with_dataset(self.path, partial(_facts, self))
+            return with_dataset(self.path, partial(_facts, self), self._stamp)
         except RasterioError as error:
             raise cannot_open(self.path, error) from error
 
@@ -95,7 +101,7 @@ class FileSource:
 
     @property
     def paths(self) -> tuple[Place, ...]:
-        """The file, its sidecars, and the files that a VRT arranges."""
+        """The file, its sidecars, and the files that a VRT arranges, with theirs."""
         return self._facts.paths
 
     def take(self, positions: tuple[int, ...]) -> FileSource:
@@ -116,7 +122,7 @@ class FileSource:
         if at is None:
             return paste(None, window, self, window)
         try:
-            pixels, valid = with_dataset(self.path, partial(_pixels, facts, at))
+            pixels, valid = with_dataset(self.path, partial(_pixels, facts, at), self._stamp)
         except RasterioError as error:
             raise RasterError(
                 f"rows {at.row}-{at.stop[0]}, columns {at.col}-{at.stop[1]} cannot be decoded",
@@ -148,9 +154,11 @@ def _facts(source: FileSource, dataset: DatasetReader) -> _Facts:
     bands = tuple(Band(*each) for each in zip(names, nodata, strict=True))
     dtype = np.result_type(*(np.dtype(dataset.dtypes[i - 1]) for i in indexes))
     geobox = GeoBox(dataset.shape, dataset.transform, _crs(source, dataset))
-    # Of a remote file GDAL lists sidecars under names of its own (/vsicurl/...).
-    beside = dataset.files[1:] if isinstance(source.path, Path) else ()
-    paths = (source.path, *map(Path, beside))
+    paths: tuple[Place, ...] = (source.path,)
+    if isinstance(source.path, Path):  # GDAL lists those of a remote one by names of its own
+        known = files_of(source.path)
+        there = {path.absolute() for path in known}
+        paths = (*known, *(each for each in map(Path, dataset.files) if each not in there))
     masked = any(MaskFlags.per_dataset in flags for flags in dataset.mask_flag_enums)
     tiled = dataset.block_shapes[0][1] < dataset.width
     return _Facts(geobox, bands, indexes, dtype, alpha, masked and alpha is None, tiled, paths)
