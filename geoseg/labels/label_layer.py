@@ -6,9 +6,9 @@ import glob
 from dataclasses import dataclass
 from pathlib import Path
 
+from geoseg import raster, vector
 from geoseg.classes import ClassScheme
 from geoseg.errors import VectorError
-from geoseg.raster.dependencies import files_of
 from geoseg.raster.drivers import SUFFIXES
 
 
@@ -53,11 +53,7 @@ class LabelLayer:
         Raises:
             VectorError: there are no files.
         """
-        rasters, found = [], set(self.files())
-        for path in list(found):
-            if path.suffix.lower() in SUFFIXES:
-                rasters.append(path)
-            else:
-                beside = path.parent.glob(f"{glob.escape(path.stem)}[.-]*")
-                found.update(each for each in (*beside, *path.rglob("*")) if each.is_file())
-        return sorted(found.union(files_of(*rasters)))
+        rasters = [path for path in self.files() if path.suffix.lower() in SUFFIXES]
+        others = set(self.files()).difference(rasters)
+        beside = (each for path in others for each in vector.files_of(path))
+        return sorted({*raster.files_of(*rasters), *beside})

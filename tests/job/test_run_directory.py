@@ -22,7 +22,7 @@ class TestKey:
     ) -> None:
         for name, data in (("a", b"1"), ("b", b"1"), ("c", b"2")):
             (tmp_path / name).write_bytes(data)
-        a, b, c = (describe_inputs([tmp_path / name]) for name in "abc")
+        a, b, c = (describe_inputs({"scene": [tmp_path / name]}) for name in "abc")
         key = step_key("predict", a, {"halo": 64})
         assert key == step_key("predict", b, {"halo": 64})
         others = {
@@ -33,11 +33,23 @@ class TestKey:
         }
         assert len(others | {key}) == 5
 
+    def test_it_tells_what_the_same_files_are_to_the_step(self, tmp_path: Path) -> None:
+        a, b = tmp_path / "a", tmp_path / "b"
+        a.write_bytes(b"1")
+        b.write_bytes(b"2")
+        roles = (
+            {"scene 1": [a, b]},
+            {"scene 1": [a], "scene 2": [b]},
+            {"scene 1": [a], "labels": [b]},
+            {"scene 1": [b], "labels": [a]},
+        )
+        assert len({step_key("tile", describe_inputs(each), {}) for each in roles}) == 4
+
     def test_a_folder_stands_for_the_files_in_it(self, tmp_path: Path) -> None:
         (tmp_path / "deep").mkdir()
         (tmp_path / "deep" / "b").write_bytes(b"22")
         (tmp_path / "a").write_bytes(b"1")
-        found = describe_inputs([tmp_path])
+        found = describe_inputs({"chips": [tmp_path]})
         assert [(Path(each["path"]).name, each["bytes"]) for each in found] == [("a", 1), ("b", 2)]
 
 
@@ -182,7 +194,9 @@ class TestRun:
         work.out.mkdir()
         with (
             pytest.raises(OutputError, match="the output is one of the inputs"),
-            open_run("x", work.out, inputs=[work.out / ".." / "map"], options={}, outputs=[]),
+            open_run(
+                "x", work.out, inputs={"scene": [work.out / ".." / "map"]}, options={}, outputs=[]
+            ),
         ):
             pytest.fail("the folder was opened")
 
