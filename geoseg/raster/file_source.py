@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -138,6 +139,7 @@ class _Facts:
     geobox: GeoBox
     bands: tuple[Band, ...]
     indexes: tuple[int, ...]
+    others: Mapping[int, float | None]
     dtype: np.dtype[Any]
     alpha: int | None
     masked: bool
@@ -150,8 +152,8 @@ def _facts(source: FileSource, dataset: DatasetReader) -> _Facts:
     alpha = _alpha(source, dataset)
     indexes = source.select or tuple(i for i in dataset.indexes if i != alpha)
     names = source.names or _names(dataset, alpha, indexes)
-    nodata = (_nodata(source, dataset, i) for i in indexes)
-    bands = tuple(Band(*each) for each in zip(names, nodata, strict=True))
+    nodata = {i: _nodata(source, dataset, i) for i in dataset.indexes if i != alpha}
+    bands = tuple(Band(name, nodata.pop(i, None)) for name, i in zip(names, indexes, strict=True))
     dtype = np.result_type(*(np.dtype(dataset.dtypes[i - 1]) for i in indexes))
     geobox = GeoBox(dataset.shape, dataset.transform, _crs(source, dataset))
     paths: tuple[Place, ...] = (source.path,)
@@ -161,7 +163,8 @@ def _facts(source: FileSource, dataset: DatasetReader) -> _Facts:
         paths = (*known, *(each for each in map(Path, dataset.files) if each not in there))
     masked = any(MaskFlags.per_dataset in flags for flags in dataset.mask_flag_enums)
     tiled = dataset.block_shapes[0][1] < dataset.width
-    return _Facts(geobox, bands, indexes, dtype, alpha, masked and alpha is None, tiled, paths)
+    masked = masked and alpha is None
+    return _Facts(geobox, bands, indexes, nodata, dtype, alpha, masked, tiled, paths)
 
 
 def _check(source: FileSource, dataset: DatasetReader) -> None:
@@ -258,6 +261,10 @@ def _pixels(facts: _Facts, at: Window, dataset: DatasetReader) -> tuple[Pixels, 
 
 def _valid(dataset: DatasetReader, facts: _Facts, pixels: Any, at: Window) -> Mask:
     valid = validity(pixels, tuple(band.nodata for band in facts.bands))
+    if facts.others and facts.dtype.kind == "u" and not valid.all():
+        # 0 is no data only where it is 0 in all bands of the file, also those that are not taken
+        rest = dataset.read(list(facts.others), window=_rasterio_window(at))
+        valid |= validity(rest, tuple(facts.others.values()))
     if facts.alpha is not None:
         alpha = dataset.read(facts.alpha, window=_rasterio_window(at))
         valid &= alpha >= opaque_from(alpha.dtype)

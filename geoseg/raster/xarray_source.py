@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +36,7 @@ class XarraySource:
         name: its name in messages.
         whole: the grid that ``array`` was cut from by `cut`, if it was.
         held: the window of that grid that ``array`` covers.
+        rest: bands that were not taken, if validity depends on them (see `validity`).
 
     Raises:
         RasterError: no CRS, dimensions other than band, y and x, or variables of several dtypes.
@@ -45,6 +46,7 @@ class XarraySource:
     name: str = "array"
     whole: GeoBox | None = None
     held: Window | None = None
+    rest: tuple[XarraySource, ...] = ()
 
     def __post_init__(self) -> None:
         import odc.geo.xr  # noqa: F401  (registers the .odc accessor)
@@ -107,21 +109,32 @@ class XarraySource:
         with dask.config.set({"tokenize.ensure-deterministic": True}):
             try:
                 pixels = [part for layer in self._layers for part in _content(layer)]
-                text = tokenize(pixels, self.geobox, [(b.name, b.nodata) for b in self.bands])
+                bands = [(band.name, band.nodata) for band in self.bands]
+                rest = [each.token for each in self.rest]
+                text = tokenize(pixels, self.geobox, bands, rest)
             except TokenizationError:
                 return None
         return hashlib.sha256(text.encode()).hexdigest()
 
     def take(self, positions: tuple[int, ...]) -> XarraySource:
         """The same array with only these bands."""
+        dropped = sorted(set(range(len(self.bands))) - set(positions))
+        taken = replace(self, array=self._picked(positions))
+        if not dropped or self.dtype.kind != "u" or self.bands[0].nodata is None:
+            return taken
+        return replace(
+            taken, rest=(*self.rest, replace(self, array=self._picked(dropped), rest=()))
+        )
+
+    def _picked(self, positions: Sequence[int]) -> xr.DataArray | xr.Dataset:
         import xarray as xr
 
         if isinstance(self.array, xr.Dataset):
             names = list(self.array.data_vars)
-            return replace(self, array=self.array[[names[p] for p in positions]])
+            return self.array[[names[p] for p in positions]]
         if self.array.ndim == 2:
-            return self
-        return replace(self, array=self.array.isel({self.array.dims[0]: list(positions)}))
+            return self.array
+        return self.array.isel({self.array.dims[0]: list(positions)})
 
     def cut(self, window: Window) -> XarraySource:
         """The same source reduced to what windows inside ``window`` need, to send to a worker.
@@ -139,7 +152,8 @@ class XarraySource:
         rows, cols = at.relative_to(self._held).slices
         y, x = self._layers[0].dims[-2:]
         (array,) = optimize(self.array.isel({y: rows, x: cols}))  # drops chunks no longer needed
-        return replace(self, array=array, whole=self.geobox, held=at)
+        rest = tuple(each.cut(window) for each in self.rest)
+        return replace(self, array=array, whole=self.geobox, held=at, rest=rest)
 
     def read(self, window: Window) -> Block:
         """Read a window; pixels outside the array are not valid."""
@@ -153,6 +167,8 @@ class XarraySource:
         parts = compute(*(layer[..., *inside] for layer in self._layers), scheduler="synchronous")
         pixels = np.concatenate([part.values.reshape(-1, *at.shape) for part in parts])
         valid = validity(pixels, tuple(band.nodata for band in self.bands))
+        for each in self.rest if not valid.all() else ():
+            valid |= each.read(at).valid
         return paste(Block(pixels, valid, grid.crop(self.geobox, at)), window, self, at)
 
     @property
