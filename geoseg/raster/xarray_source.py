@@ -120,11 +120,11 @@ class XarraySource:
         """The same array with only these bands."""
         dropped = sorted(set(range(len(self.bands))) - set(positions))
         taken = replace(self, array=self._picked(positions))
-        if not dropped or self.dtype.kind != "u" or self.bands[0].nodata is None:
+        unmarked = all(band.nodata is None for band in self.bands)
+        if not dropped or self.dtype.kind != "u" or unmarked:
             return taken
-        return replace(
-            taken, rest=(*self.rest, replace(self, array=self._picked(dropped), rest=()))
-        )
+        others = replace(self, array=self._picked(dropped), rest=())
+        return replace(taken, rest=(*self.rest, others))
 
     def _picked(self, positions: Sequence[int]) -> xr.DataArray | xr.Dataset:
         import xarray as xr
