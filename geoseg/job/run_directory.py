@@ -141,7 +141,8 @@ def open_run(
         overwrite: whether to do everything again; outputs stay until new ones replace them.
 
     Raises:
-        OutputError: the folder cannot be written, is an input, or another run holds it.
+        OutputError: the folder cannot be written, is an input, holds files of those names that no
+            run made, or the output of another step, or another run holds it.
         RetryError: the folder was removed during the run.
     """
     inputs = {role: list(places) for role, places in inputs.items()}
@@ -157,6 +158,7 @@ def open_run(
         raise OutputError("cannot be made", where=folder, got=error.strerror) from error
     with lock(folder) as held:
         # Inputs are hashed under the lock, so that two runs never work on one key side by side.
+        _refuse_foreign(step, folder, outputs)
         for name in (RECORD, *outputs):
             files.clear_leftovers(folder / name)
         if overwrite:
@@ -179,6 +181,26 @@ def open_run(
                 where=folder,
                 fix="run the same command again",
             ) from error
+
+
+def _refuse_foreign(step: str, folder: Path, outputs: Sequence[str]) -> None:
+    """Refuse to replace what an earlier run of the step has not made."""
+    record = read_record(folder / RECORD)
+    if record is None and any(work_folders(folder)):
+        return  # a run that ended between its outputs and its record
+    ours = set(record.outputs) if record else set()
+    if record and record.step != step and not ours <= set(outputs):
+        raise OutputError(
+            f"holds the output of geoseg {record.step}", where=folder, fix="choose another -o"
+        )
+    foreign = [name for name in outputs if name not in ours and (folder / name).exists()]
+    if foreign:
+        raise OutputError(
+            "holds files that geoseg did not write",
+            where=folder,
+            got=", ".join(foreign),
+            fix="move them away, or choose another -o",
+        )
 
 
 def _remove_parts(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -204,3 +205,38 @@ class TestRun:
         work.out.touch()
         with pytest.raises(OutputError, match="map: cannot be made"), work.open():
             pytest.fail("the folder was opened")
+
+
+class TestFilesOfOthers:
+    def test_files_that_no_run_made_are_not_replaced(self, tmp_path: Path) -> None:
+        (tmp_path / "classes.yaml").write_text("mine")
+        for overwrite in (False, True):
+            with (
+                pytest.raises(OutputError, match=r"did not write; got classes\.yaml\. Next: move"),
+                open_run(
+                    "predict", tmp_path, inputs={}, options={},
+                    outputs=["classes.tif", "classes.yaml"], overwrite=overwrite,
+                ),
+            ):  # fmt: skip
+                pass
+        assert (tmp_path / "classes.yaml").read_text() == "mine"
+
+    def test_outputs_of_an_earlier_run_are(self, tmp_path: Path) -> None:
+        for content in ("one", "two"):
+            with open_run(
+                "predict", tmp_path, inputs={}, options={"content": content}, outputs=["a.txt"]
+            ) as run:
+                (tmp_path / "a.txt").write_text(content)
+                run.finish()
+        assert (tmp_path / "a.txt").read_text() == "two"
+
+    def test_the_folder_of_another_step_is_left_alone(self, tmp_path: Path) -> None:
+        with open_run("tile", tmp_path, inputs={}, options={}, outputs=["chips.json"]) as run:
+            (tmp_path / "chips.json").write_text("{}")
+            run.finish()
+        with (
+            pytest.raises(OutputError, match="holds the output of geoseg tile; got|of geoseg tile"),
+            open_run("predict", tmp_path, inputs={}, options={}, outputs=["classes.tif"]),
+        ):
+            pass
+        assert json.loads((tmp_path / "run.json").read_text())["step"] == "tile"
