@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ def _colour(value: object) -> object:
 def _writable(name: str) -> str:
     if NO_XML.search(name):
         raise ValueError("a name has no control characters: styles and projects cannot hold them")
-    return name
+    return unicodedata.normalize("NFC", name)
 
 
 def _codes(value: object) -> object:
@@ -274,4 +275,5 @@ def _key(code: object) -> str:
         return ""
     if isinstance(code, float) and code.is_integer():
         code = int(code)
-    return str(code).strip()
+    # an accent may be a character of its own, as on macOS: both spellings are one code
+    return unicodedata.normalize("NFC", str(code).strip())

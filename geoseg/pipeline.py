@@ -19,8 +19,8 @@ from geoseg.steps.train import train
 from geoseg.steps.vectorize import vectorize
 
 if TYPE_CHECKING:
+    from geoseg.job import Inputs
     from geoseg.raster import Scene
-    from geoseg.remote import Place
 
 MAP_FILES = (layout.CLASSES, layout.CONFIDENCE, layout.CLASS_FILE)
 """What later steps read of a map."""
@@ -72,12 +72,17 @@ def run(config: str | Path, *, settings: Sequence[str] = ()) -> list[Path]:
 
 
 def _polygons(plan: PipelineConfig, land_map: Path, out: Path) -> Path:
+    from geoseg import raster
     from geoseg.job import WorkerOptions, once
 
+    rasters = {f"raster {name}": each for name, each in plan.vectorize.rasters.items()}
     once(
         "vectorize",
         _record(out),
-        inputs=[*(land_map / name for name in MAP_FILES), *plan.vectorize.rasters.values()],
+        inputs={
+            "map": [land_map / name for name in MAP_FILES],
+            **{role: raster.files_of(path) for role, path in rasters.items()},
+        },
         options=plan.vectorize.model_dump(mode="json", exclude=set(WorkerOptions.model_fields)),
         outputs=[out],
         work=partial(vectorize, land_map / layout.CLASSES, out, options=plan.vectorize),
@@ -93,6 +98,7 @@ def _published(
     `publish` finds the accuracy report by itself. It is an input here so that the map is published
     again when the report changes.
     """
+    from geoseg import raster, vector
     from geoseg.job import once
     from geoseg.maps.contents import VECTORS
 
@@ -106,8 +112,13 @@ def _published(
             "labels": shown,
         }
     )
-    inputs = [land_map / name for name in MAP_FILES]
-    inputs += [*options.polygons, *([shown] if shown else []), options.accuracy or accuracy]
+    inputs: Inputs = {
+        "map": [land_map / name for name in MAP_FILES],
+        "polygons": options.polygons,
+        "labels": vector.files_of(shown) if shown else (),
+        "accuracy": [options.accuracy or accuracy],
+        "imagery": raster.files_of(options.imagery) if options.imagery else (),
+    }
     apart = {"polygons", "labels", "imagery", "accuracy"}
     names = (
         layout.PROJECT,
@@ -119,7 +130,7 @@ def _published(
     once(
         "publish",
         _record(land_map / "publish"),
-        inputs=[*inputs, *([options.imagery] if options.imagery else [])],
+        inputs=inputs,
         options=options.model_dump(mode="json", exclude=apart),
         outputs=[land_map / name for name in names],
         work=partial(publish, land_map, options=options),
@@ -128,6 +139,7 @@ def _published(
 
 
 def _report(plan: PipelineConfig, maps: Sequence[Path], chips: Path, out: Path) -> Path:
+    from geoseg import vector
     from geoseg.chips import open_chips
     from geoseg.files import write_json
     from geoseg.job import once
@@ -136,10 +148,15 @@ def _report(plan: PipelineConfig, maps: Sequence[Path], chips: Path, out: Path) 
     options, truth = plan.evaluate, plan.truth or ""
     if options.chips is None and options.area is None:
         options = options.model_copy(update={"chips": chips})
-    made_from = [land_map / name for land_map in maps for name in MAP_FILES]
-    made_from += LabelLayer(truth, open_chips(chips).spec.scheme).inputs()
-    made_from += [options.chips / layout.CHIP_INDEX] if options.chips else []
-    made_from += [options.area] if options.area else []
+    made_from: Inputs = {
+        **{
+            f"map {number}": [land_map / name for name in MAP_FILES]
+            for number, land_map in enumerate(maps, 1)
+        },
+        "truth": LabelLayer(truth, open_chips(chips).spec.scheme).inputs(),
+        "chips": [options.chips / layout.CHIP_INDEX] if options.chips else [],
+        "area": vector.files_of(options.area) if options.area else [],
+    }
     once(
         "evaluate",
         _record(out),
@@ -168,18 +185,25 @@ class _Picture:
         once(
             "overview",
             _record(out),
-            inputs=[*self._sources(), self.land_map / layout.CLASSES, self.report, polygons],
+            inputs={
+                **self._sources(),
+                "map": [self.land_map / layout.CLASSES],
+                "report": [self.report],
+                "polygons": [polygons],
+            },
             options={"title": self.title},
             outputs=[out],
             work=lambda: self._draw(out, polygons),
         )
         return out
 
-    def _sources(self) -> list[Place]:
+    def _sources(self) -> Inputs:
         from geoseg.raster import open_scene
 
-        paths = open_scene(self.scene, self.plan.tile).paths
-        return [*paths, self.chips / layout.CHIP_INDEX, self.chips / layout.CHIP_SPEC]
+        return {
+            "scene": open_scene(self.scene, self.plan.tile).paths,
+            "chips": [self.chips / layout.CHIP_INDEX, self.chips / layout.CHIP_SPEC],
+        }
 
     def _draw(self, out: Path, polygons: Path) -> None:
         from geoseg.chips import open_chips

@@ -1,11 +1,13 @@
 """A strict reader of YAML files: no tags, no aliases, no duplicate keys, limited size and depth.
 
 Tags can construct objects, aliases can expand to gigabytes ("billion laughs"), and of a key given
-twice PyYAML silently keeps the last.
+twice PyYAML silently keeps the last. Numbers are written in plain decimals: YAML 1.1 reads 010 as
+8, 1_000 as 1000 and 12:30 as 750.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
+DECIMAL = re.compile(
+    r"[-+]?(0|[1-9][0-9]*|[0-9]*\.[0-9]*(e[-+]?[0-9]+)?|\.(inf|nan))", re.IGNORECASE
+)
+"""Numbers that mean what they look like."""
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -23,7 +29,8 @@ def read(path: Path) -> dict[str, Any]:
 
     Raises:
         ConfigError: the file is missing, not UTF-8, over 1 MiB, nested deeper than 32 levels, uses
-            tags, aliases or a key twice, or is not a mapping; names the line, if known.
+            tags, aliases, a key twice or numbers other than plain decimals, or is not a mapping;
+            names the line, if known.
     """
     try:
         data = path.read_bytes()
@@ -95,4 +102,24 @@ def _strict_loader() -> type[yaml.SafeLoader]:
                 seen[key] = line
             return super().construct_mapping(node, deep)
 
+        def construct_yaml_int(self, node: Any) -> int:
+            _check_decimal(node)
+            return int(super().construct_yaml_int(node))
+
+        def construct_yaml_float(self, node: Any) -> float:
+            _check_decimal(node)
+            return float(super().construct_yaml_float(node))
+
+    number = "tag:yaml.org,2002:"
+    StrictLoader.add_constructor(f"{number}int", StrictLoader.construct_yaml_int)
+    StrictLoader.add_constructor(f"{number}float", StrictLoader.construct_yaml_float)
     return StrictLoader
+
+
+def _check_decimal(node: Any) -> None:
+    plain = node.value
+    if not DECIMAL.fullmatch(plain):
+        raise ConfigError(
+            f"has {plain} in line {node.start_mark.line + 1}, which YAML does not read as it looks",
+            wanted=f'a plain number, or "{plain}" in quotes',
+        )

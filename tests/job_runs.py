@@ -24,7 +24,7 @@ class Work:
         return open_run(
             "predict",
             self.out,
-            inputs=[self.input],
+            inputs={"scene": [self.input]},
             options=options,
             outputs=["classes.tif"],
             overwrite=overwrite,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,17 @@ def test_a_missing_file_and_a_huge_one_are_named(tmp_path: Path) -> None:
     path.write_bytes(b"#" * (yamlfile.MAX_BYTES + 1))
     with pytest.raises(ConfigError, match="1048577 bytes"):
         yamlfile.read(path)
+
+
+@pytest.mark.parametrize(
+    "number", ["010", "1_000", "12:30", "0x1F", "0b11", "1_0.5", "1:30.5", "-007"]
+)
+def test_numbers_that_yaml_reads_otherwise_are_refused_with_their_line(number: str) -> None:
+    with pytest.raises(ConfigError, match=f"has {re.escape(number)} in line 2, .* in quotes"):
+        yamlfile.parse(f"a: 1\nvalues: [{number}]")
+    assert yamlfile.parse(f'values: ["{number}"]') == {"values": [number]}
+
+
+def test_plain_numbers_are_what_they_look_like() -> None:
+    found = yamlfile.parse("a: [0, -1, +10, 255, 0.5, .5, 1., -2.50, 1.0e+3, 01.5, .inf]")["a"]
+    assert found == [0, -1, 10, 255, 0.5, 0.5, 1.0, -2.5, 1000.0, 1.5, float("inf")]

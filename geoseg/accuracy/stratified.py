@@ -48,16 +48,23 @@ class Estimate:
     area_se: Floats
 
 
-def estimate(counts: Confusion, weights: Floats) -> Estimate:
+def estimate(
+    counts: Confusion, weights: Floats, pixels: NDArray[np.int64] | None = None
+) -> Estimate:
     """Estimate accuracy and area from a sample in which each map class is a stratum.
+
+    The variance within a class is that of points drawn without replacement from so many pixels:
+    a class of which every pixel is in the sample adds none (Cochran, Sampling Techniques, 1977,
+    theorem 5.3). The paper leaves out that factor, which is 1 for large maps.
 
     Args:
         counts: (classes, classes) sample points, truth by row, mapped class by column.
         weights: (classes,) share of the map's area by mapped class; sums to 1.
+        pixels: (classes,) pixels of each mapped class; a large map without.
 
     Returns:
         The estimates. A mapped class without a point makes everything that depends on it NaN, one
-        with a single point the standard errors.
+        with a single point of several pixels the standard errors.
 
     Example:
         >>> found = estimate(np.array([[9, 0], [1, 10]]), np.array([0.5, 0.5]))
@@ -68,6 +75,9 @@ def estimate(counts: Confusion, weights: Floats) -> Estimate:
     points = counts.sum(axis=0).astype(float)
     seen = np.where(used, counts / np.where(points > 0, points, np.nan), 0.0)
     spread = seen * (1 - seen) / np.where(used, np.where(points > 1, points - 1, np.nan), 1.0)
+    if pixels is not None:
+        left = np.clip(1 - points / np.maximum(pixels, 1), 0, 1)
+        spread = np.where(left == 0, np.where(np.isnan(seen), np.nan, 0), spread * left)
     proportions, variance = weights * seen, weights**2 * spread
     area = proportions.sum(axis=1)
     right = np.diag(seen)

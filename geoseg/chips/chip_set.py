@@ -24,7 +24,7 @@ import pyogrio
 from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from geoseg import files
 from geoseg.chips.chip_arrays import ChipArrays
@@ -41,6 +41,7 @@ from geoseg.layout import (
     CHIP_VALID,
     RECORD,
 )
+from geoseg.raster.block import repeated
 
 type SplitName = Literal["train", "val", "test"]
 
@@ -126,6 +127,14 @@ class ChipSpec(BaseModel):
     block: int
     buffer: int
     overlap_m2: float
+
+    @field_validator("bands")
+    @classmethod
+    def _named_once(cls, bands: tuple[BandStatistics, ...]) -> tuple[BandStatistics, ...]:
+        twice = repeated([band.name for band in bands])
+        if twice:
+            raise ValueError(f"several bands are called {', '.join(twice)}")
+        return bands
 
 
 @dataclass(frozen=True)

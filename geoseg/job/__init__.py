@@ -6,6 +6,7 @@ from geoseg.job.once import once
 from geoseg.job.ordered import in_order, on_workers
 from geoseg.job.pool import WorkerOptions, spread
 from geoseg.job.record import (
+    Inputs,
     Record,
     describe_inputs,
     read_record,
@@ -17,6 +18,7 @@ from geoseg.job.run_directory import Run, RunOptions, open_run
 from geoseg.job.run_view import RunView, view_run
 
 __all__ = [
+    "Inputs",
     "Ledger",
     "Record",
     "Run",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from geoseg import files
 from geoseg.job.record import (
+    Inputs,
     Record,
     describe_inputs,
     read_record,
@@ -18,7 +19,6 @@ from geoseg.job.record import (
     versions,
     write_record,
 )
-from geoseg.remote import Place
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ def once(
     step: str,
     record: Path,
     *,
-    inputs: Iterable[Place],
+    inputs: Inputs,
     options: Mapping[str, Any],
     outputs: Sequence[Path],
     work: Callable[[], object],
@@ -37,7 +37,7 @@ def once(
     Args:
         step: the step's name.
         record: the file that records what the outputs were made from.
-        inputs: files (or folders) that the outputs are made from.
+        inputs: files (or folders) that the outputs are made from, by role.
         options: everything else that they depend on, as JSON values.
         outputs: the files that ``work`` writes.
         work: writes them.

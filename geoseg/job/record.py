@@ -6,7 +6,7 @@ import importlib.metadata
 import json
 import platform
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -29,7 +29,7 @@ class Record:
     Attributes:
         step: the step's name.
         key: hash of everything that the result depends on.
-        inputs: path, size in bytes and sha256 of each input file.
+        inputs: role, path, size in bytes and sha256 of each input file.
         options: the resolved options.
         outputs: sha256 by path, relative to the record's folder.
         counts: what was done and what was skipped, by name.
@@ -56,8 +56,12 @@ class Record:
         )
 
 
-def describe_inputs(places: Iterable[Place]) -> list[dict[str, Any]]:
-    """Path, size and sha256 of each input file, and of each file in folders.
+type Inputs = Mapping[str, Iterable[Place]]
+"""Files, or folders of files, by what they are to a step: "scene 1", "labels"."""
+
+
+def describe_inputs(inputs: Inputs) -> list[dict[str, Any]]:
+    """Role, path, size and sha256 of each input file, and of each file in folders.
 
     A file on a server is not downloaded for its hash: name, size and version there are hashed
     instead.
@@ -65,13 +69,18 @@ def describe_inputs(places: Iterable[Place]) -> list[dict[str, Any]]:
     Raises:
         OSError: a file cannot be read.
     """
-    found: list[Place] = []
-    for place in places:
-        if isinstance(place, Path) and place.is_dir():
-            found += sorted(path for path in place.rglob("*") if path.is_file())
-        else:
-            found.append(place)
-    return [_describe(place) for place in found]
+    return [
+        {"role": role, **_describe(each)}
+        for role, places in inputs.items()
+        for place in places
+        for each in _files(place)
+    ]
+
+
+def _files(place: Place) -> Sequence[Place]:
+    if isinstance(place, Path) and place.is_dir():
+        return sorted(path for path in place.rglob("*") if path.is_file())
+    return [place]
 
 
 def unrepeatable() -> str:
@@ -82,12 +91,14 @@ def unrepeatable() -> str:
 def step_key(step: str, inputs: Iterable[Mapping[str, Any]], options: Mapping[str, Any]) -> str:
     """Hash of everything that a step's result depends on, whatever the inputs are called.
 
+    Roles count: the same files are other inputs if one of them is another scene, or the labels.
+
     Args:
         step: the step's name.
-        inputs: as `describe_inputs` returns them; only their hashes count.
+        inputs: as `describe_inputs` returns them; only their roles and hashes count.
         options: everything else, as JSON values.
     """
-    digests = [each["sha256"] for each in inputs]
+    digests = [[each["role"], each["sha256"]] for each in inputs]
     # Of geoseg alone: an update of torch does not make ten thousand finished maps stale.
     version = importlib.metadata.version("geoseg")
     return files.fingerprint([step, version, digests, options])

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from geoseg.errors import GeosegError, OutputError, RetryError
 from geoseg.job.ledger import Ledger
 from geoseg.job.lock import lock
 from geoseg.job.record import (
+    Inputs,
     Record,
     describe_inputs,
     read_record,
@@ -26,7 +28,6 @@ from geoseg.job.record import (
 )
 from geoseg.layout import RECORD, work_folder, work_folders
 from geoseg.options import Options
-from geoseg.remote import Place
 
 logger = logging.getLogger(__name__)
 SPARE = 1.3
@@ -124,7 +125,7 @@ def open_run(
     step: str,
     folder: Path,
     *,
-    inputs: Iterable[Place],
+    inputs: Inputs,
     options: Mapping[str, Any],
     outputs: Sequence[str],
     overwrite: bool = False,
@@ -134,18 +135,19 @@ def open_run(
     Args:
         step: the step's name.
         folder: the output directory; made if need be.
-        inputs: the files (or folders) that the result is made from.
+        inputs: the files (or folders) that the result is made from, by role.
         options: everything else that it depends on, as JSON values.
         outputs: names of the files that the run will leave, relative to the folder.
         overwrite: whether to do everything again; outputs stay until new ones replace them.
 
     Raises:
-        OutputError: the folder cannot be written, is an input, or another run holds it.
+        OutputError: the folder cannot be written, is an input, holds files of those names that no
+            run made, or the output of another step, or another run holds it.
         RetryError: the folder was removed during the run.
     """
-    paths = list(inputs)
+    inputs = {role: list(places) for role, places in inputs.items()}
     taken = {folder.resolve(), *((folder / name).resolve() for name in outputs)}
-    for path in paths:
+    for path in chain.from_iterable(inputs.values()):
         if isinstance(path, Path) and path.resolve() in taken:
             raise OutputError(
                 "the output is one of the inputs", where=path, fix="choose another -o"
@@ -156,11 +158,12 @@ def open_run(
         raise OutputError("cannot be made", where=folder, got=error.strerror) from error
     with lock(folder) as held:
         # Inputs are hashed under the lock, so that two runs never work on one key side by side.
+        _refuse_foreign(step, folder, outputs)
         for name in (RECORD, *outputs):
             files.clear_leftovers(folder / name)
         if overwrite:
             _remove_parts(folder)
-        described = describe_inputs(paths)
+        described = describe_inputs(inputs)
         key = step_key(step, described, options)
         record = None if overwrite else read_record(folder / RECORD)
         done = record if record and record.stands(folder, key) else None
@@ -178,6 +181,26 @@ def open_run(
                 where=folder,
                 fix="run the same command again",
             ) from error
+
+
+def _refuse_foreign(step: str, folder: Path, outputs: Sequence[str]) -> None:
+    """Refuse to replace what an earlier run of the step has not made."""
+    record = read_record(folder / RECORD)
+    if record is None and any(work_folders(folder)):
+        return  # a run that ended between its outputs and its record
+    ours = set(record.outputs) if record else set()
+    if record and record.step != step and not ours <= set(outputs):
+        raise OutputError(
+            f"holds the output of geoseg {record.step}", where=folder, fix="choose another -o"
+        )
+    foreign = [name for name in outputs if name not in ours and (folder / name).exists()]
+    if foreign:
+        raise OutputError(
+            "holds files that geoseg did not write",
+            where=folder,
+            got=", ".join(foreign),
+            fix="move them away, or choose another -o",
+        )
 
 
 def _remove_parts(folder: Path) -> None:

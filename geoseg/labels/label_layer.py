@@ -6,6 +6,7 @@ import glob
 from dataclasses import dataclass
 from pathlib import Path
 
+from geoseg import raster, vector
 from geoseg.classes import ClassScheme
 from geoseg.errors import VectorError
 from geoseg.raster.drivers import SUFFIXES
@@ -45,13 +46,14 @@ class LabelLayer:
         return found
 
     def inputs(self) -> list[Path]:
-        """The files, and those beside them that change what is read: .dbf, .prj, -wal, .aux.xml.
+        """The files, and all others that change what is read: .dbf, .prj, -wal, those of a VRT.
 
         A record of a run names all of them, so that it runs again when one changes.
 
         Raises:
             VectorError: there are no files.
         """
-        found = self.files()
-        beside = (each.parent.glob(f"{glob.escape(each.stem)}[.-]*") for each in found)
-        return sorted({*found, *(path for paths in beside for path in paths if path.is_file())})
+        rasters = [path for path in self.files() if path.suffix.lower() in SUFFIXES]
+        others = set(self.files()).difference(rasters)
+        beside = (each for path in others for each in vector.files_of(path))
+        return sorted({*raster.files_of(*rasters), *beside})

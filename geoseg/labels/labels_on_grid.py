@@ -14,6 +14,7 @@ from geoseg.grid import Window
 from geoseg.labels.label_layer import LabelLayer
 from geoseg.labels.polygon_labels import read_polygon_labels
 from geoseg.labels.raster_labels import open_raster_labels
+from geoseg.raster.dependencies import stamp_of
 from geoseg.raster.drivers import SUFFIXES
 
 
@@ -26,7 +27,10 @@ class Labels(Protocol):
 
 
 def open_labels(layer: LabelLayer, geobox: GeoBox) -> Labels:
-    """Open labels for a scene's grid; once per process and grid, as all its regions share them.
+    """Open labels for a scene's grid.
+
+    They are opened once per process and grid, as all its regions share them, and again when one
+    of their files has changed.
 
     Raises:
         ApartError: no label meets the grid.
@@ -35,11 +39,11 @@ def open_labels(layer: LabelLayer, geobox: GeoBox) -> Labels:
         ClassError: codes that belong to no class, or a label raster of several bands.
         UnsafeError: a file would make GDAL open or run something else.
     """
-    return _open(layer, geobox)
+    return _open(layer, geobox, stamp_of(layer.inputs()))
 
 
 @lru_cache(maxsize=64)
-def _open(layer: LabelLayer, geobox: GeoBox) -> Labels:
+def _open(layer: LabelLayer, geobox: GeoBox, _: str) -> Labels:
     paths = layer.files()
     if paths[0].suffix.lower() in SUFFIXES:
         return open_raster_labels(layer, geobox)

@@ -72,6 +72,8 @@ def common_name(name: str, sensor: str = SENTINEL2) -> str:
 def position(name: str, among: Sequence[str]) -> int | None:
     """Find a band among others by its name or its common name; None if it is not there.
 
+    Nor is it there if several have that common name: one of them would be a guess.
+
     Numbers are compared with numbers only, as the sensor is not known here: band 5 of Sentinel-2
     is not band 5 of Landsat.
 
@@ -81,14 +83,15 @@ def position(name: str, among: Sequence[str]) -> int | None:
     """
     if name in among:
         return among.index(name)
-    number = _number(name)
-    for at, other in enumerate(among):
-        if number and _number(other):
-            if number == _number(other):
-                return at
-        elif common_name(name) == common_name(other):
-            return at
-    return None
+    alike = [at for at, other in enumerate(among) if _is_alike(name, other)]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _is_alike(name: str, other: str) -> bool:
+    numbers = _number(name), _number(other)
+    if all(numbers):
+        return numbers[0] == numbers[1]
+    return common_name(name) == common_name(other)
 
 
 def _number(name: str) -> tuple[str, str] | None:

@@ -75,7 +75,10 @@ def join_maps(
     """
     with open_run(
         "mosaic", out,
-        inputs=[folder / name for folder in mosaic.maps for name in mosaic.rasters],
+        inputs={
+            f"map {number}": [folder / name for name in mosaic.rasters]
+            for number, folder in enumerate(mosaic.maps, 1)
+        },
         options={"grid": mosaic.target},
         outputs=(*mosaic.rasters, PAM, CLASS_FILE, CONTENTS), overwrite=overwrite,
     ) as run:  # fmt: skip

@@ -2,6 +2,7 @@
 
 import geoseg.gdal  # noqa: F401  (before any libgdal is loaded)
 from geoseg.raster.block import Band, Block, RasterSource
+from geoseg.raster.dependencies import files_of
 from geoseg.raster.file_source import FileSource
 from geoseg.raster.scenes import Scene, expand, open_scene, open_scenes
 from geoseg.raster.stack_source import StackSource
@@ -18,6 +19,7 @@ __all__ = [
     "WarpSource",
     "XarraySource",
     "expand",
+    "files_of",
     "on_grid",
     "open_scene",
     "open_scenes",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -50,7 +53,8 @@ class Band:
     """A band of a source.
 
     Attributes:
-        name: the band's description or colour, or "b1", "b2" ... if the file has neither.
+        name: the band's description or colour, or "b1", "b2" ... if the file has neither; numbered
+            ("rededge 1", "rededge 2") if several bands of the file share it.
         nodata: the value that means "no data" in this band; None if there is none, or if it is
             NaN, which is never valid.
     """
@@ -78,7 +82,7 @@ class RasterSource(Protocol):
 
     @property
     def bands(self) -> tuple[Band, ...]:
-        """Its bands, in reading order."""
+        """Its bands, in reading order; no two have the same name."""
         ...
 
     @property
@@ -98,6 +102,31 @@ class RasterSource(Protocol):
     def read(self, window: Window) -> Block:
         """Read a window; pixels outside the source are not valid."""
         ...
+
+
+def repeated(names: Sequence[str]) -> list[str]:
+    """The names that occur more than once, in order."""
+    return [name for name, times in Counter(names).items() if times > 1]
+
+
+def unique_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Number the names that occur more than once, so that a band can be found by its name.
+
+    Example:
+        >>> unique_names(["red", "rededge", "rededge", "rededge 2"])
+        ('red', 'rededge 1', 'rededge 3', 'rededge 2')
+    """
+    several = set(repeated(names))
+    taken = set(names) - several
+    found = []
+    for name in names:
+        free = name
+        if name in several:
+            numbered = (f"{name} {number}" for number in count(1))
+            free = next(each for each in numbered if each not in taken)
+        taken.add(free)
+        found.append(free)
+    return tuple(found)
 
 
 def validity(pixels: Pixels, nodata: tuple[float | None, ...]) -> Mask:

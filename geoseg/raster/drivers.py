@@ -144,19 +144,20 @@ def _advice(text: bytes) -> str:
     return "fetch it again: this looks like a failed download" if text[:1] == b"<" else "convert it"
 
 
+def vrt_sources(path: Path) -> list[Path]:
+    """The files that a VRT names; none of a file that is not a VRT.
+
+    Raises:
+        RasterError: the file is missing or empty, or a VRT that is not well-formed.
+        UnsafeError: the path or a source is not local, or the VRT is too large.
+    """
+    return _sources(path, _parsed(path)) if _is_vrt(_head(path)) else []
+
+
 def _check_vrt(path: Path, depth: int) -> None:
     if depth > MAX_VRT_DEPTH:
         raise UnsafeError("VRTs are nested too deep", where=path)
-    if path.stat().st_size > MAX_VRT_BYTES:
-        raise UnsafeError("the VRT is too large", where=path, wanted=f"{MAX_VRT_BYTES} bytes")
-    text = path.read_text(encoding="utf-8")
-    if re.search(r"<!(?!--)|<\?(?!xml )", text):
-        # Entities could expand without bounds, or read other files.
-        raise UnsafeError("the VRT holds XML declarations", where=path)
-    try:
-        root = ElementTree.fromstring(text)  # noqa: S314  (no entities: checked above)
-    except ElementTree.ParseError as error:
-        raise RasterError("is not well-formed XML", where=path, got=error) from error
+    root = _parsed(path)
     elements = [(_name(each.tag), each) for each in root.iter()]
     kinds = {_attributes(each).get("subclass", "") for _, each in elements}
     if kinds - {"", "VRTSourcedRasterBand"} or "gdalwarpoptions" in dict(elements):
@@ -166,9 +167,21 @@ def _check_vrt(path: Path, depth: int) -> None:
             got=", ".join(sorted(kinds - {""})) or "GDALWarpOptions",
             fix="write it to a GeoTIFF first, with gdal_translate",
         )
-    for name, element in elements:
-        if name == "sourcefilename":
-            _check_vrt_source(path, element, depth)
+    for source in _sources(path, root):
+        _driver_of(source, depth + 1)
+
+
+def _parsed(path: Path) -> ElementTree.Element:
+    if path.stat().st_size > MAX_VRT_BYTES:
+        raise UnsafeError("the VRT is too large", where=path, wanted=f"{MAX_VRT_BYTES} bytes")
+    text = path.read_text(encoding="utf-8")
+    if re.search(r"<!(?!--)|<\?(?!xml )", text):
+        # Entities could expand without bounds, or read other files.
+        raise UnsafeError("the VRT holds XML declarations", where=path)
+    try:
+        return ElementTree.fromstring(text)  # noqa: S314  (no entities: checked above)
+    except ElementTree.ParseError as error:
+        raise RasterError("is not well-formed XML", where=path, got=error) from error
 
 
 def _name(name: str) -> str:
@@ -180,9 +193,15 @@ def _attributes(element: ElementTree.Element) -> dict[str, str]:
     return {_name(name): value for name, value in element.items()}
 
 
-def _check_vrt_source(path: Path, element: ElementTree.Element, depth: int) -> None:
-    name = (element.text or "").strip()
-    if re.match(r"/vsi|[a-zA-Z][a-zA-Z0-9+.-]+:|<|\{", name):
-        raise UnsafeError("the VRT names a source that is not a local file", where=path, got=name)
-    relative = _attributes(element).get("relativetovrt", "0") != "0"
-    _driver_of(path.parent / name if relative else Path(name), depth + 1)
+def _sources(path: Path, root: ElementTree.Element) -> list[Path]:
+    found = []
+    for element in root.iter():
+        if _name(element.tag) == "sourcefilename":
+            name = (element.text or "").strip()
+            if re.match(r"/vsi|[a-zA-Z][a-zA-Z0-9+.-]+:|<|\{", name):
+                raise UnsafeError(
+                    "the VRT names a source that is not a local file", where=path, got=name
+                )
+            relative = _attributes(element).get("relativetovrt", "0") != "0"
+            found.append(path.parent / name if relative else Path(name))
+    return list(dict.fromkeys(found))

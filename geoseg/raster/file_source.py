@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,7 +19,8 @@ from rasterio.errors import RasterioError
 from geoseg import grid
 from geoseg.errors import RasterError, UnsafeError
 from geoseg.grid import Window
-from geoseg.raster.block import Band, Block, Mask, Pixels, paste, validity
+from geoseg.raster.block import Band, Block, Mask, Pixels, paste, unique_names, validity
+from geoseg.raster.dependencies import files_of, stamp_of
 from geoseg.raster.handles import cannot_open, reason, with_dataset
 from geoseg.remote import Place
 
@@ -67,9 +69,14 @@ class FileSource:
         return self.title or str(self.path)
 
     @cached_property
+    def _stamp(self) -> str:
+        """As it was when the source was first used; its copies in other processes share it."""
+        return stamp_of(files_of(self.path)) if isinstance(self.path, Path) else ""
+
+    @cached_property
     def _facts(self) -> _Facts:
         try:
-            return with_dataset(self.path, partial(_facts, self))
+            return with_dataset(self.path, partial(_facts, self), self._stamp)
         except RasterioError as error:
             raise cannot_open(self.path, error) from error
 
@@ -95,7 +102,7 @@ class FileSource:
 
     @property
     def paths(self) -> tuple[Place, ...]:
-        """The file, its sidecars, and the files that a VRT arranges."""
+        """The file, its sidecars, and the files that a VRT arranges, with theirs."""
         return self._facts.paths
 
     def take(self, positions: tuple[int, ...]) -> FileSource:
@@ -116,7 +123,7 @@ class FileSource:
         if at is None:
             return paste(None, window, self, window)
         try:
-            pixels, valid = with_dataset(self.path, partial(_pixels, facts, at))
+            pixels, valid = with_dataset(self.path, partial(_pixels, facts, at), self._stamp)
         except RasterioError as error:
             raise RasterError(
                 f"rows {at.row}-{at.stop[0]}, columns {at.col}-{at.stop[1]} cannot be decoded",
@@ -132,6 +139,7 @@ class _Facts:
     geobox: GeoBox
     bands: tuple[Band, ...]
     indexes: tuple[int, ...]
+    others: Mapping[int, float | None]
     dtype: np.dtype[Any]
     alpha: int | None
     masked: bool
@@ -143,17 +151,20 @@ def _facts(source: FileSource, dataset: DatasetReader) -> _Facts:
     _check(source, dataset)
     alpha = _alpha(source, dataset)
     indexes = source.select or tuple(i for i in dataset.indexes if i != alpha)
-    names = source.names or tuple(band_name(dataset, i) for i in indexes)
-    nodata = (_nodata(source, dataset, i) for i in indexes)
-    bands = tuple(Band(*each) for each in zip(names, nodata, strict=True))
+    names = source.names or _names(dataset, alpha, indexes)
+    nodata = {i: _nodata(source, dataset, i) for i in dataset.indexes if i != alpha}
+    bands = tuple(Band(name, nodata.pop(i, None)) for name, i in zip(names, indexes, strict=True))
     dtype = np.result_type(*(np.dtype(dataset.dtypes[i - 1]) for i in indexes))
     geobox = GeoBox(dataset.shape, dataset.transform, _crs(source, dataset))
-    # Of a remote file GDAL lists sidecars under names of its own (/vsicurl/...).
-    beside = dataset.files[1:] if isinstance(source.path, Path) else ()
-    paths = (source.path, *map(Path, beside))
+    paths: tuple[Place, ...] = (source.path,)
+    if isinstance(source.path, Path):  # GDAL lists those of a remote one by names of its own
+        known = files_of(source.path)
+        there = {path.absolute() for path in known}
+        paths = (*known, *(each for each in map(Path, dataset.files) if each not in there))
     masked = any(MaskFlags.per_dataset in flags for flags in dataset.mask_flag_enums)
     tiled = dataset.block_shapes[0][1] < dataset.width
-    return _Facts(geobox, bands, indexes, dtype, alpha, masked and alpha is None, tiled, paths)
+    masked = masked and alpha is None
+    return _Facts(geobox, bands, indexes, nodata, dtype, alpha, masked, tiled, paths)
 
 
 def _check(source: FileSource, dataset: DatasetReader) -> None:
@@ -223,6 +234,13 @@ def opaque_from(dtype: np.dtype[Any]) -> float:
     return OPAQUE if dtype.kind in "ui" else OPAQUE_FLOAT
 
 
+def _names(dataset: DatasetReader, alpha: int | None, indexes: tuple[int, ...]) -> tuple[str, ...]:
+    """Numbered over all bands, so that a name does not depend on the bands that are read."""
+    every = [index for index in dataset.indexes if index != alpha]
+    names = dict(zip(every, unique_names([band_name(dataset, i) for i in every]), strict=True))
+    return tuple(names.get(index) or band_name(dataset, index) for index in indexes)
+
+
 def band_name(dataset: DatasetReader, index: int) -> str:
     """The description of a band, counted from 1; else its colour, or "b1", "b2" ..."""
     described = dataset.descriptions[index - 1]
@@ -243,6 +261,10 @@ def _pixels(facts: _Facts, at: Window, dataset: DatasetReader) -> tuple[Pixels, 
 
 def _valid(dataset: DatasetReader, facts: _Facts, pixels: Any, at: Window) -> Mask:
     valid = validity(pixels, tuple(band.nodata for band in facts.bands))
+    if facts.others and facts.dtype.kind == "u" and not valid.all():
+        # 0 is no data only where it is 0 in all bands of the file, also those that are not taken
+        rest = dataset.read(list(facts.others), window=_rasterio_window(at))
+        valid |= validity(rest, tuple(facts.others.values()))
     if facts.alpha is not None:
         alpha = dataset.read(facts.alpha, window=_rasterio_window(at))
         valid &= alpha >= opaque_from(alpha.dtype)

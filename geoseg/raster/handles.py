@@ -25,8 +25,13 @@ MAX_IDLE_HANDLES = 64
 """Handles kept open for the next window; far below the 256 open files macOS allows a process."""
 
 
-def with_dataset[T](place: Place, work: Callable[[DatasetReader], T]) -> T:
+def with_dataset[T](place: Place, work: Callable[[DatasetReader], T], stamp: str = "") -> T:
     """Call ``work`` with the opened file; reopen a remote one when a transfer fails.
+
+    Args:
+        place: the file.
+        work: what to do with it.
+        stamp: of all files that it is read from; a handle opened at another stamp is not used.
 
     Raises:
         RasterError: the file cannot be opened.
@@ -34,7 +39,8 @@ def with_dataset[T](place: Place, work: Callable[[DatasetReader], T]) -> T:
         RasterioError: ``work`` raised it.
     """
     if isinstance(place, Path):
-        return _idle.lend(_identity(place), partial(_open_file, place), work)
+        key = (*_identity(place), stamp)
+        return _idle.lend(key, partial(_open_file, place), work)
     with place.settings():
         key = (place.gdal, place.stamp())
         lend = partial(_idle.lend, key, partial(_open_address, place), work)

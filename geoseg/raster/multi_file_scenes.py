@@ -143,7 +143,9 @@ def band_names(paths: list[Path]) -> list[str]:
         names = ["_".join(w for w, v in zip(each, varying, strict=True) if v) for each in words]
     else:
         names = [path.stem for path in paths]
-    return names if len(set(names)) == len(names) else [path.stem for path in paths]
+    stems = [path.stem for path in paths]
+    files = [path.name for path in paths]
+    return next((each for each in (names, stems) if len(set(each)) == len(each)), files)
 
 
 def _stack(name: str, bands: Mapping[str, Place], options: ReadOptions) -> RasterSource:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geoseg.errors import ConfigError, InputError, RasterError
 from geoseg.options import ReadOptions
-from geoseg.raster.block import RasterSource
+from geoseg.raster.block import RasterSource, repeated
+from geoseg.raster.file_source import FileSource
 from geoseg.raster.multi_file_scenes import (
     locate,
     open_file,
@@ -19,6 +21,8 @@ from geoseg.raster.multi_file_scenes import (
 )
 from geoseg.raster.scene_lists import expand_path
 from geoseg.raster.stac_items import ItemScene
+from geoseg.raster.stack_source import StackSource
+from geoseg.raster.warp_source import WarpSource
 from geoseg.raster.xarray_source import XarraySource
 
 if TYPE_CHECKING:
@@ -57,9 +61,14 @@ def open_scene(scene: Scene, options: ReadOptions | None = None) -> RasterSource
     if len(several) > 1:
         raise RasterError("stands for several scenes", where=str(scene), got=len(several))
     source = _open(several[0], options)
+    _check_names(source)
     if not options.bands or options.bands == tuple(band.name for band in source.bands):
         return source
-    return source.take(tuple(_position(source, band) for band in options.bands))
+    positions = tuple(_position(source, band) for band in options.bands)
+    if len(set(positions)) < len(positions):
+        got = ", ".join(options.bands)
+        raise ConfigError("a band is named twice", where="--bands", got=got, fix="name each once")
+    return source.take(positions)
 
 
 def open_scenes(
@@ -132,8 +141,26 @@ def _open(scene: Scene, options: ReadOptions) -> RasterSource:
             return open_scene_file(place, options)
         return open_file(place, options)
     if isinstance(scene, RasterSource):
-        return scene
+        return _anew(scene)
     return XarraySource(scene)
+
+
+def _anew(source: RasterSource) -> RasterSource:
+    """The same source without what it knows of its files, which may have changed since."""
+    if isinstance(source, StackSource):
+        return replace(source, sources=tuple(map(_anew, source.sources)))
+    if isinstance(source, WarpSource):
+        return replace(source, source=_anew(source.source))
+    return replace(source) if isinstance(source, FileSource) else source
+
+
+def _check_names(source: RasterSource) -> None:
+    twice = repeated([band.name for band in source.bands])
+    if twice:
+        raise RasterError(
+            "several of its bands have one name", where=source.name, got=", ".join(twice),
+            fix='name each: array.assign_coords(band=["red", "nir", ...])',
+        )  # fmt: skip
 
 
 def _position(source: RasterSource, band: str) -> int:

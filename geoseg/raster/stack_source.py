@@ -12,7 +12,7 @@ from odc.geo.geobox import GeoBox
 from geoseg import grid, ground
 from geoseg.errors import RasterError
 from geoseg.grid import Window
-from geoseg.raster.block import Band, Block, RasterSource
+from geoseg.raster.block import Band, Block, RasterSource, repeated
 from geoseg.raster.warp_source import Method, on_grid
 from geoseg.remote import Place
 
@@ -37,9 +37,9 @@ class StackSource:
     def __post_init__(self) -> None:
         if not self.sources:
             raise RasterError("no rasters to stack", where=self.name)
-        names = [band.name for band in self.bands]
-        if len(set(names)) < len(names):
-            raise RasterError("two bands have one name", where=self.name, got=", ".join(names))
+        twice = repeated([band.name for band in self.bands])
+        if twice:
+            raise RasterError("two bands have one name", where=self.name, got=", ".join(twice))
         for source in self.sources:
             if not ground.meet(self.geobox, source.geobox):
                 raise RasterError(

@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 import pyproj
@@ -16,10 +17,11 @@ from numpy.typing import NDArray
 
 from geoseg import grid
 from geoseg.accuracy import Confusion, Floats
-from geoseg.classes import IGNORE, ClassScheme
+from geoseg.classes import EVERY, IGNORE, MAX_LISTED, ClassScheme
 from geoseg.errors import ClassError, InputError, VectorError
 from geoseg.grid import Window
 from geoseg.maps.land_map import LandMap
+from geoseg.samples.sample_points import points_of
 
 GEOPACKAGE = b"SQLite format 3\0"
 TABLES = {"sample", "drawn", "strata"}
@@ -33,12 +35,14 @@ class FilledSample:
         scheme: the classes.
         counts: (classes, classes) points filled in, reference by row, mapped class by column.
         area_m2: (classes,) mapped area of each class.
+        pixels: (classes,) number of pixels of each class.
         drawn: number of points drawn, filled in or not.
     """
 
     scheme: ClassScheme
     counts: Confusion
     area_m2: Floats
+    pixels: NDArray[np.int64]
     drawn: int
 
 
@@ -64,19 +68,19 @@ def read_sample(path: Path, maps: Sequence[LandMap]) -> FilledSample:
         maps: the maps it was drawn from.
 
     Raises:
-        InputError: no point is filled in, or the maps have changed since.
+        InputError: no point is filled in, points were copied, moved or added, or the maps have
+            changed since.
         ClassError: a reference is not a class.
         VectorError: the file cannot be read.
     """
     scheme = maps[0].scheme
-    rows = _rows(
-        path,
-        "SELECT d.class_id, d.x, d.y, s.reference FROM drawn d "
-        "LEFT JOIN sample s ON s.point = d.point ORDER BY d.point",
-    )
-    ids, x, y = (np.array(column) for column in list(zip(*rows, strict=True))[:3])
+    rows = _rows(path, "SELECT point, class_id, x, y FROM drawn ORDER BY point")
+    numbers, ids, x, y = (np.array(column) for column in zip(*rows, strict=True))
     _check_unchanged(maps, path, ids, x, y)
-    reference = _references([row[3] for row in rows], scheme, path)
+    places = dict(zip(numbers.tolist(), zip(x, y, strict=True), strict=True))
+    returned = _rows(path, "SELECT fid, point, reference, geom FROM sample ORDER BY fid")
+    filled_in = points_of(returned, places, path)
+    reference = _references([filled_in.get(each) for each in numbers.tolist()], scheme, path)
     classes, filled = len(scheme.classes), reference != IGNORE
     if not filled.any():
         raise InputError(
@@ -86,7 +90,8 @@ def read_sample(path: Path, maps: Sequence[LandMap]) -> FilledSample:
         )
     pairs = reference[filled].astype(np.int64) * classes + ids[filled]
     counts = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
-    return FilledSample(scheme, counts, _areas(path, classes), len(rows))
+    area_m2, pixels = _strata(path, classes)
+    return FilledSample(scheme, counts, area_m2, pixels, len(rows))
 
 
 def _rows(path: Path, query: str) -> list[tuple[Any, ...]]:
@@ -101,29 +106,34 @@ def _rows(path: Path, query: str) -> list[tuple[Any, ...]]:
 def _references(texts: list[object], scheme: ClassScheme, where: Path) -> NDArray[np.uint8]:
     """Class ids of names or label codes; 255 where nothing is filled in."""
     known = {name: index for index, name in enumerate(scheme.names)}
-    cleaned = [str(text).strip() if text is not None else "" for text in texts]
+    cleaned = [normalize("NFC", str(text).strip()) if text is not None else "" for text in texts]
     others = Counter(text for text in cleaned if text and text not in known)
-    found = scheme.look_up(others, others.values())
-    if found.unknown:
+    # a slip of the pen is no class, whatever a label layer's other codes mean
+    unknown = others.keys() - (set(scheme.codes) - {EVERY})
+    if unknown:
+        points = [at for at, text in enumerate(cleaned, 1) if text in unknown]
+        listed = ", ".join(f"{cleaned[at - 1]!r} at point {at}" for at in points[:MAX_LISTED])
         raise ClassError(
-            f"{len(found.unknown)} reference(s) name no class",
+            f"{len(points)} reference(s) name no class",
             where=where,
-            got=found.list_unknown(),
+            got=listed,
             wanted=", ".join(scheme.names),
             fix="correct them in the column reference of its layer sample",
         )
+    found = scheme.look_up(others)
     codes = dict(zip(others, found.ids.tolist(), strict=True))
     ids = {"": IGNORE, **codes, **known}
     return np.array([ids[text] for text in cleaned], dtype=np.uint8)
 
 
-def _areas(path: Path, classes: int) -> Floats:
-    area = np.zeros(classes)
-    for index, value in _rows(path, "SELECT class_id, area_m2 FROM strata"):
+def _strata(path: Path, classes: int) -> tuple[Floats, NDArray[np.int64]]:
+    """Area and pixels of each class."""
+    area, pixels = np.zeros(classes), np.zeros(classes, dtype=np.int64)
+    for index, value, count in _rows(path, "SELECT class_id, area_m2, pixels FROM strata"):
         if not 0 <= index < classes:
             raise InputError("was drawn from a map of other classes", where=path)
-        area[index] = value
-    return area
+        area[index], pixels[index] = value, count
+    return area, pixels
 
 
 def _check_unchanged(

@@ -35,7 +35,7 @@ def demo(folder: str | Path = "demo", *, seed: int = 0) -> list[Path]:
     once(
         "scene",
         folder / layout.STEPS_FOLDER / "scene.json",
-        inputs=[],
+        inputs={},
         options={"seed": seed},
         outputs=[folder / name for name in ("scene.tif", "labels.gpkg", "classes.yaml")],
         work=lambda: write_scene(folder, seed=seed),

@@ -45,7 +45,7 @@ class TestLock:
     ) -> None:
         code = (
             "import sys, time; from pathlib import Path; from geoseg.job import open_run\n"
-            "with open_run('x', Path(sys.argv[1]), inputs=[], options={}, outputs=[]):\n"
+            "with open_run('x', Path(sys.argv[1]), inputs={}, options={}, outputs=[]):\n"
             "    print('held', flush=True); time.sleep(60)"
         )
         with subprocess.Popen(

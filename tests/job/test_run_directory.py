@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -22,7 +23,7 @@ class TestKey:
     ) -> None:
         for name, data in (("a", b"1"), ("b", b"1"), ("c", b"2")):
             (tmp_path / name).write_bytes(data)
-        a, b, c = (describe_inputs([tmp_path / name]) for name in "abc")
+        a, b, c = (describe_inputs({"scene": [tmp_path / name]}) for name in "abc")
         key = step_key("predict", a, {"halo": 64})
         assert key == step_key("predict", b, {"halo": 64})
         others = {
@@ -33,11 +34,23 @@ class TestKey:
         }
         assert len(others | {key}) == 5
 
+    def test_it_tells_what_the_same_files_are_to_the_step(self, tmp_path: Path) -> None:
+        a, b = tmp_path / "a", tmp_path / "b"
+        a.write_bytes(b"1")
+        b.write_bytes(b"2")
+        roles = (
+            {"scene 1": [a, b]},
+            {"scene 1": [a], "scene 2": [b]},
+            {"scene 1": [a], "labels": [b]},
+            {"scene 1": [b], "labels": [a]},
+        )
+        assert len({step_key("tile", describe_inputs(each), {}) for each in roles}) == 4
+
     def test_a_folder_stands_for_the_files_in_it(self, tmp_path: Path) -> None:
         (tmp_path / "deep").mkdir()
         (tmp_path / "deep" / "b").write_bytes(b"22")
         (tmp_path / "a").write_bytes(b"1")
-        found = describe_inputs([tmp_path])
+        found = describe_inputs({"chips": [tmp_path]})
         assert [(Path(each["path"]).name, each["bytes"]) for each in found] == [("a", 1), ("b", 2)]
 
 
@@ -182,7 +195,9 @@ class TestRun:
         work.out.mkdir()
         with (
             pytest.raises(OutputError, match="the output is one of the inputs"),
-            open_run("x", work.out, inputs=[work.out / ".." / "map"], options={}, outputs=[]),
+            open_run(
+                "x", work.out, inputs={"scene": [work.out / ".." / "map"]}, options={}, outputs=[]
+            ),
         ):
             pytest.fail("the folder was opened")
 
@@ -190,3 +205,38 @@ class TestRun:
         work.out.touch()
         with pytest.raises(OutputError, match="map: cannot be made"), work.open():
             pytest.fail("the folder was opened")
+
+
+class TestFilesOfOthers:
+    def test_files_that_no_run_made_are_not_replaced(self, tmp_path: Path) -> None:
+        (tmp_path / "classes.yaml").write_text("mine")
+        for overwrite in (False, True):
+            with (
+                pytest.raises(OutputError, match=r"did not write; got classes\.yaml\. Next: move"),
+                open_run(
+                    "predict", tmp_path, inputs={}, options={},
+                    outputs=["classes.tif", "classes.yaml"], overwrite=overwrite,
+                ),
+            ):  # fmt: skip
+                pass
+        assert (tmp_path / "classes.yaml").read_text() == "mine"
+
+    def test_outputs_of_an_earlier_run_are(self, tmp_path: Path) -> None:
+        for content in ("one", "two"):
+            with open_run(
+                "predict", tmp_path, inputs={}, options={"content": content}, outputs=["a.txt"]
+            ) as run:
+                (tmp_path / "a.txt").write_text(content)
+                run.finish()
+        assert (tmp_path / "a.txt").read_text() == "two"
+
+    def test_the_folder_of_another_step_is_left_alone(self, tmp_path: Path) -> None:
+        with open_run("tile", tmp_path, inputs={}, options={}, outputs=["chips.json"]) as run:
+            (tmp_path / "chips.json").write_text("{}")
+            run.finish()
+        with (
+            pytest.raises(OutputError, match="holds the output of geoseg tile; got|of geoseg tile"),
+            open_run("predict", tmp_path, inputs={}, options={}, outputs=["classes.tif"]),
+        ):
+            pass
+        assert json.loads((tmp_path / "run.json").read_text())["step"] == "tile"

@@ -26,7 +26,7 @@ def land(ledger: Ledger, *windows: Window) -> None:
 def views(folder: Path) -> list[RunView]:
     """A run of two parts, seen before it begins, at its begin, after each part, and at its end."""
     seen = [view_run(folder)]
-    with open_run("predict", folder, inputs=[], options={}, outputs=["classes.tif"]) as run:
+    with open_run("predict", folder, inputs={}, options={}, outputs=["classes.tif"]) as run:
         seen.append(view_run(folder))
         ledger = run.ledger()
         for window in (RIGHT, LEFT):
@@ -56,7 +56,7 @@ def test_parts_come_in_the_order_in_which_they_landed(tmp_path: Path) -> None:
 
 
 def test_the_key_is_that_of_the_unfinished_run(tmp_path: Path) -> None:
-    with open_run("predict", tmp_path, inputs=[], options={}, outputs=[]) as run:
+    with open_run("predict", tmp_path, inputs={}, options={}, outputs=[]) as run:
         run.ledger()
         assert view_run(tmp_path).key == run.key[:16]
         assert view_run(tmp_path).work == run.work

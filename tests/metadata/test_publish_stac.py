@@ -193,7 +193,9 @@ class TestBandsInSeveralFiles:
             ) as dataset:  # fmt: skip
                 dataset.write(pixels, 1)
         record = json.loads((moved / "run.json").read_text(encoding="utf-8"))
-        record["inputs"] = [{"path": str(path), "sha256": ""} for path in sorted(folder.iterdir())]
+        record["inputs"] = [
+            {"role": "scene", "path": str(path), "sha256": ""} for path in sorted(folder.iterdir())
+        ]
         record["options"] |= {"scene": ["B02", "B03", "B04"], "nodata": 0.0}
         (moved / "run.json").write_text(json.dumps(record), encoding="utf-8")
         return moved

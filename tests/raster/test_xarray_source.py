@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -228,3 +229,39 @@ class TestToken:
         array = array_of(scene)
         objects = np.full(array.shape, Nameless(), dtype=object)
         assert XarraySource(array.copy(data=objects)).token is None
+
+
+@pytest.mark.parametrize(
+    ("kept", "message"),
+    [
+        ({"y": [0, 1, 3, 4]}, "its y are not evenly spaced; got 97, then 93; wanted steps of -2"),
+        ({"y": [0, 2, 3, 4]}, "its y are not evenly spaced; got 99, then 95; wanted steps of -2"),
+        ({"x": [0, 1, 2, 5, 6]}, "its x are not evenly spaced; got 505, then 511"),
+    ],
+)
+def test_a_gap_in_an_axis_is_refused_with_its_place(
+    kept: dict[str, list[int]], message: str
+) -> None:
+    coords = {"y": 99 - 2.0 * np.arange(6), "x": 501 + 2.0 * np.arange(8)}
+    array = xr.DataArray(np.zeros((6, 8), np.uint8), coords=coords, dims=("y", "x"))
+    array = array.odc.assign_crs("EPSG:32633")
+    with pytest.raises(RasterError, match=re.escape(message)):
+        XarraySource(array.isel(kept))
+    assert XarraySource(array.isel(y=[0, 2, 4])).geobox.shape == (3, 8)
+
+
+def test_degrees_of_32_bits_are_not_stretched() -> None:
+    """At 170 degrees a float32 has steps of 1.5e-5, a tenth of a pixel of 15 m."""
+    lon, lat = 170 + 1.35e-4 * np.arange(4000), -40 - 1.35e-4 * np.arange(3000)
+    array = xr.DataArray(
+        np.zeros((3000, 4000), np.uint8),
+        coords={"latitude": lat.astype(np.float32), "longitude": lon.astype(np.float32)},
+        dims=("latitude", "longitude"),
+    ).odc.assign_crs("EPSG:4326")  # fmt: skip
+    geobox = XarraySource(array).geobox
+    assert geobox.shape == (3000, 4000)
+    x, y = geobox.affine @ (3999.5, 2999.5)
+    assert abs(x - lon[-1]) < 0.1 * 1.35e-4
+    assert abs(y - lat[-1]) < 0.1 * 1.35e-4
+    wrong, _ = array.odc.geobox.affine @ (3999.5, 2999.5)
+    assert abs(wrong - lon[-1]) > 60 * 1.35e-4, "by odc-geo itself"

@@ -118,7 +118,7 @@ class TestHttp:
             make_raster(tmp_path / "a.tif", np.full((1, 32, 48), 2, np.uint8))
             second = source_at(server, "a.tif")
             assert (second.read(Window(0, 0, 32, 48)).pixels == 2).all()
-        before, after = describe_inputs([*first.paths, *second.paths])
+        before, after = describe_inputs({"scene": [*first.paths, *second.paths]})
         assert before["sha256"] != after["sha256"]
 
     def test_an_input_is_described_by_name_size_and_version(
@@ -127,7 +127,7 @@ class TestHttp:
         plain, signed, later = (
             Address(f"{server.url}/scene.tif{query}") for query in ("", "?token=a", "?token=b")
         )
-        described = describe_inputs([plain, signed, later, folder / "scene.tif"])
+        described = describe_inputs({"scene": [plain, signed, later, folder / "scene.tif"]})
         assert described[0] == described[1] == described[2]
         assert described[0]["path"] == f"{server.url}/scene.tif"
         assert described[0]["bytes"] == described[3]["bytes"]
@@ -140,8 +140,10 @@ class TestHttp:
 
     def test_a_run_takes_an_address_as_input(self, server: RangeServer, tmp_path: Path) -> None:
         paths = source_at(server).paths
-        with open_run("tile", tmp_path / "out", inputs=paths, options={}, outputs=[]) as run:
-            assert run.inputs == describe_inputs(paths)
+        with open_run(
+            "tile", tmp_path / "out", inputs={"scene": paths}, options={}, outputs=[]
+        ) as run:
+            assert run.inputs == describe_inputs({"scene": paths})
 
     def test_redirects_are_followed_to_http_only(self, server: RangeServer) -> None:
         aim = f"{server.url}/scene.tif"

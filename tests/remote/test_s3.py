@@ -63,10 +63,10 @@ class TestS3:
 
     def test_an_input_is_another_when_it_was_written_anew(self, bucket: Any, folder: Path) -> None:
         url = S3_SCENE
-        before = describe_inputs([Address(url)])
-        assert describe_inputs([Address(url)]) == before
+        before = describe_inputs({"scene": [Address(url)]})
+        assert describe_inputs({"scene": [Address(url)]}) == before
         bucket.upload_file(str(folder / "plain.tif"), "maps", "2024/scene.tif")
-        assert describe_inputs([Address(url)]) != before
+        assert describe_inputs({"scene": [Address(url)]}) != before
 
     @pytest.mark.parametrize(
         ("name", "message"),

@@ -142,7 +142,7 @@ class TestNothingFromElsewhere:
         record = read_record(made / "run.json")
         assert record is not None
         record = replace(
-            record, inputs=[{"path": HOSTILE, "bytes": 1, "sha256": HOSTILE}],
+            record, inputs=[{"role": HOSTILE, "path": HOSTILE, "bytes": 1, "sha256": HOSTILE}],
             options={**record.options, "aoi": HOSTILE}, counts={}, versions={HOSTILE: HOSTILE},
         )  # fmt: skip
         subject = replace(

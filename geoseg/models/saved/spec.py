@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from geoseg import ground
 from geoseg.classes import ClassScheme
@@ -17,6 +17,7 @@ from geoseg.layout import MODEL_SPEC
 from geoseg.models.architectures import Architecture, Features, PixelwiseName
 from geoseg.models.band_names import IndexName, position
 from geoseg.raster import RasterSource
+from geoseg.raster.block import repeated
 
 logger = logging.getLogger(__name__)
 GSD_TOLERANCE = 0.2
@@ -95,6 +96,13 @@ class ModelSpec(BaseModel):
     metrics: Mapping[str, float | None] = Field(default_factory=dict)
     versions: Mapping[str, str] = Field(default_factory=dict)
 
+    @field_validator("bands")
+    @classmethod
+    def _named_once(cls, bands: tuple[str, ...]) -> tuple[str, ...]:
+        if repeated(bands):
+            raise ValueError(f"several bands are called {', '.join(repeated(bands))}")
+        return bands
+
     @property
     def is_network(self) -> bool:
         """Whether it is a network; everything else classifies single pixels."""
@@ -113,7 +121,7 @@ class ModelSpec(BaseModel):
         """
         names = [band.name for band in source.bands]
         found = [position(band, names) for band in self.bands]
-        if None not in found:
+        if None not in found and len(set(found)) == len(found):
             source = source.take(tuple(at for at in found if at is not None))
         elif not (chosen or self.architecture == "onnx") or len(names) != len(self.bands):
             raise ModelError(

@@ -8,6 +8,7 @@ from typing import Literal
 from rasterio.enums import MaskFlags
 from rasterio.io import DatasetReader
 
+from geoseg.raster.block import unique_names
 from geoseg.raster.checks.georeference import Georeference
 from geoseg.raster.file_source import band_name
 
@@ -24,7 +25,7 @@ class RasterFacts:
         dtypes: dtype of each band.
         nodata: the nodata value of the first band, which may be NaN; None if there is none.
         validity: what marks invalid pixels: an alpha band, a mask, the nodata value, or nothing.
-        band_names: description or colour of each band, or "b1", "b2" ...
+        band_names: description or colour of each band, or "b1", "b2" ...; numbered if repeated.
         colors: colour interpretation of each band.
         block: (height, width) of the stored blocks.
         overviews: decimation factors of the overviews, such as 2, 4, 8.
@@ -53,7 +54,7 @@ class RasterFacts:
             dtypes=tuple(dataset.dtypes),
             nodata=dataset.nodata,
             validity=_validity(dataset),
-            band_names=tuple(_band_name(dataset, index) for index in dataset.indexes),
+            band_names=unique_names([_band_name(dataset, index) for index in dataset.indexes]),
             colors=tuple(each.name for each in dataset.colorinterp),
             block=dataset.block_shapes[0],
             overviews=tuple(dataset.overviews(1)),

@@ -93,13 +93,9 @@ def problems_of(scene: Path | RasterSource, *, deep: bool = False) -> list[Probl
     """
     if isinstance(scene, Path):
         return worst_first(inspect_raster(scene, deep=deep).problems)
-    names = [band.name for band in scene.bands]
-    named = ("band-name-twice",) if len(set(names)) == len(names) else ()
     found = {
         path: [
-            each
-            for each in inspect_raster(path, deep=deep).problems
-            if each.code not in (*settled, *named)
+            each for each in inspect_raster(path, deep=deep).problems if each.code not in settled
         ]
         for path, settled in _local_files(scene)
     }

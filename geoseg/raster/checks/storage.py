@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 from rasterio.enums import ColorInterp
 from rasterio.io import DatasetReader
 
 from geoseg.problems import Problem
+from geoseg.raster.block import repeated
 from geoseg.raster.file_source import MAX_BANDS, MAX_BLOCK_BYTES, band_name
 
 LARGE_PX = 50_000_000
@@ -81,10 +80,11 @@ def _value_notes(dataset: DatasetReader) -> list[Problem]:
 
 
 def _same_names(dataset: DatasetReader) -> list[Problem]:
-    """Bands are chosen by name, and the first one of a name is the one that is found."""
+    """Bands are chosen by name; those that share one are numbered."""
     names = [band_name(dataset, index) for index in dataset.indexes]
-    twice = [name for name, count in Counter(names).items() if count > 1]
+    twice = repeated(names)
     if not twice:
         return []
-    text = f"several of its bands have the same name: {', '.join(map(repr, twice[:8]))}"
-    return [Problem("band-name-twice", "warning", text, "choose bands by number: --bands 1,2")]
+    numbered = ", ".join(f"{name} 1, {name} 2 ..." for name in twice[:4])
+    text = f"several of its bands have the same name; geoseg calls them {numbered}"
+    return [Problem("band-name-twice", "note", text, "give each band a description")]

@@ -200,7 +200,7 @@ def _blocks(counts: MapCounts, classes: int) -> Iterable[dict[str, Any]]:
 def sample_report(sample: FilledSample) -> dict[str, Any]:
     """The report of a filled-in sample; scores are estimates for the whole map."""
     total_m2 = float(sample.area_m2.sum())
-    found = estimate(sample.counts, sample.area_m2 / total_m2)
+    found = estimate(sample.counts, sample.area_m2 / total_m2, sample.pixels)
     margin = Z95 * found.overall_se
     names = sample.scheme.names
     return {

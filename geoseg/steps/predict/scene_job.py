@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from geoseg.job import Run, open_run, unrepeatable
+from geoseg.job import Inputs, Run, open_run, unrepeatable
 from geoseg.layout import CLASS_FILE
 from geoseg.maps.map_files import PAM
 from geoseg.maps.map_job import CONTENTS
 from geoseg.raster import XarraySource
 from geoseg.steps.predict.plan import PlannedScene
 from geoseg.steps.predict.previous_map import PreviousMap, find_previous_map
+from geoseg.vector import files_of
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,12 @@ def open_scene(scene: PlannedScene) -> Iterator[SceneJob]:
         # An array has no file to hash: its token stands in, where Dask can name its content.
         token = source.token if isinstance(source, XarraySource) else None
         settings["array"] = token or unrepeatable()
-    aoi = [method.options.aoi] if method.options.aoi else []
+    inputs: Inputs = {
+        "scene": source.paths, "weights": method.weight_files,
+        "area": files_of(method.options.aoi) if method.options.aoi else (),
+    }  # fmt: skip
     with open_run(
-        "predict", scene.folder, inputs=[*source.paths, *method.weight_files, *aoi],
+        "predict", scene.folder, inputs=inputs,
         options=settings, outputs=(*method.rasters, PAM, CLASS_FILE, CONTENTS),
         overwrite=method.options.overwrite,
     ) as run:  # fmt: skip

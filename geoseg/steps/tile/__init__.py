@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from geoseg.steps.tile.options import TileOptions
 if TYPE_CHECKING:
     from geoseg.chips.cut import CutTask
     from geoseg.classes import ClassScheme
-    from geoseg.job.run_directory import Run
+    from geoseg.job import Inputs, Run
     from geoseg.labels import LabelLayer
     from geoseg.raster import RasterSource, Scene
     from geoseg.vector import Polygons
@@ -77,8 +77,11 @@ def tile(
     check_labels_meet(sources, layer)
     size = options.size or _default_size(sources)
     areas = read_given_areas(sources, layer, options)
-    inputs = [*(path for source in sources for path in source.paths), *layer.inputs()]
-    inputs += [path for path in (options.test_area, options.areas) if path]
+    inputs: Inputs = {
+        **{f"scene {number}": source.paths for number, source in enumerate(sources, 1)},
+        "labels": layer.inputs(),
+        **_area_files(options),
+    }
     with open_run(
         "tile",
         folder,
@@ -96,6 +99,13 @@ def tile(
     return folder
 
 
+def _area_files(options: TileOptions) -> dict[str, Iterable[Path]]:
+    from geoseg import vector
+
+    given = {"test area": options.test_area, "areas": options.areas}
+    return {role: vector.files_of(path) for role, path in given.items() if path}
+
+
 def _key_options(
     sources: Sequence[RasterSource], scheme: ClassScheme, options: TileOptions
 ) -> dict[str, Any]:
@@ -104,6 +114,7 @@ def _key_options(
 
     key: dict[str, Any] = {
         "scheme": scheme.model_dump(mode="json"),
+        "scenes": [[band.name for band in source.bands] for source in sources],
         **options.model_dump(mode="json", exclude={"workers", "cluster", "export"}),
     }
     if not all(source.paths for source in sources):

@@ -15,7 +15,7 @@ from geoseg.steps.train.options import TrainOptions
 
 if TYPE_CHECKING:
     from geoseg.chips import ChipSet
-    from geoseg.job import Run
+    from geoseg.job import Inputs, Run
     from geoseg.raster import RasterSource
 
 __all__ = ["TrainOptions", "train"]
@@ -85,8 +85,11 @@ def _train_one(chips: ChipSet, folder: Path, options: TrainOptions) -> None:
 
     _require_trainable(chips)
     scenes = open_unlabelled(chips, options.unlabelled)
-    read = [path for scene in scenes for path in scene.paths]
-    inputs = [*(chips.folder / name for name in CHIP_FILES), *_weights_files(options), *read]
+    inputs: Inputs = {
+        "chips": [chips.folder / name for name in CHIP_FILES],
+        "weights": _weights_files(options),
+        **{f"unlabelled scene {number}": each.paths for number, each in enumerate(scenes, 1)},
+    }
     # the number of readers does not change the weights, so a resumed run may have another
     resolved = options.model_dump(mode="json", exclude={"workers"}) | {"fold": chips.fold}
     with open_run(

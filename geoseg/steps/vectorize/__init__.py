@@ -97,6 +97,7 @@ def vectorize(
     plan = table.plan(options.layer, qml, style.polygons_sld(known, options.layer))
     with hold_file(out):
         files.clear_leftovers(beside)
+        _check_ours(out, beside)
         write_features(out, map(table.features, finished), plan)
         files.write_bytes(beside, qml.encode())
     return out
@@ -112,6 +113,19 @@ def _check_out(out: Path, *inputs: Path) -> None:
                 where=out,
                 fix=f"choose another name: -o {out.with_stem('landcover')}",
             )
+
+
+def _check_ours(out: Path, style: Path) -> None:
+    """Replace polygons and a style only where an earlier run has left the polygons."""
+    from geoseg.vector import check_replaceable
+
+    check_replaceable(out, ("class_id", "class_name"))
+    if style.exists() and not out.exists():
+        raise OutputError(
+            "geoseg did not write this style, and does not replace it",
+            where=style,
+            fix="choose another -o, or remove the file first",
+        )
 
 
 def _run_of(classes: Path) -> str:
