@@ -4,6 +4,7 @@ from geoseg.style.pam import raster_pam
 from geoseg.style.qml import (
     confidence_qml,
     imagery_qml,
+    is_written_here,
     labels_qml,
     outlines_qml,
     polygons_qml,
@@ -16,6 +17,7 @@ __all__ = [
     "confidence_qml",
     "confidence_sld",
     "imagery_qml",
+    "is_written_here",
     "labels_qml",
     "load_scheme",
     "outlines_qml",

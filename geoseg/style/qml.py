@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 from geoseg.classes import EVERY, ClassScheme, LandClass
 
+OPENING = '<qgis version="3.34.0" styleCategories="Symbology">'
+"""How geoseg's styles begin; those that QGIS saves begin with a document type."""
 COLUMN = "class_id"
 """The attribute of geoseg's polygons that holds the class id."""
 OUTLINE = "35,35,35,255"
@@ -19,6 +22,12 @@ CONFIDENCE_RAMP = (
     (100, "#fffbe9"),
 )
 """Colours by percent of confidence: low confidence is dark, and stands out."""
+
+
+def is_written_here(path: Path) -> bool:
+    """Whether geoseg wrote a .qml file, and not QGIS for somebody who saved a style."""
+    with path.open(encoding="utf-8", errors="replace") as stream:
+        return stream.read(len(OPENING)) == OPENING
 
 
 def polygons_qml(scheme: ClassScheme) -> str:
@@ -126,8 +135,8 @@ def _codes(each: LandClass, index: int) -> str:
 
 def _polygons(renderer: str, content: str) -> str:
     return (
-        '<qgis version="3.34.0" styleCategories="Symbology">'
-        f'<renderer-v2 {renderer} symbollevels="0" forceraster="0" enableorderby="0">{content}'
+        f'{OPENING}<renderer-v2 {renderer} symbollevels="0" forceraster="0" enableorderby="0">'
+        f"{content}"
         "</renderer-v2><blendMode>0</blendMode><featureBlendMode>0</featureBlendMode>"
         "<layerGeometryType>2</layerGeometryType></qgis>\n"
     )
@@ -135,7 +144,7 @@ def _polygons(renderer: str, content: str) -> str:
 
 def _raster(renderer: str, content: str) -> str:
     return (
-        '<qgis version="3.34.0" styleCategories="Symbology"><pipe><provider><resampling'
+        f"{OPENING}<pipe><provider><resampling"
         ' enabled="false" zoomedInResamplingMethod="nearestNeighbour"'
         ' zoomedOutResamplingMethod="nearestNeighbour" maxOversampling="2"/></provider>'
         f'<rasterrenderer {renderer} opacity="1" alphaBand="-1" nodataColor="">{content}'

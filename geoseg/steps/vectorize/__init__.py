@@ -116,11 +116,12 @@ def _check_out(out: Path, *inputs: Path) -> None:
 
 
 def _check_ours(out: Path, style: Path) -> None:
-    """Replace polygons and a style only where an earlier run has left the polygons."""
+    """Refuse to replace polygons and a style that geoseg did not write."""
+    from geoseg.style import is_written_here
     from geoseg.vector import check_replaceable
 
     check_replaceable(out, ("class_id", "class_name"))
-    if style.exists() and not out.exists():
+    if style.exists() and not is_written_here(style):
         raise OutputError(
             "geoseg did not write this style, and does not replace it",
             where=style,
