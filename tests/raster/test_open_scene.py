@@ -56,7 +56,7 @@ class TestOpenScene:
 
     def test_an_array_and_a_source_are_scenes(self, scene: SmallScene) -> None:
         source = FileSource(scene.path)
-        assert open_scene(source) is source
+        assert open_scene(source) == source
         assert isinstance(open_scene(array_of(scene)), XarraySource)
 
 

@@ -381,13 +381,14 @@ def test_a_raster_that_breaks_half_way_leaves_the_earlier_layer(tmp_path: Path) 
     values = np.random.default_rng(0).integers(0, 3, (4096, 512), dtype=np.uint8)
     classes = write_tif(tmp_path / "classes.tif", values.repeat(2, 1))
     whole = classes.read_bytes()
-    out = tmp_path / "land.gpkg"
-    out.write_bytes(b"earlier")
+    small = write_tif(tmp_path / "small.tif", values[:8, :8])
+    out = vectorize(small, tmp_path / "land.gpkg", scheme=SCHEME)
+    earlier = {path: path.read_bytes() for path in (out, out.with_suffix(".qml"))}
     classes.write_bytes(whole[: len(whole) * 3 // 4])
     with pytest.raises(RasterError, match=r"classes\.tif"):
         vectorize(classes, out, scheme=SCHEME)
-    assert out.read_bytes() == b"earlier"
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["classes.tif", "land.gpkg"]
+    assert {path: path.read_bytes() for path in earlier} == earlier
+    assert set(tmp_path.iterdir()) == {classes, small, *earlier}
 
 
 def test_the_step_imports_nothing_heavy() -> None:
