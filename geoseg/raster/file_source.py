@@ -153,7 +153,8 @@ def _facts(source: FileSource, dataset: DatasetReader) -> _Facts:
     indexes = source.select or tuple(i for i in dataset.indexes if i != alpha)
     names = source.names or _names(dataset, alpha, indexes)
     nodata = {i: _nodata(source, dataset, i) for i in dataset.indexes if i != alpha}
-    bands = tuple(Band(name, nodata.pop(i, None)) for name, i in zip(names, indexes, strict=True))
+    bands = tuple(Band(name, nodata.get(i)) for name, i in zip(names, indexes, strict=True))
+    others = {i: value for i, value in nodata.items() if i not in indexes}
     dtype = np.result_type(*(np.dtype(dataset.dtypes[i - 1]) for i in indexes))
     geobox = GeoBox(dataset.shape, dataset.transform, _crs(source, dataset))
     paths: tuple[Place, ...] = (source.path,)
@@ -164,7 +165,7 @@ def _facts(source: FileSource, dataset: DatasetReader) -> _Facts:
     masked = any(MaskFlags.per_dataset in flags for flags in dataset.mask_flag_enums)
     tiled = dataset.block_shapes[0][1] < dataset.width
     masked = masked and alpha is None
-    return _Facts(geobox, bands, indexes, nodata, dtype, alpha, masked, tiled, paths)
+    return _Facts(geobox, bands, indexes, others, dtype, alpha, masked, tiled, paths)
 
 
 def _check(source: FileSource, dataset: DatasetReader) -> None:

@@ -43,7 +43,14 @@ def arrays(path: Path) -> dict[str, xr.DataArray | xr.Dataset]:
 @pytest.mark.parametrize("kind", ["file", "array", "dataset", "chunked"])
 def test_a_pixel_that_is_empty_in_the_taken_bands_alone_is_valid(kind: str, path: Path) -> None:
     source = open_scene(path if kind == "file" else arrays(path)[kind])
-    for positions in ((0, 2), (0,), (1,), (2, 0), (0, 1, 2)):
+    for positions in (
+        (0, 2),
+        (0,),
+        (1,),
+        (2, 0),
+        (0, 1, 2),
+        *([] if kind == "dataset" else [(0, 0, 0)]),
+    ):
         found = valid(source, *positions)
         assert found[GREEN], positions
         assert not found[NOTHING], positions
