@@ -105,7 +105,7 @@ def _scene_paths(record: Record | None) -> list[Path]:
     """
     if record is None or record.step != "predict":
         return []
-    paths = [Path(each["path"]) for each in record.inputs if each["role"] == "scene"]
+    paths = [Path(each["path"]) for each in record.inputs if each.get("role", "scene") == "scene"]
     rasters = [path for path in paths if path.suffix.lower() in SUFFIXES]
     bands = record.options.get("scene") or []
     if len(rasters) == len(bands) and len(rasters) > 1:
