@@ -108,10 +108,11 @@ def _scene_paths(record: Record | None) -> list[Path]:
     paths = [Path(each["path"]) for each in record.inputs if each.get("role", "scene") == "scene"]
     rasters = [path for path in paths if path.suffix.lower() in SUFFIXES]
     bands = record.options.get("scene") or []
-    if len(rasters) == len(bands) and len(rasters) > 1:
+    if len(rasters) == 1 or (rasters and rasters[0].suffix.lower() == ".vrt"):
+        return rasters[:1]
+    if len(rasters) == len(bands):
         return [rasters[position] for position in true_colour(bands)]
-    whole = len(rasters) == 1 or (rasters and rasters[0].suffix.lower() == ".vrt")
-    return rasters[:1] if whole else []
+    return []
 
 
 def _open(path: Path) -> FileSource:
