@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -116,6 +116,19 @@ def fingerprint(value: Any) -> str:
     """
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def stamp_of(paths: Iterable[Path]) -> str:
+    """A text that changes when one of several files is replaced, added or removed."""
+    stamps: list[list[object]] = []
+    for each in paths:
+        try:
+            stat = each.stat()
+        except OSError:
+            stamps.append([str(each)])
+        else:
+            stamps.append([str(each), stat.st_mtime_ns, stat.st_ino, stat.st_size])
+    return fingerprint(stamps)
 
 
 @contextmanager

@@ -53,7 +53,8 @@ class LabelLayer:
         Raises:
             VectorError: there are no files.
         """
-        rasters = [path for path in self.files() if path.suffix.lower() in SUFFIXES]
-        others = set(self.files()).difference(rasters)
+        found = self.files()
+        rasters = [path for path in found if path.suffix.lower() in SUFFIXES]
+        others = set(found).difference(rasters)
         beside = (each for path in others for each in vector.files_of(path))
         return sorted({*raster.files_of(*rasters), *beside})

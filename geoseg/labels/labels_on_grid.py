@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
+from geoseg import files
 from geoseg.errors import VectorError
 from geoseg.grid import Window
 from geoseg.labels.label_layer import LabelLayer
 from geoseg.labels.polygon_labels import read_polygon_labels
 from geoseg.labels.raster_labels import open_raster_labels
-from geoseg.raster.dependencies import stamp_of
 from geoseg.raster.drivers import SUFFIXES
 
 
@@ -39,7 +39,7 @@ def open_labels(layer: LabelLayer, geobox: GeoBox) -> Labels:
         ClassError: codes that belong to no class, or a label raster of several bands.
         UnsafeError: a file would make GDAL open or run something else.
     """
-    return _open(layer, geobox, stamp_of(layer.inputs()))
+    return _open(layer, geobox, files.stamp_of(layer.inputs()))
 
 
 @lru_cache(maxsize=64)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-from geoseg import files
 from geoseg.errors import InputError
 from geoseg.raster.drivers import vrt_sources
 
@@ -30,19 +29,6 @@ def files_of(*paths: Path) -> tuple[Path, ...]:
     for path in paths:
         _collect(path, listing, found)
     return tuple(found)
-
-
-def stamp_of(paths: Iterable[Path]) -> str:
-    """A text that changes when one of several files is replaced, added or removed."""
-    stamps: list[list[object]] = []
-    for each in paths:
-        try:
-            stat = each.stat()
-        except OSError:
-            stamps.append([str(each)])
-        else:
-            stamps.append([str(each), stat.st_mtime_ns, stat.st_ino, stat.st_size])
-    return files.fingerprint(stamps)
 
 
 def _collect(path: Path, listing: Listing, found: dict[Path, None]) -> None:

@@ -16,11 +16,11 @@ from pyproj.exceptions import CRSError
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import RasterioError
 
-from geoseg import grid
+from geoseg import files, grid
 from geoseg.errors import RasterError, UnsafeError
 from geoseg.grid import Window
 from geoseg.raster.block import Band, Block, Mask, Pixels, paste, unique_names, validity
-from geoseg.raster.dependencies import files_of, stamp_of
+from geoseg.raster.dependencies import files_of
 from geoseg.raster.handles import cannot_open, reason, with_dataset
 from geoseg.remote import Place
 
@@ -71,7 +71,7 @@ class FileSource:
     @cached_property
     def _stamp(self) -> str:
         """As it was when the source was first used; its copies in other processes share it."""
-        return stamp_of(files_of(self.path)) if isinstance(self.path, Path) else ""
+        return files.stamp_of(files_of(self.path)) if isinstance(self.path, Path) else ""
 
     @cached_property
     def _facts(self) -> _Facts:

@@ -17,9 +17,10 @@ from thresholds import Threshold, classes_of
 
 import geoseg
 from geoseg import grid
+from geoseg.files import stamp_of
 from geoseg.labels import LabelLayer, open_labels
 from geoseg.raster import open_scene
-from geoseg.raster.dependencies import files_of, stamp_of
+from geoseg.raster.dependencies import files_of
 
 HEIGHT, WIDTH = 48, 64
 
